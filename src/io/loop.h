@@ -1,0 +1,147 @@
+// Loop: one worker's event loop. Three implementations (io_uring, epoll, simulation); nothing above io can tell which.
+//
+// A turn: take completions and call the sinks; fire timers; run mailbox and deferred calls; flush everything written
+// in this turn; wait.
+//
+// Owner:      the worker, by unique_ptr.
+// Home:       LOOP, but for post() and stop(), which any thread may call (SYNC: the mailbox's mutex).
+// Bounds:     buffers and descriptors, see each backend.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/intrusive_list.h"
+#include "base/random.h"
+#include "io/address.h"
+#include "io/stream.h"
+#include "io/timer_wheel.h"
+
+namespace penstock::io {
+
+struct AcceptSink {
+  virtual void on_accept(StreamPtr stream) = 0;
+
+ protected:
+  ~AcceptSink() = default;
+};
+
+// A listening socket. Destroying it stops listening; connections it accepted stay.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual const Address& address() const = 0;  // with the real port when 0 was asked for
+};
+using ListenerPtr = std::unique_ptr<Listener>;
+
+struct ListenOptions {
+  int backlog = 4096;
+  bool reuse_port = true;  // several loops share one address (TCP)
+  int unix_mode = 0777;
+};
+
+// A connection attempt under way. Destroying it gives up; the callback then never comes.
+class Connecting {
+ public:
+  virtual ~Connecting() = default;
+};
+using ConnectDone = std::move_only_function<void(base::Result<StreamPtr>)>;
+
+struct TcpOptions {
+  bool keepalive = true;
+  std::chrono::seconds keepalive_idle{0};      // 0: the system's default
+  std::chrono::seconds keepalive_interval{0};  // 0: the system's default
+  int keepalive_count = 0;                     // 0: the system's default
+  std::chrono::milliseconds user_timeout{0};   // 0: off
+};
+
+// What has written bytes in this turn and wants to send them at its end (sockets, TLS).
+class Flushable : public base::ListHook<class FlushTag> {
+ public:
+  virtual void flush() = 0;
+
+ protected:
+  ~Flushable() = default;
+};
+
+class Loop {
+ public:
+  explicit Loop(base::Random& random, base::TimePoint start);
+  virtual ~Loop() = default;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  virtual std::string_view backend() const = 0;  // "io_uring", "epoll", "simulation"
+  virtual void run() = 0;                        // until stop()
+
+  // --- any thread ---
+  void post(std::move_only_function<void()> call);
+  void stop();
+
+  // --- the loop's own thread ---
+  base::TimePoint now() const { return now_; }  // read once per turn
+  TimerWheel& timers() { return timers_; }
+  base::Random& random() { return random_; }
+
+  virtual base::Result<ListenerPtr> listen(const Address& address, const ListenOptions& options,
+                                           AcceptSink& sink) = 0;
+  // Calls `done` later, never from within this call.
+  virtual std::unique_ptr<Connecting> connect(const Address& address, base::TimePoint deadline,
+                                              ConnectDone done) = 0;
+  // Takes over a connected, non-blocking socket from elsewhere (another loop, a socket pair).
+  virtual base::Result<StreamPtr> adopt(int descriptor) = 0;
+  // Takes a stream out of this loop, for adopt() on another one; nothing may be unsent. `done` gets the descriptor
+  // and whatever had been received meanwhile, or an error when the connection ended.
+  struct Detached {
+    int descriptor = -1;
+    std::vector<Chunk> received = {};
+  };
+  virtual void detach(StreamPtr stream, std::move_only_function<void(base::Result<Detached>)> done) = 0;
+
+  // Runs at the end of this turn, before flushing. For destroying what is still on the stack.
+  void defer(std::move_only_function<void()> call) { deferred_.push_back(std::move(call)); }
+  void flush_later(Flushable& flushable) {
+    if (!flushable.is_linked()) dirty_.push_back(flushable);
+  }
+  void set_tcp_options(const TcpOptions& options) { tcp_options_ = options; }
+
+ protected:
+  virtual void wake() = 0;  // any thread: makes a waiting run() turn
+  // Timers, mailbox, deferred calls, flushes: everything of a turn that is not a completion.
+  void finish_turn();
+  bool stopping() const { return stop_requested_; }
+  void set_now(base::TimePoint now) { now_ = now; }
+  const TcpOptions& tcp_options() const { return tcp_options_; }
+
+ private:
+  void run_mailbox();
+
+  base::Random& random_;
+  base::TimePoint now_;
+  TimerWheel timers_;
+  TcpOptions tcp_options_;
+  base::List<Flushable, class FlushTag> dirty_;
+  std::vector<std::move_only_function<void()>> deferred_;
+
+  std::mutex mailbox_mutex_;
+  std::vector<std::move_only_function<void()>> mailbox_;  // guarded by mailbox_mutex_
+  bool stop_requested_ = false;                           // loop thread only; set through the mailbox
+};
+
+enum class Backend { kAuto, kIoUring, kEpoll };
+
+// Builds a loop; kAuto probes io_uring and falls back to epoll, `note` says which and why.
+struct LoopChoice {
+  std::unique_ptr<Loop> loop;
+  std::string note;
+};
+base::Result<LoopChoice> make_loop(Backend backend, base::Random& random);
+
+}  // namespace penstock::io
