@@ -53,6 +53,8 @@ class MessageAssembler {
  private:
   // `prefix_bytes`: 1 when a type byte comes first, else 0. Returns the whole frame.
   base::Result<std::optional<base::ByteView>> next_frame(base::ByteView& input, std::size_t prefix_bytes);
+  // Moves bytes from `input` to held_ until it holds `wanted`; whether it does.
+  bool take_until(base::ByteView& input, std::size_t wanted);
   base::Result<std::size_t> frame_bytes(base::ByteView header, std::size_t prefix_bytes) const;
 
   Limits limits_;

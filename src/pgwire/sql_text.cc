@@ -1,0 +1,242 @@
+#include "pgwire/sql_text.h"
+
+#include <algorithm>
+
+#include "pgwire/sql_scan.h"
+
+namespace penstock::pgwire {
+
+namespace {
+
+using std::string_view;
+using Kind = StatementKind;
+
+// `upper` consists of capital letters.
+bool is(string_view word, string_view upper) {
+  return word.size() == upper.size() && std::ranges::equal(word, upper, [](char a, char b) {
+           return (static_cast<unsigned char>(a) & 0xDFU) == static_cast<unsigned char>(b);
+         });
+}
+
+// Reads words and names off the front of a statement.
+class Words {
+ public:
+  Words(string_view text, std::size_t at) : text_(text), at_(at) {}
+
+  // The next unquoted word; empty (and nothing is taken) when something else comes.
+  string_view word() {
+    const std::size_t begin = skip_blank(text_, at_);
+    if (begin >= text_.size() || !is_identifier_start(text_[begin])) return {};
+    std::size_t end = begin + 1;
+    while (end < text_.size() && is_identifier_part(text_[end])) ++end;
+    at_ = end;
+    return text_.substr(begin, end - begin);
+  }
+  // The next word if it is this one; else nothing is taken.
+  bool accept(string_view upper) {
+    const std::size_t before = at_;
+    if (is(word(), upper)) return true;
+    at_ = before;
+    return false;
+  }
+  char peek() {
+    const std::size_t next = skip_blank(text_, at_);
+    return next < text_.size() ? text_[next] : '\0';
+  }
+  // The next name as written: parts joined by dots without space, each plain or in double quotes.
+  string_view name() {
+    const std::size_t begin = skip_blank(text_, at_);
+    std::size_t end = begin;
+    while (end < text_.size()) {
+      if (text_[end] == '"') {
+        end = skip_quoted_identifier(text_, end);
+      } else if (is_identifier_start(text_[end])) {
+        while (end < text_.size() && is_identifier_part(text_[end])) ++end;
+      } else {
+        break;
+      }
+      if (end + 1 >= text_.size() || text_[end] != '.') break;
+      ++end;
+    }
+    at_ = end;
+    const string_view found = text_.substr(begin, end - begin);
+    const bool unicode = is(found, "U") && end < text_.size() && text_[end] == '&';  // U&"…"
+    return unicode ? string_view() : found;
+  }
+
+ private:
+  string_view text_;
+  std::size_t at_;
+};
+
+// The setting after SET [SESSION|LOCAL] or RESET; SQL's own spellings are given the names they stand for.
+string_view setting_name(Words& words) {
+  Words ahead = words;
+  const string_view word = ahead.word();
+  if (is(word, "TIME") && ahead.accept("ZONE")) return "timezone";
+  if (is(word, "SESSION") && ahead.accept("AUTHORIZATION")) return "session_authorization";
+  if (is(word, "TRANSACTION") && ahead.accept("ISOLATION")) return "transaction_isolation";
+  if (is(word, "XML") && ahead.accept("OPTION")) return "xmloption";
+  if (is(word, "NAMES")) return "client_encoding";
+  if (is(word, "SCHEMA")) return "search_path";
+  return words.name();
+}
+
+SimpleStatement classify_set(Words words) {
+  if (words.accept("LOCAL")) return {.kind = Kind::kSetLocal, .name = setting_name(words)};
+  if (words.accept("TRANSACTION") || words.accept("CONSTRAINTS")) return {.kind = Kind::kSetLocal};
+  Words session = words;
+  if (session.accept("SESSION")) {
+    if (session.accept("CHARACTERISTICS")) return {.kind = Kind::kSet};
+    if (!session.accept("AUTHORIZATION")) words = session;
+  }
+  return {.kind = Kind::kSet, .name = setting_name(words)};
+}
+
+SimpleStatement classify_prepare(Words words) {
+  Words ahead = words;
+  if (ahead.accept("TRANSACTION") && ahead.peek() != '(' && !ahead.accept("AS")) {
+    return {.kind = Kind::kPrepareTransaction};
+  }
+  return {.kind = Kind::kPrepare, .name = words.name()};
+}
+
+SimpleStatement classify_deallocate(Words words) {
+  // PREPARE is noise, unless it is the name itself.
+  Words ahead = words;
+  if (ahead.accept("PREPARE") && (ahead.peek() == '"' || is_identifier_start(ahead.peek()))) words = ahead;
+  if (words.accept("ALL")) return {.kind = Kind::kDeallocateAll};
+  return {.kind = Kind::kDeallocate, .name = words.name()};
+}
+
+SimpleStatement classify_rollback(Words words) {
+  if (words.accept("PREPARED")) return {.kind = Kind::kFinishPrepared};
+  (void)(words.accept("WORK") || words.accept("TRANSACTION"));
+  return {.kind = words.accept("TO") ? Kind::kRollbackTo : Kind::kRollback};
+}
+
+SimpleStatement classify_create(Words words) {
+  if (words.accept("OR")) (void)words.accept("REPLACE");
+  (void)(words.accept("LOCAL") || words.accept("GLOBAL"));
+  const bool temporary = words.accept("TEMP") || words.accept("TEMPORARY");
+  return {.kind = temporary ? Kind::kCreateTemporary : Kind::kOther};
+}
+
+SimpleStatement classify_discard(Words words) {
+  return {.kind = words.accept("ALL") ? Kind::kDiscardAll : Kind::kDiscardOther};
+}
+
+SimpleStatement classify_reset(Words words) {
+  if (words.accept("ALL")) return {.kind = Kind::kResetAll};
+  return {.kind = Kind::kReset, .name = setting_name(words)};
+}
+
+SimpleStatement classify_unlisten(Words words) {
+  if (words.peek() == '*') return {.kind = Kind::kUnlistenAll};
+  return {.kind = Kind::kUnlisten, .name = words.name()};
+}
+
+SimpleStatement classify_first(string_view first, Words words) {
+  switch (first.empty() ? 0 : static_cast<unsigned char>(first[0]) & 0xDFU) {
+    case 'A':
+      if (is(first, "ABORT")) return {.kind = Kind::kRollback};
+      break;
+    case 'B':
+      if (is(first, "BEGIN")) return {.kind = Kind::kBegin};
+      break;
+    case 'C':
+      if (is(first, "COMMIT"))
+        return {.kind = words.accept("PREPARED") ? Kind::kFinishPrepared : Kind::kCommit};
+      if (is(first, "CREATE")) return classify_create(words);
+      break;
+    case 'D':
+      if (is(first, "DEALLOCATE")) return classify_deallocate(words);
+      if (is(first, "DISCARD")) return classify_discard(words);
+      if (is(first, "DECLARE")) return {.kind = Kind::kDeclare, .name = words.name()};
+      break;
+    case 'E':
+      if (is(first, "END")) return {.kind = Kind::kCommit};
+      if (is(first, "EXECUTE")) return {.kind = Kind::kExecute, .name = words.name()};
+      break;
+    case 'L':
+      if (is(first, "LISTEN")) return {.kind = Kind::kListen, .name = words.name()};
+      if (is(first, "LOAD")) return {.kind = Kind::kLoad};
+      break;
+    case 'N':
+      if (is(first, "NOTIFY")) return {.kind = Kind::kNotify, .name = words.name()};
+      break;
+    case 'P':
+      if (is(first, "PREPARE")) return classify_prepare(words);
+      break;
+    case 'R':
+      if (is(first, "ROLLBACK")) return classify_rollback(words);
+      if (is(first, "RESET")) return classify_reset(words);
+      if (is(first, "RELEASE")) return {.kind = Kind::kRelease};
+      break;
+    case 'S':
+      if (is(first, "SET")) return classify_set(words);
+      if (is(first, "START")) return {.kind = Kind::kBegin};
+      if (is(first, "SAVEPOINT")) return {.kind = Kind::kSavepoint};
+      break;
+    case 'U':
+      if (is(first, "UNLISTEN")) return classify_unlisten(words);
+      break;
+    default:
+      break;
+  }
+  return {.kind = Kind::kOther};
+}
+
+// The next statement's start: behind space, comments and empty statements.
+std::size_t skip_to_statement(string_view text, std::size_t at) {
+  at = skip_blank(text, at);
+  while (at < text.size() && text[at] == ';') at = skip_blank(text, at + 1);
+  return at;
+}
+
+// Postgres cuts each part of a name to 63 bytes, never inside a UTF-8 character.
+void cut_part(std::string& name, std::size_t part_begin) {
+  constexpr std::size_t kNameBytesMax = 63;
+  if (name.size() - part_begin <= kNameBytesMax) return;
+  std::size_t end = part_begin + kNameBytesMax;
+  while (end > part_begin && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;
+  name.resize(end);
+}
+
+}  // namespace
+
+SimpleStatement classify_simple(string_view text) {
+  const std::size_t begin = skip_to_statement(text, 0);
+  if (begin == text.size()) return {};
+  Words words(text, begin);
+  const string_view first = words.word();
+  SimpleStatement found = classify_first(first, words);
+  const std::size_t end = find_statement_end(text, begin);
+  if (end < text.size()) found.rest = text.substr(skip_to_statement(text, end));
+  return found;
+}
+
+std::string identifier(string_view written) {
+  std::string name;
+  std::size_t part_begin = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    const char c = written[i];
+    if (c == '"' && quoted && i + 1 < written.size() && written[i + 1] == '"') {
+      name += '"';
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == '.' && !quoted) {
+      cut_part(name, part_begin);
+      name += c;
+      part_begin = name.size();
+    } else {
+      name += !quoted && c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    }
+  }
+  cut_part(name, part_begin);
+  return name;
+}
+
+}  // namespace penstock::pgwire
