@@ -1,5 +1,5 @@
-// SHA256_Transform is deprecated since OpenSSL 3.0 without a successor that runs one compression at a time; through the
-// EVP calls the same derivation costs three times as much (see pbkdf2_sha256).
+// SHA256_Transform is deprecated since OpenSSL 3.0 without a successor that runs one compression at a time;
+// through the EVP calls the same derivation costs three times as much (see pbkdf2_sha256).
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "auth/crypto.h"
@@ -19,7 +19,9 @@ namespace {
 
 constexpr std::size_t kBlock = 64;  // bytes SHA-256 takes at a time
 
-void update(SHA256_CTX& hash, std::string_view piece) { SHA256_Update(&hash, piece.data(), piece.size()); }
+void update(SHA256_CTX& hash, std::string_view piece) {
+  SHA256_Update(&hash, piece.data(), piece.size());
+}
 
 // HMAC-SHA-256 with the two key blocks hashed beforehand.
 class Hmac {
@@ -55,10 +57,11 @@ class Hmac {
     return digest;
   }
 
-  // state = HMAC(state), `times` times; `state` is a digest as eight words, its form inside SHA-256. XORs each step
-  // into `sum`.
+  // state = HMAC(state), `times` times; `state` is a digest as eight words, its form inside SHA-256. XORs
+  // each step into `sum`.
   void iterate(std::array<std::uint32_t, 8>& state, std::array<std::uint32_t, 8>& sum, int times) const {
-    // A digest is shorter than a block, so each half is one compression of: digest, 0x80, zeros, length in bits.
+    // A digest is shorter than a block, so each half is one compression of: digest, 0x80, zeros, length in
+    // bits.
     std::array<std::uint8_t, kBlock> block{};
     block[Key::kSize] = 0x80;
     base::store_be32(&block[kBlock - 4], (kBlock + Key::kSize) * 8);
@@ -145,17 +148,19 @@ std::string base64_encode(base::ByteView bytes) {
 }
 
 std::optional<std::string> base64_decode(std::string_view text) {
-  static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   if (text.size() % 4 != 0) return std::nullopt;
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
   if (text.substr(0, text.size() - padding).find_first_not_of(kDigits) != text.npos) return std::nullopt;
   std::string bytes(text.size() / 4 * 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()),
-                                   static_cast<int>(text.size()));
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
   bytes.resize(static_cast<std::size_t>(size) - padding);
+  if (base64_encode(base::as_bytes(bytes)) != text) return std::nullopt;  // unused bits set
   return bytes;
 }
 

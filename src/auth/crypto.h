@@ -20,8 +20,8 @@ Key sha256(base::ByteView bytes);
 Key hmac_sha256(base::ByteView key, std::initializer_list<std::string_view> pieces);
 // PBKDF2-HMAC-SHA-256, one block of output: Hi() of RFC 5802. `iterations` >= 1.
 //
-// Cost: 2 SHA-256 blocks per iteration and nothing else: 0.4 ms for 4,096 on a CPU with SHA extensions (OpenSSL's
-// own PKCS5_PBKDF2_HMAC: 1.35 ms, because it copies an HMAC object per iteration).
+// Cost: 2 SHA-256 blocks per iteration and nothing else: 0.4 ms for 4,096 on a CPU with SHA extensions
+// (OpenSSL's own PKCS5_PBKDF2_HMAC: 1.35 ms, because it copies an HMAC object per iteration).
 Key pbkdf2_sha256(std::string_view password, base::ByteView salt, int iterations);
 
 // Lower-case hex of the MD5 of both pieces one after the other: 32 characters.
@@ -31,7 +31,7 @@ base::Result<std::string> md5_hex(std::string_view first, std::string_view secon
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 
 std::string base64_encode(base::ByteView bytes);
-// Strict: canonical padding, no white space; nothing for any other text.
+// Strict: canonical (padding there, unused bits zero), no white space; nothing for any other text.
 std::optional<std::string> base64_decode(std::string_view text);
 
 }  // namespace penstock::auth

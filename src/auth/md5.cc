@@ -20,9 +20,10 @@ base::Result<std::string> md5_response(const Secret& secret, std::string_view us
       digits = std::string(secret.md5());
       break;
     case Secret::Kind::kScram:
-      return base::fail(base::kFeatureNotSupported,
-                        "md5 authentication is not possible for a user whose password is stored for SCRAM", {},
-                        "Use SCRAM authentication for this user, or store the password as plain text or md5.");
+      return base::fail(
+          base::kFeatureNotSupported,
+          "md5 authentication is not possible for a user whose password is stored for SCRAM", {},
+          "Use SCRAM authentication for this user, or store the password as plain text or md5.");
   }
   if (!digits) return digits;
   auto answer = md5_hex(*digits, base::as_text(salt));

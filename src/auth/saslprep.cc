@@ -16,8 +16,7 @@ WipedText saslprep(std::string_view password) {
   std::string terminated(password);
   char* prepared = nullptr;
   // Unassigned code points are forbidden, as for stored strings: Postgres does so on both sides.
-  const int status =
-      stringprep_profile(terminated.c_str(), &prepared, "SASLprep", STRINGPREP_NO_UNASSIGNED);
+  const int status = stringprep_profile(terminated.c_str(), &prepared, "SASLprep", STRINGPREP_NO_UNASSIGNED);
   wipe(terminated.data(), terminated.size());
   if (status != STRINGPREP_OK) return WipedText(password);
   const std::string_view result(prepared);

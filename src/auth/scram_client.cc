@@ -29,9 +29,10 @@ base::Result<ScramClient> ScramClient::choose(std::span<const std::string_view> 
   const bool plus = plus_offered && can_bind && options.policy != ChannelBinding::kDisable;
   if (options.policy == ChannelBinding::kRequire && !plus) {
     return base::fail(base::kInvalidAuthorization,
-                      can_bind ? "channel binding is required, but server did not offer an authentication method "
-                                 "that supports channel binding"
-                               : "channel binding is required, but the connection has none to offer");
+                      can_bind
+                          ? "channel binding is required, but server did not offer an authentication method "
+                            "that supports channel binding"
+                          : "channel binding is required, but the connection has none to offer");
   }
   if (!plus && !plain_offered) {
     return base::fail(base::kFeatureNotSupported,
@@ -53,7 +54,9 @@ ScramClient::ScramClient(bool plus, ScramCredential credential, base::Random& ra
   gs2_header_ = plus_ ? "p=" + std::string(kChannelBindingType) + ",," : could_bind ? "y,," : "n,,";
 }
 
-std::string_view ScramClient::mechanism() const { return plus_ ? kScramSha256Plus : kScramSha256; }
+std::string_view ScramClient::mechanism() const {
+  return plus_ ? kScramSha256Plus : kScramSha256;
+}
 
 std::string ScramClient::first() {
   PENSTOCK_ASSERT(state_ == State::kStart);
@@ -74,8 +77,7 @@ base::Result<std::string> ScramClient::respond(std::string_view server_first) {
   const std::string binding = plus_ ? gs2_header_ + options_.channel_binding : gs2_header_;
   std::string answer = "c=" + base64_encode(base::as_bytes(binding)) + ",r=" + std::string(challenge->nonce);
   const ScramKeys keys = keys_for(*challenge);
-  const Key signature =
-      hmac_sha256(keys.stored_key().view(), {first_bare_, ",", server_first, ",", answer});
+  const Key signature = hmac_sha256(keys.stored_key().view(), {first_bare_, ",", server_first, ",", answer});
   server_signature_ = hmac_sha256(keys.server_key.view(), {first_bare_, ",", server_first, ",", answer});
   Key proof = keys.client_key;
   for (std::size_t i = 0; i < Key::kSize; ++i) proof.data()[i] ^= signature.data()[i];

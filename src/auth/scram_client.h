@@ -1,5 +1,5 @@
-// ScramClient proves to a server that we know a password (or the keys it comes down to) and checks that the server
-// knows it too: the other side of SCRAM-SHA-256(-PLUS).
+// ScramClient proves to a server that we know a password (or the keys it comes down to) and checks that the
+// server knows it too: the other side of SCRAM-SHA-256(-PLUS).
 //
 // Table:      state      event      next
 //             kStart     first()    kSent
@@ -9,11 +9,13 @@
 // Source: RFC 5802, 7677, 5929; libpq's fe-auth-scram.c for choices and words.
 //
 // Owner:      the login of one upstream, by value.
-// Home:       any thread, one at a time. respond() may derive keys (0.1 µs per iteration on a miss of the cache): with a
+// Home:       any thread, one at a time. respond() may derive keys (0.1 µs per iteration on a miss of the
+// cache): with a
 //             server that asks for hundreds of thousands of iterations, run it on an offload thread.
 // Invariants: after verify() succeeded the server has proven that it knows the password's verifier.
-// Errors:     kProtocolViolation (malformed), kInvalidAuthorization (binding policy, server signature, iterations).
-// Bounds:     messages of kScramMessageMax bytes; kIterationsMax iterations, or a server could stall us for minutes.
+// Errors:     kProtocolViolation (malformed), kInvalidAuthorization (binding policy, server signature,
+// iterations). Bounds:     messages of kScramMessageMax bytes; kIterationsMax iterations, or a server could
+// stall us for minutes.
 #pragma once
 
 #include <span>
@@ -40,13 +42,15 @@ class ScramClient {
 
   struct Options {
     bool on_tls = false;
-    std::string channel_binding = {};  // tls-server-end-point hash of the server's certificate; empty: unknown
+    std::string channel_binding =
+        {};  // tls-server-end-point hash of the server's certificate; empty: unknown
     ChannelBinding policy = ChannelBinding::kPrefer;
   };
 
   // Chooses among the mechanisms the server offers.
-  static base::Result<ScramClient> choose(std::span<const std::string_view> offered, ScramCredential credential,
-                                          base::Random& random, ScramKeyCache& cache, Options options);
+  static base::Result<ScramClient> choose(std::span<const std::string_view> offered,
+                                          ScramCredential credential, base::Random& random,
+                                          ScramKeyCache& cache, Options options);
 
   // What goes into SASLInitialResponse.
   std::string_view mechanism() const;
@@ -62,7 +66,8 @@ class ScramClient {
   enum class State { kStart, kSent, kProofSent, kVerified, kFailed };
   struct Challenge;
 
-  ScramClient(bool plus, ScramCredential credential, base::Random& random, ScramKeyCache& cache, Options options);
+  ScramClient(bool plus, ScramCredential credential, base::Random& random, ScramKeyCache& cache,
+              Options options);
   base::Result<Challenge> read_challenge(std::string_view server_first) const;
   ScramKeys keys_for(const Challenge& challenge);
 

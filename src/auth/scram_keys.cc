@@ -8,11 +8,15 @@
 
 namespace penstock::auth {
 
-Key ScramKeys::stored_key() const { return sha256(client_key.view()); }
+Key ScramKeys::stored_key() const {
+  return sha256(client_key.view());
+}
 
 ScramVerifier ScramKeys::verifier(std::string_view salt, int iterations) const {
-  return ScramVerifier{
-      .iterations = iterations, .salt = std::string(salt), .stored_key = stored_key(), .server_key = server_key};
+  return ScramVerifier{.iterations = iterations,
+                       .salt = std::string(salt),
+                       .stored_key = stored_key(),
+                       .server_key = server_key};
 }
 
 ScramKeys derive_keys(std::string_view password, std::string_view salt, int iterations) {

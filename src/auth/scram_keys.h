@@ -1,8 +1,8 @@
-// ScramKeys are the two keys a SCRAM password comes down to; ScramKeyCache remembers them, because deriving them is the
-// one expensive step of a login.
+// ScramKeys are the two keys a SCRAM password comes down to; ScramKeyCache remembers them, because deriving
+// them is the one expensive step of a login.
 //
-// Without the cache, 1,000 upstream logins of one user after a failover would each spend 4,096 hash iterations (0.4 ms,
-// or 60 ms with 600,000 iterations) on the same answer.
+// Without the cache, 1,000 upstream logins of one user after a failover would each spend 4,096 hash
+// iterations (0.4 ms, or 60 ms with 600,000 iterations) on the same answer.
 //
 // Owner:      ScramKeyCache: the process; workers share it by reference.
 // Home:       SYNC (one mutex, never held while deriving; two threads that miss at once both derive).

@@ -6,7 +6,9 @@ namespace penstock::auth {
 
 namespace {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 }  // namespace
 
@@ -30,7 +32,8 @@ base::Status check_message(std::string_view message) {
 }
 
 bool is_scram_printable(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= 0x21 && c <= 0x7e && c != ','; });
+  return !text.empty() &&
+         std::ranges::all_of(text, [](char c) { return c >= 0x21 && c <= 0x7e && c != ','; });
 }
 
 base::Result<std::string_view> AttributeReader::expect(char name) {

@@ -1,6 +1,7 @@
 // The grammar that both ends of SCRAM share: "a=value,b=value,…".
 //
-// Source: RFC 5802, section 7; the words of the errors are those of Postgres (src/backend/libpq/auth-scram.c).
+// Source: RFC 5802, section 7; the words of the errors are those of Postgres
+// (src/backend/libpq/auth-scram.c).
 //
 // Home:       any thread.
 // Errors:     kProtocolViolation "malformed SCRAM message" with the reason as detail.

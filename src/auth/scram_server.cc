@@ -79,7 +79,8 @@ base::Result<std::string_view> ScramServer::read_gs2_header(std::string_view mes
     case 'n':
       if (plus_) {
         return malformed(
-            "The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.");
+            "The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding "
+            "data.");
       }
       rest.remove_prefix(1);
       break;
@@ -97,7 +98,8 @@ base::Result<std::string_view> ScramServer::read_gs2_header(std::string_view mes
   }
   rest.remove_prefix(1);
   if (rest.starts_with('a')) {
-    return base::fail(base::kFeatureNotSupported, "client uses authorization identity, but it is not supported");
+    return base::fail(base::kFeatureNotSupported,
+                      "client uses authorization identity, but it is not supported");
   }
   if (!rest.starts_with(',')) {
     return malformed("Unexpected attribute \"" + shown(rest) + "\" in client-first-message.");
@@ -111,7 +113,8 @@ base::Result<std::string_view> ScramServer::read_gs2_header(std::string_view mes
 base::Result<std::string_view> ScramServer::read_binding_type(std::string_view message) {
   if (!plus_) {
     return malformed(
-        "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding "
+        "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel "
+        "binding "
         "data.");
   }
   const auto type = AttributeReader(message).expect('p');
@@ -157,8 +160,9 @@ base::Result<std::string> ScramServer::read_final(std::string_view message) {
   if (!proof_holds(*proof, message.substr(0, message.size() - proof_size)) || options_.doomed) {
     return base::fail(base::kInvalidPassword, "password authentication failed");
   }
-  const Key signature = hmac_sha256(verifier_.server_key.view(), {client_first_bare_, ",", server_first_, ",",
-                                                                  message.substr(0, message.size() - proof_size)});
+  const Key signature = hmac_sha256(
+      verifier_.server_key.view(),
+      {client_first_bare_, ",", server_first_, ",", message.substr(0, message.size() - proof_size)});
   return "v=" + base64_encode(signature.view());
 }
 
@@ -198,7 +202,8 @@ LoginVerifiers::Choice LoginVerifiers::choose(const Secret* secret, std::string_
   const Key salt_key = hmac_sha256(process_secret_.view(), {"salt:", user});
   const std::string salt(base::as_text(salt_key.view()).substr(0, kSaltBytes));
   if (secret != nullptr && secret->kind() == Secret::Kind::kPlain && !secret->plain().empty()) {
-    return {.verifier = cache_.keys(secret->plain(), salt, kScramIterations).verifier(salt, kScramIterations)};
+    return {.verifier =
+                cache_.keys(secret->plain(), salt, kScramIterations).verifier(salt, kScramIterations)};
   }
   return {.verifier = {.iterations = kScramIterations,
                        .salt = salt,

@@ -4,15 +4,16 @@
 //             kStart     first()  kChallenged, or kFailed
 //             kChallenged final()  kProven, or kFailed
 //
-// Source: RFC 5802, 7677, 5929; where they leave a choice, PostgreSQL (src/backend/libpq/auth-scram.c): authorization
-// identities are refused, the user name inside SCRAM is ignored, the error words are the same.
+// Source: RFC 5802, 7677, 5929; where they leave a choice, PostgreSQL (src/backend/libpq/auth-scram.c):
+// authorization identities are refused, the user name inside SCRAM is ignored, the error words are the same.
 //
 // Owner:      the login of one client, by value.
 // Home:       LOOP (cheap: a few hashes; key derivation happens only where a verifier is made).
 // Invariants: 1. Iterations and salt are those of the verifier, never our own.
 //             2. The nonce is fresh, so a recorded answer never fits.
 // Errors:     kProtocolViolation (malformed), kFeatureNotSupported, kInvalidAuthorization (channel binding),
-//             kInvalidPassword: the proof is wrong; the caller words it: password authentication failed for user "x".
+//             kInvalidPassword: the proof is wrong; the caller words it: password authentication failed for
+//             user "x".
 // Bounds:     messages of kScramMessageMax bytes.
 #pragma once
 
@@ -42,13 +43,14 @@ class ScramServer {
   // What to offer, in this order.
   std::vector<std::string_view> mechanisms() const;
 
-  // Takes the client's choice and first message; the result goes out as AuthenticationSASLContinue. (A client that
-  // sends no initial response at all, length -1, gets an empty AuthenticationSASLContinue first.)
+  // Takes the client's choice and first message; the result goes out as AuthenticationSASLContinue. (A client
+  // that sends no initial response at all, length -1, gets an empty AuthenticationSASLContinue first.)
   base::Result<std::string> first(std::string_view mechanism, std::string_view client_first);
   // Takes the proof; the result goes out as AuthenticationSASLFinal.
   base::Result<std::string> final(std::string_view client_final);
 
-  // After final() succeeded: the keys that log in to a server with the same verifier. Secret, like a password.
+  // After final() succeeded: the keys that log in to a server with the same verifier. Secret, like a
+  // password.
   const ScramKeys& keys() const;
 
  private:
@@ -75,8 +77,8 @@ class ScramServer {
 
 // Tells what ScramServer should check for this user, so that an outsider cannot see whether the user exists.
 //
-// Users without a verifier (none at all, a plain password, an md5 one) get a salt that depends on the name and the
-// process's secret alone: the same answer at every attempt, as a stored verifier would give.
+// Users without a verifier (none at all, a plain password, an md5 one) get a salt that depends on the name
+// and the process's secret alone: the same answer at every attempt, as a stored verifier would give.
 class LoginVerifiers {
  public:
   explicit LoginVerifiers(const Key& process_secret, ScramKeyCache& cache)

@@ -51,8 +51,10 @@ std::optional<ScramVerifier> ScramVerifier::parse(std::string_view text) {
   const auto stored_key = parse_key(*stored_text);
   const auto server_key = parse_key(text);
   if (!iterations || !salt || !stored_key || !server_key) return std::nullopt;
-  return ScramVerifier{
-      .iterations = *iterations, .salt = std::move(*salt), .stored_key = *stored_key, .server_key = *server_key};
+  return ScramVerifier{.iterations = *iterations,
+                       .salt = std::move(*salt),
+                       .stored_key = *stored_key,
+                       .server_key = *server_key};
 }
 
 std::string ScramVerifier::to_string() const {

@@ -1,6 +1,7 @@
 // Secret is what a user must prove to know, in one of the three forms Postgres and PgBouncer store it.
 //
-// Source: PostgreSQL manual, pg_authid.rolpassword; src/backend/libpq/crypt.c (which text is taken for which form).
+// Source: PostgreSQL manual, pg_authid.rolpassword; src/backend/libpq/crypt.c (which text is taken for which
+// form).
 //
 // Owner:      catalog values and logins, by value.
 // Home:       any thread (plain values).
@@ -35,7 +36,8 @@ struct ScramVerifier {
 };
 
 // `password` is prepared by SASLprep first. `salt`: raw bytes, 16 in Postgres.
-ScramVerifier make_verifier(std::string_view password, std::string_view salt, int iterations = kScramIterations);
+ScramVerifier make_verifier(std::string_view password, std::string_view salt,
+                            int iterations = kScramIterations);
 
 class Secret {
  public:
@@ -63,8 +65,8 @@ class Secret {
   Form form_;
 };
 
-// Whether a password sent in the clear (over TLS, hopefully) is the right one, whatever form the secret has. Comparing
-// with a verifier costs a key derivation; `cache` makes that once per password.
+// Whether a password sent in the clear (over TLS, hopefully) is the right one, whatever form the secret has.
+// Comparing with a verifier costs a key derivation; `cache` makes that once per password.
 bool password_matches(const Secret& secret, std::string_view user, std::string_view password,
                       ScramKeyCache& cache);
 

@@ -8,7 +8,9 @@
 
 namespace penstock::auth {
 
-void wipe(void* memory, std::size_t size) { OPENSSL_cleanse(memory, size); }
+void wipe(void* memory, std::size_t size) {
+  OPENSSL_cleanse(memory, size);
+}
 
 WipedText::WipedText(std::string_view text) : size_(text.size()) {
   if (text.empty()) return;
@@ -23,6 +25,8 @@ Key Key::from(base::ByteView bytes) {
   return key;
 }
 
-bool operator==(const Key& a, const Key& b) { return CRYPTO_memcmp(a.data(), b.data(), Key::kSize) == 0; }
+bool operator==(const Key& a, const Key& b) {
+  return CRYPTO_memcmp(a.data(), b.data(), Key::kSize) == 0;
+}
 
 }  // namespace penstock::auth

@@ -1,4 +1,5 @@
-// WipedText and Key hold what must not linger in memory: passwords and derived keys. Both are overwritten when they die.
+// WipedText and Key hold what must not linger in memory: passwords and derived keys. Both are overwritten
+// when they die.
 //
 // Without them a password would stay readable in freed heap blocks and in core dumps long after its use.
 //
