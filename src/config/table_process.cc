@@ -1,0 +1,251 @@
+#include "config/table_row.h"
+
+namespace penstock::config {
+
+using S = Settings;
+
+Rows server_rows() {
+  return {
+      entry<&S::workers>(
+          {.section = "server",
+           .key = "workers",
+           .doc = "Worker threads; each has its own event loop, clients and share of the pools.",
+           .reloadable = false,
+           .max = 1024,
+           .unit = "threads",
+           .zero = "one per core"}),
+      entry<&S::io_backend>({.section = "server",
+                             .key = "io_backend",
+                             .doc = "How workers do input and output; auto takes io_uring where the kernel "
+                                    "allows it, else epoll, and says in the log which and why.",
+                             .reloadable = false}),
+      entry<&S::catalog>({.section = "server",
+                          .key = "catalog",
+                          .doc = "The SQLite file with tenants and users; created on first start.",
+                          .reloadable = false}),
+      entry<&S::default_tenant>({.section = "server",
+                                 .key = "default_tenant",
+                                 .doc = "The tenant of clients that name none; plain user names lead here.",
+                                 .zero = "clients must name their tenant"}),
+      entry<&S::pid_file>({.section = "server",
+                           .key = "pid_file",
+                           .doc = "A file that holds the process id while the server runs.",
+                           .pgbouncer = "pidfile",
+                           .reloadable = false,
+                           .zero = "none"}),
+      entry<&S::listen_backlog>({.section = "server",
+                                 .key = "listen_backlog",
+                                 .doc = "Connections that the kernel keeps until they are accepted, per "
+                                        "listening socket; net.core.somaxconn bounds it.",
+                                 .pgbouncer = "listen_backlog",
+                                 .reloadable = false,
+                                 .min = 1,
+                                 .max = 65535,
+                                 .unit = "connections"}),
+  };
+}
+
+Rows client_tls_rows() {
+  return {
+      entry<&S::client_tls_mode>(
+          {.section = "client_tls",
+           .key = "mode",
+           .doc = "disable: clients are told that there is no TLS; allow and prefer: TLS for those who ask, "
+                  "once there is a certificate; require: clear text is refused; verify-ca and verify-full: "
+                  "the client must also show a certificate signed by ca_file, and with verify-full that "
+                  "certificate must name its user.",
+           .pgbouncer = "client_tls_sslmode"}),
+      entry<&S::client_tls_cert_file>({.section = "client_tls",
+                                       .key = "cert_file",
+                                       .doc = "The server's certificate with its chain, PEM.",
+                                       .pgbouncer = "client_tls_cert_file",
+                                       .zero = "no TLS"}),
+      entry<&S::client_tls_key_file>({.section = "client_tls",
+                                      .key = "key_file",
+                                      .doc = "The private key of the certificate, PEM.",
+                                      .pgbouncer = "client_tls_key_file",
+                                      .zero = "no TLS"}),
+      entry<&S::client_tls_ca_file>({.section = "client_tls",
+                                     .key = "ca_file",
+                                     .doc = "The authorities that sign client certificates, PEM.",
+                                     .pgbouncer = "client_tls_ca_file",
+                                     .zero = "client certificates are not asked for"}),
+      entry<&S::client_tls_min_protocol>({.section = "client_tls",
+                                          .key = "min_protocol",
+                                          .doc = "The oldest TLS version that a client may use.",
+                                          .pgbouncer = "client_tls_protocols",
+                                          .words = {"1.2", "1.3"}}),
+      entry<&S::client_tls_ciphers>({.section = "client_tls",
+                                     .key = "ciphers",
+                                     .doc = "Cipher suites for TLS 1.2 in OpenSSL's syntax.",
+                                     .pgbouncer = "client_tls_ciphers",
+                                     .zero = "OpenSSL's choice"}),
+      entry<&S::tls_handshakes_per_second>(
+          {.section = "client_tls",
+           .key = "handshakes_per_second",
+           .doc = "TLS handshakes that one worker begins in a second; more wait, so that a storm of "
+                  "reconnecting clients does not starve running queries.",
+           .unit = "handshakes",
+           .zero = kNoLimit}),
+  };
+}
+
+Rows auth_rows() {
+  return {
+      entry<&S::allow_cleartext_without_tls>(
+          {.section = "auth",
+           .key = "allow_cleartext_without_tls",
+           .doc = "Whether the method password may be used on a TCP connection without TLS, where anybody on "
+                  "the way can read the password."}),
+      entry<&S::auth_query_cache_ttl>(
+          {.section = "auth",
+           .key = "query_cache_ttl",
+           .doc = "How long a secret found by a tenant's auth_query is used again; before a login is refused "
+                  "the secret is always read anew.",
+           .zero = "asked at every login"}),
+      entry<&S::auth_query_negative_ttl>(
+          {.section = "auth",
+           .key = "query_negative_ttl",
+           .doc = "How long it is remembered that auth_query did not know a user.",
+           .max = 3600 * kSecond,
+           .zero = "asked at every login"}),
+      entry<&S::scram_iterations>({.section = "auth",
+                                   .key = "scram_iterations",
+                                   .doc = "Iterations for SCRAM verifiers that are made here from plain "
+                                          "passwords; stored verifiers bring their own.",
+                                   .pgbouncer = "scram_iterations",
+                                   .min = 4096,
+                                   .max = 10'000'000,
+                                   .unit = "iterations"}),
+  };
+}
+
+Rows tcp_rows() {
+  return {
+      entry<&S::tcp_keepalive>({.section = "tcp",
+                                .key = "keepalive",
+                                .doc = "Whether the kernel probes connections that are silent.",
+                                .pgbouncer = "tcp_keepalive"}),
+      entry<&S::tcp_keepalive_idle>({.section = "tcp",
+                                     .key = "keepalive_idle",
+                                     .doc = "Silence before the first probe.",
+                                     .pgbouncer = "tcp_keepidle",
+                                     .max = 32767 * kSecond,
+                                     .step = kSecond,
+                                     .zero = kSystem}),
+      entry<&S::tcp_keepalive_interval>({.section = "tcp",
+                                         .key = "keepalive_interval",
+                                         .doc = "Time between probes.",
+                                         .pgbouncer = "tcp_keepintvl",
+                                         .max = 32767 * kSecond,
+                                         .step = kSecond,
+                                         .zero = kSystem}),
+      entry<&S::tcp_keepalive_count>({.section = "tcp",
+                                      .key = "keepalive_count",
+                                      .doc = "Unanswered probes after which a connection counts as dead.",
+                                      .pgbouncer = "tcp_keepcnt",
+                                      .max = 127,
+                                      .unit = "probes",
+                                      .zero = kSystem}),
+      entry<&S::tcp_user_timeout>(
+          {.section = "tcp",
+           .key = "user_timeout",
+           .doc = "How long sent bytes may stay unacknowledged before a connection counts as dead.",
+           .pgbouncer = "tcp_user_timeout",
+           .max = 24 * 3600 * kSecond,
+           .zero = kSystem}),
+  };
+}
+
+Rows log_rows() {
+  return {
+      entry<&S::log_level>({.section = "log",
+                            .key = "level",
+                            .doc = "The least important events that are written.",
+                            .pgbouncer = "verbose"}),
+      entry<&S::log_format>({.section = "log",
+                             .key = "format",
+                             .doc = "text: key=value for people and grep; json: one object per line."}),
+      entry<&S::log_file>({.section = "log",
+                           .key = "file",
+                           .doc = "The file to append to; SIGHUP opens it anew, for logrotate.",
+                           .pgbouncer = "logfile",
+                           .zero = "standard error"}),
+      entry<&S::log_connections>({.section = "log",
+                                  .key = "connections",
+                                  .doc = "Whether logins are written.",
+                                  .pgbouncer = "log_connections"}),
+      entry<&S::log_disconnections>({.section = "log",
+                                     .key = "disconnections",
+                                     .doc = "Whether ends of connections are written, with the reason.",
+                                     .pgbouncer = "log_disconnections"}),
+      entry<&S::log_pooler_errors>({.section = "log",
+                                    .key = "pooler_errors",
+                                    .doc = "Whether errors that we send to clients ourselves are written.",
+                                    .pgbouncer = "log_pooler_errors"}),
+      entry<&S::log_events_per_second>({.section = "log",
+                                        .key = "events_per_second",
+                                        .doc = "Lines of one kind of event in a second; more are counted and "
+                                               "the count is written, so that nobody can fill the disk.",
+                                        .unit = "lines",
+                                        .zero = kNoLimit}),
+      entry<&S::query_wait_notify>({.section = "log",
+                                    .key = "query_wait_notify",
+                                    .doc = "A client that waits longer for a server is told why by a notice.",
+                                    .pgbouncer = "query_wait_notify",
+                                    .zero = kOff}),
+  };
+}
+
+Rows limit_rows() {
+  return {
+      entry<&S::message_bytes_max>(
+          {.section = "limits",
+           .key = "message_bytes_max",
+           .doc =
+               "The largest message that a client or server may send; they are streamed, not held in memory.",
+           .pgbouncer = "max_packet_size",
+           .min = kKilobyte,
+           .max = 2 * kGigabyte - 1}),
+      entry<&S::startup_bytes_max>({.section = "limits",
+                                    .key = "startup_bytes_max",
+                                    .doc = "The largest start-up message; Postgres' own limit is 10000.",
+                                    .min = 256,
+                                    .max = kKilobyte * kKilobyte}),
+      entry<&S::statement_bytes_max>(
+          {.section = "limits",
+           .key = "statement_bytes_max",
+           .doc = "The largest named prepared statement that is kept and can move between servers; a client "
+                  "that prepares a larger one keeps its server while the statement lives.",
+           .max = kGigabyte,
+           .zero = "every named statement holds its server"}),
+  };
+}
+
+std::vector<Entry<ListenerSettings>> listener_rows() {
+  using L = ListenerSettings;
+  return {
+      entry<&L::address>({.key = "address",
+                          .doc = "An IP address; * for all, IPv4 and IPv6; a directory such as /run/penstock "
+                                 "for a Unix socket .s.PGSQL.<port> in it; or @name for the abstract socket "
+                                 "that libpq looks for with host=@name.",
+                          .pgbouncer = "listen_addr",
+                          .reloadable = false}),
+      entry<&L::port>({.key = "port",
+                       .doc = "The TCP port, or the number in the name of the Unix socket.",
+                       .pgbouncer = "listen_port",
+                       .reloadable = false,
+                       .max = 65535,
+                       .zero = "a free port, chosen by the system"}),
+      entry<&L::pool_mode>({.key = "pool_mode",
+                            .doc = "Forces the pool mode of all clients that come in here.",
+                            .reloadable = false,
+                            .zero = "as the pool says"}),
+      octal<&L::unix_mode>({.key = "unix_mode",
+                            .doc = "Permissions of the Unix socket's file.",
+                            .pgbouncer = "unix_socket_mode",
+                            .reloadable = false}),
+  };
+}
+
+}  // namespace penstock::config
