@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over the sources and remembers what it found, so that only what changed is looked at again.
 
-    tools/tidy.py --build DIR [--jobs N] [FILES…]
+    tools/tidy.py --build DIR [--jobs N] [--deep] [FILES…]
 
-DIR holds compile_commands.json; results are kept in DIR/tidy. A result is good for as long as the source, every header
+DIR holds compile_commands.json; results are kept there too. A result is good for as long as the source, every header
 of ours it includes, its compiler command and .clang-tidy stay the same. Without FILES: all sources but tests, fuzzers
-and benchmarks. Prints findings, then one line of counts; exits 1 if there were findings. Standard library only.
+and benchmarks. --deep adds clang's static analyzer, which takes three times as long. Prints findings, then one line of
+counts; exits 1 if there were findings. Standard library only.
 """
 
 import argparse
@@ -22,6 +23,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 FINDING = re.compile(r"^(/[^:]+):(\d+):(\d+): (?:error|warning): ")
 LEFT_OUT = ("_test.cc", "_sim.cc", "_fuzz.cc", "_bench.cc")
 CLANG_TIDY = "clang-tidy-19"
+DEEP = (
+    "clang-analyzer-core.*,clang-analyzer-cplusplus.*,-clang-analyzer-cplusplus.NewDeleteLeaks,"
+    "clang-analyzer-deadcode.*,clang-analyzer-unix.*"
+)
 
 
 def closure(path, src, seen=None):
@@ -54,12 +59,15 @@ def select(entries, wanted):
     return {path: text for path, text in commands.items() if not path.name.endswith(LEFT_OUT)}
 
 
-def run_one(path, build, stamp):
+def run_one(path, build, stamp, checks):
     """clang-tidy's findings on one source, from memory when nothing changed; None when clang-tidy itself failed."""
     if stamp.exists():
         return stamp.read_text()
     done = subprocess.run(
-        [CLANG_TIDY, "--quiet", "-p", str(build), str(path)], capture_output=True, text=True, check=False
+        [CLANG_TIDY, "--quiet", f"--checks={checks}", "-p", str(build), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0 and not FINDING.search(done.stdout):
         print(done.stdout + done.stderr, file=sys.stderr)
@@ -83,21 +91,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--deep", action="store_true")
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
 
     build = options.build.resolve()
     entries = json.loads((build / "compile_commands.json").read_text())
     version = subprocess.run([CLANG_TIDY, "--version"], capture_output=True, check=True).stdout
-    settings = version + (ROOT / ".clang-tidy").read_bytes()
+    checks = DEEP if options.deep else ""
+    settings = version + checks.encode() + (ROOT / ".clang-tidy").read_bytes()
     sources = select(entries, [path.resolve() for path in options.files])
-    memory = build / "tidy"
+    memory = build / ("tidy-deep" if options.deep else "tidy")
     memory.mkdir(exist_ok=True)
     stamps = {path: memory / key_of(path, command, ROOT / "src", settings) for path, command in sources.items()}
 
     found, broken = [], 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for output in pool.map(lambda path: run_one(path, build, stamps[path]), sorted(sources)):
+        for output in pool.map(lambda path: run_one(path, build, stamps[path], checks), sorted(sources)):
             if output is None:
                 broken += 1
             else:

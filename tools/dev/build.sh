@@ -43,5 +43,5 @@ dev_bench() {
   dev_setup build
   need python3 pgbouncer "${RUN_PACKAGES[@]}"
   build release
-  PENSTOCK_BIN=$BUILD/release/penstock PENSTOCK_BUILD_DIR=$BUILD/release exec python3 test/bench/bench.py "$@"
+  PENSTOCK_BINARY=$BUILD/release/penstock PENSTOCK_BUILD_DIR=$BUILD/release exec python3 test/bench/bench.py "$@"
 }
