@@ -8,8 +8,10 @@ namespace {
 CatalogSnapshot two_tenants() {
   return CatalogSnapshot(
       {
-          std::make_shared<TenantSpec>(TenantSpec{
-              .id = "acme", .sni_names = {"Db.Acme.example"}, .databases = {"shop"}, .users = {{.name = "app"}}}),
+          std::make_shared<TenantSpec>(TenantSpec{.id = "acme",
+                                                  .sni_names = {"Db.Acme.example"},
+                                                  .databases = {"shop"},
+                                                  .users = {{.name = "app"}}}),
           std::make_shared<TenantSpec>(TenantSpec{.id = "default"}),
       },
       "default", 7);

@@ -18,61 +18,65 @@ enum class TlsMode : std::uint8_t { kDisable, kAllow, kPrefer, kRequire, kVerify
 // How clients prove who they are.
 enum class AuthMethod : std::uint8_t { kScram, kMd5, kPassword, kCertificate, kTrust, kPeer };
 
-// A place where Postgres listens. `host` is a name, an IP address, a socket directory ("/run/postgresql") or an
-// abstract socket ("@name").
+// A place where Postgres listens. `host` is a name, an IP address, a socket directory ("/run/postgresql") or
+// an abstract socket ("@name").
 struct HostPort {
-  std::string host;
+  std::string host = {};
   std::uint16_t port = 5432;
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
-// Limits and times that tenants and users may set for themselves; empty means "what the next larger scope says".
+// Limits and times that tenants and users may set for themselves; empty: as the next larger scope.
 struct PoolOverrides {
-  std::optional<PoolMode> pool_mode;
-  std::optional<int> pool_size;          // upstreams
-  std::optional<int> min_pool_size;      // upstreams
-  std::optional<int> reserve_pool_size;  // upstreams
-  std::optional<int> max_clients;        // clients logged in at the same time
-  std::optional<int> max_upstreams;      // upstreams over all pools of this scope
-  std::optional<std::chrono::milliseconds> query_timeout;
-  std::optional<std::chrono::milliseconds> query_wait_timeout;
-  std::optional<std::chrono::milliseconds> transaction_timeout;
-  std::optional<std::chrono::milliseconds> idle_transaction_timeout;
-  std::optional<std::chrono::milliseconds> client_idle_timeout;
+  std::optional<PoolMode> pool_mode = {};
+  std::optional<int> pool_size = {};          // upstreams
+  std::optional<int> min_pool_size = {};      // upstreams
+  std::optional<int> reserve_pool_size = {};  // upstreams
+  std::optional<int> max_clients = {};        // clients logged in at the same time
+  std::optional<int> max_upstreams = {};      // upstreams over all pools of this scope
+  std::optional<std::chrono::milliseconds> query_timeout = {};
+  std::optional<std::chrono::milliseconds> query_wait_timeout = {};
+  std::optional<std::chrono::milliseconds> transaction_timeout = {};
+  std::optional<std::chrono::milliseconds> idle_transaction_timeout = {};
+  std::optional<std::chrono::milliseconds> client_idle_timeout = {};
   friend bool operator==(const PoolOverrides&, const PoolOverrides&) = default;
 };
 
 struct UserSpec {
-  std::string name;  // as clients write it, without the tenant
-  // What the client must prove: plain text, "md5" + 32 hex digits, or "SCRAM-SHA-256$…". Empty: ask auth_query.
-  std::optional<std::string> secret;
-  std::string upstream_user;                   // empty: `name`
-  std::optional<std::string> upstream_secret;  // plain text or md5; empty: `secret`, or the keys of the client's login
-  std::optional<AuthMethod> auth_method;       // empty: the tenant's
-  PoolOverrides overrides;
+  std::string name = {};  // as clients write it, without the tenant
+  // What the client must prove: plain text, "md5" + 32 hex digits, or "SCRAM-SHA-256$…". Empty:
+  // ask auth_query.
+  std::optional<std::string> secret = {};
+  std::string upstream_user = {};  // empty: `name`
+  // Plain text or md5; empty: `secret`, or the keys of the client's login.
+  std::optional<std::string> upstream_secret = {};
+  std::optional<AuthMethod> auth_method = {};  // empty: the tenant's
+  PoolOverrides overrides = {};
   friend bool operator==(const UserSpec&, const UserSpec&) = default;
 };
 
 struct TenantSpec {
-  std::string id;               // 1 to 63 characters: letters, digits, '_', '-'
-  std::vector<HostPort> hosts;  // tried in turn
-  std::string upstream_database;          // empty: the database the client names
+  std::string id = {};                 // 1 to 63 characters: letters, digits, '_', '-'
+  std::vector<HostPort> hosts = {};    // tried in turn
+  std::string upstream_database = {};  // empty: the database the client names
   TlsMode upstream_tls = TlsMode::kPrefer;
-  std::string upstream_tls_ca_file;
-  std::string upstream_tls_cert_file;
-  std::string upstream_tls_key_file;
-  std::vector<std::string> sni_names;     // TLS server names that lead here
-  std::vector<std::string> databases;     // database names that lead here, as in PgBouncer's [databases]
+  std::string upstream_tls_ca_file = {};
+  std::string upstream_tls_cert_file = {};
+  std::string upstream_tls_key_file = {};
+  std::vector<std::string> sni_names = {};  // TLS server names that lead here
+  std::vector<std::string> databases = {};  // database names that lead here, as in PgBouncer's [databases]
   AuthMethod auth_method = AuthMethod::kScram;
   bool require_tls = false;
-  // Reads a role's secret as `auth_user`: two columns, name and secret; $1 is the name. Empty: only listed users.
-  std::string auth_query;
-  std::string auth_user;      // one of `users`
-  std::string auth_database;  // empty: upstream_database or the client's
-  std::string connect_query;  // run once on every new upstream
-  std::map<std::string, std::string> default_parameters;  // start-up parameters unless the client sends its own
-  PoolOverrides overrides;
-  std::vector<UserSpec> users;
+  // Reads a role's secret as `auth_user`: two columns, name and secret; $1 is the name. Empty: only listed
+  // users.
+  std::string auth_query = {};
+  std::string auth_user = {};      // one of `users`
+  std::string auth_database = {};  // empty: upstream_database or the client's
+  std::string connect_query = {};  // run once on every new upstream
+  // Start-up parameters unless the client sends its own.
+  std::map<std::string, std::string> default_parameters = {};
+  PoolOverrides overrides = {};
+  std::vector<UserSpec> users = {};
   friend bool operator==(const TenantSpec&, const TenantSpec&) = default;
 };
 

@@ -11,12 +11,8 @@ constexpr Word<PoolMode> kPoolModes[] = {
 };
 
 constexpr Word<TlsMode> kTlsModes[] = {
-    {"disable", TlsMode::kDisable},
-    {"allow", TlsMode::kAllow},
-    {"prefer", TlsMode::kPrefer},
-    {"require", TlsMode::kRequire},
-    {"verify-ca", TlsMode::kVerifyCa},
-    {"verify-full", TlsMode::kVerifyFull},
+    {"disable", TlsMode::kDisable}, {"allow", TlsMode::kAllow},        {"prefer", TlsMode::kPrefer},
+    {"require", TlsMode::kRequire}, {"verify-ca", TlsMode::kVerifyCa}, {"verify-full", TlsMode::kVerifyFull},
 };
 
 constexpr Word<AuthMethod> kAuthMethods[] = {

@@ -1,6 +1,7 @@
 // The words users write for the enums of the model, in files, on the command line and in JSON.
 //
-// The first word of a value is the one shown; further ones are accepted too (PgBouncer's and PostgreSQL's names).
+// The first word of a value is the one shown; further ones are accepted too (PgBouncer's and PostgreSQL's
+// names).
 #pragma once
 
 #include <optional>

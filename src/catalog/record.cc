@@ -1,0 +1,179 @@
+#include "catalog/record.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "catalog/tenant_fields.h"
+
+namespace penstock::catalog {
+
+namespace {
+
+namespace json = boost::json;
+using model::TenantSpec;
+using model::UserSpec;
+
+enum class Secrets { kTold, kDescribed };
+
+json::value value_of(FieldKind kind, const Values& values, Secrets secrets) {
+  switch (kind) {
+    case FieldKind::kInteger:
+      return std::stoll(values.front());
+    case FieldKind::kBoolean:
+      return values.front() == "true";
+    case FieldKind::kList:
+      return json::array(values.begin(), values.end());
+    case FieldKind::kMap: {
+      json::object map;
+      for (const std::string& text : values) {
+        const std::size_t equals = text.find('=');
+        map[text.substr(0, equals)] = text.substr(equals + 1);
+      }
+      return map;
+    }
+    case FieldKind::kSecret:
+      if (secrets == Secrets::kDescribed) return json::object{{"kind", describe_secret(values.front())}};
+      break;
+    case FieldKind::kText:
+    case FieldKind::kDuration:
+    case FieldKind::kWord:
+      break;
+  }
+  return json::string(values.front());
+}
+
+template <class Spec>
+void add_fields(json::object& object, const FieldTable<Spec>& table, const Spec& spec, Secrets secrets) {
+  for (const Field<Spec>& field : table) {
+    const Values values = field.get(spec);
+    if (!values.empty()) object[field.name] = value_of(field.kind, values, secrets);
+  }
+}
+
+std::unexpected<base::Error> broken(std::string_view what) {
+  return base::fail(base::kConfigFileError, std::string(what), {},
+                    "A newer Penstock may have written it, or it was changed by hand.");
+}
+
+// The text of a scalar; nothing for objects, arrays and null.
+std::optional<std::string> scalar_text(const json::value& value) {
+  if (value.is_string()) return std::string(value.get_string());
+  if (value.is_int64()) return std::to_string(value.get_int64());
+  if (value.is_uint64()) return std::to_string(value.get_uint64());
+  if (value.is_bool()) return value.get_bool() ? "true" : "false";
+  return std::nullopt;
+}
+
+base::Result<Values> values_of(FieldKind kind, std::string_view name, const json::value& value) {
+  Values values;
+  const auto add = [&](std::string_view prefix, const json::value& part) {
+    const std::optional<std::string> text = scalar_text(part);
+    if (text) values.push_back(std::string(prefix) + *text);
+    return text.has_value();
+  };
+  bool fits = true;
+  if (kind == FieldKind::kList && value.is_array()) {
+    for (const json::value& part : value.get_array()) fits = fits && add("", part);
+  } else if (kind == FieldKind::kMap && value.is_object()) {
+    for (const auto& part : value.get_object()) {
+      fits = fits && add(std::string(part.key()) + "=", part.value());
+    }
+  } else {
+    fits = kind != FieldKind::kList && kind != FieldKind::kMap && add("", value);
+  }
+  if (!fits) return broken(fmt::format("{}: has a value of the wrong type", name));
+  return values;
+}
+
+template <class Spec>
+base::Status set_fields(const FieldTable<Spec>& table, std::string_view record, Spec& spec) {
+  if (record.size() > kRecordBytesMax) return broken("the record is too long");
+  json::error_code error;
+  json::parse_options options;
+  options.max_depth = 4;
+  const json::value parsed = json::parse({record.data(), record.size()}, error, {}, options);
+  if (error || !parsed.is_object()) return broken("the record is no JSON object");
+  for (const auto& part : parsed.get_object()) {
+    const std::string_view name(part.key().data(), part.key().size());
+    const Field<Spec>* field = find_field(table, name);
+    if (field == nullptr) return broken(fmt::format("the record has an unknown field \"{}\"", name));
+    const base::Result<Values> values = values_of(field->kind, name, part.value());
+    if (!values) return base::fail(values.error());
+    if (const base::Status status = set_field(*field, spec, *values); !status) {
+      return broken(status.error().message);
+    }
+  }
+  return {};
+}
+
+template <class Spec>
+std::string encode(const FieldTable<Spec>& table, const Spec& spec) {
+  json::object object;
+  add_fields(object, table, spec, Secrets::kTold);
+  return json::serialize(object);
+}
+
+json::object public_object(const UserSpec& user) {
+  json::object object;
+  object["name"] = user.name;
+  add_fields(object, user_fields(), user, Secrets::kDescribed);
+  return object;
+}
+
+json::object public_object(const TenantSpec& tenant) {
+  json::object object;
+  object["id"] = tenant.id;
+  add_fields(object, tenant_fields(), tenant, Secrets::kDescribed);
+  json::array users;
+  for (const UserSpec& user : tenant.users) users.push_back(public_object(user));
+  object["users"] = std::move(users);
+  return object;
+}
+
+json::object public_object(const TenantSpec& tenant, const UserSpec& user) {
+  json::object object;
+  object["tenant"] = tenant.id;
+  for (const auto& part : public_object(user)) object[part.key()] = part.value();
+  return object;
+}
+
+}  // namespace
+
+std::string record_of(const TenantSpec& tenant) {
+  return encode(tenant_fields(), tenant);
+}
+std::string record_of(const UserSpec& user) {
+  return encode(user_fields(), user);
+}
+
+base::Status from_record(std::string_view record, TenantSpec& tenant) {
+  return set_fields(tenant_fields(), record, tenant);
+}
+base::Status from_record(std::string_view record, UserSpec& user) {
+  return set_fields(user_fields(), record, user);
+}
+
+std::string public_json(const TenantSpec& tenant) {
+  return json::serialize(public_object(tenant));
+}
+
+std::string public_json(const std::vector<TenantSpec>& tenants) {
+  json::array list;
+  for (const TenantSpec& tenant : tenants) list.push_back(public_object(tenant));
+  return json::serialize(list);
+}
+
+std::string public_json(const TenantSpec& tenant, const UserSpec& user) {
+  return json::serialize(public_object(tenant, user));
+}
+
+std::string public_json_of_users(const std::vector<TenantSpec>& tenants) {
+  json::array list;
+  for (const TenantSpec& tenant : tenants) {
+    for (const UserSpec& user : tenant.users) list.push_back(public_object(tenant, user));
+  }
+  return json::serialize(list);
+}
+
+}  // namespace penstock::catalog

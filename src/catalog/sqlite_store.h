@@ -1,0 +1,64 @@
+// SqliteStore: the catalog in one SQLite file, which the server and the command line may open at the same
+// time.
+//
+// Write-ahead logging: readers never wait for a writer; a crash loses nothing that was committed.
+//
+// Owner:      Catalog or a command, by unique_ptr.
+// Home:       one thread.
+// Invariants: 1. The file has mode 0600 when we create it, and belongs to the owner of its directory when
+// root does.
+//             2. `routes` agrees with the records of `tenants` (both are written by edit() only).
+// Errors:     see Store; a file that was deleted or replaced while open is noticed by changed_since().
+// See:        sqlite_schema.h, docs/manual/tenants.md
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "catalog/sqlite.h"
+#include "catalog/store.h"
+
+namespace penstock::catalog {
+
+class SqliteStore final : public Store {
+ public:
+  struct Options {
+    std::string path;
+    std::string default_tenant = "default";    // see CatalogSnapshot
+    bool create = true;                        // false: a missing file is an error
+    std::chrono::milliseconds patience{5000};  // with locks of other processes
+  };
+  static base::Result<std::unique_ptr<SqliteStore>> open(Options options);
+
+  base::Result<model::SnapshotPtr> load() override;
+  base::Result<bool> changed_since(std::uint64_t version) override;
+  base::Result<std::uint64_t> version() override;
+  base::Status edit(std::string_view tenant_id, const Edit& edit) override;
+
+ private:
+  // Which file we have open, to notice when another one takes its place.
+  struct FileId {
+    dev_t device = 0;
+    ino_t inode = 0;
+    friend bool operator==(const FileId&, const FileId&) = default;
+  };
+  SqliteStore(Options options, SqliteDatabase database, FileId file)
+      : options_(std::move(options)), database_(std::move(database)), file_(file) {}
+
+  static base::Result<FileId> identify(const std::string& path);
+  base::Status follow_replaced_file();
+
+  Options options_;
+  SqliteDatabase database_;
+  FileId file_;
+  // The last answer of PRAGMA data_version, which moves when another connection commits, and our version
+  // then.
+  std::int64_t seen_data_version_ = -1;
+  std::uint64_t seen_version_ = 0;
+  bool was_replaced_ = false;  // the file, since the last load()
+};
+
+}  // namespace penstock::catalog

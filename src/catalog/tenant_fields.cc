@@ -1,0 +1,203 @@
+#include "catalog/tenant_fields.h"
+
+#include "catalog/field_checks.h"
+#include "catalog/field_makers.h"
+#include "catalog/host_port.h"
+
+namespace penstock::catalog {
+
+namespace {
+
+using model::AuthMethod;
+using model::PoolMode;
+using model::TenantSpec;
+using model::TlsMode;
+using model::UserSpec;
+
+constexpr int kUpstreamsMax = 100'000;
+constexpr int kClientsMax = 10'000'000;
+
+TenantField hosts_field() {
+  return TenantField{
+      .name = "hosts",
+      .kind = FieldKind::kList,
+      .meaning = "Where Postgres listens. Several hosts are tried in turn.",
+      .allowed = std::string(kHostsAllowed),
+      .preset = "none: at least one is needed",
+      .get =
+          [](const TenantSpec& tenant) {
+            Values values;
+            for (const model::HostPort& host : tenant.hosts) values.push_back(to_text(host));
+            return values;
+          },
+      .set = [](TenantSpec& tenant, const Values& values) -> base::Status {
+        std::vector<model::HostPort> hosts;
+        for (const std::string& value : values) {
+          base::Result<model::HostPort> host = parse_host_port(value);
+          if (!host) return base::fail(host.error());
+          hosts.push_back(*std::move(host));
+        }
+        tenant.hosts = std::move(hosts);
+        return {};
+      },
+      .short_option = "--host",
+  };
+}
+
+TenantField parameters_field() {
+  return TenantField{
+      .name = "default_parameters",
+      .kind = FieldKind::kMap,
+      .meaning = "Start-up parameters that a client gets unless it sends its own, such as search_path=app.",
+      .allowed = std::string(kParametersAllowed),
+      .preset = "none",
+      .get =
+          [](const TenantSpec& tenant) {
+            Values values;
+            for (const auto& [name, value] : tenant.default_parameters) values.push_back(name + "=" + value);
+            return values;
+          },
+      .set = [](TenantSpec& tenant, const Values& values) -> base::Status {
+        std::map<std::string, std::string> parameters;
+        for (const std::string& text : values) {
+          const std::size_t equals = text.find('=');
+          if (equals == std::string::npos) return refuse_value(kParametersAllowed, text);
+          const std::string name = text.substr(0, equals);
+          const std::string value = text.substr(equals + 1);
+          if (const base::Status status = check_parameter(name, value); !status) return status;
+          parameters[name] = value;
+        }
+        tenant.default_parameters = std::move(parameters);
+        return {};
+      },
+      .short_option = "--parameter",
+  };
+}
+
+// The limits and times that tenants and users share. PENSTOCK_MEMBER names a member for a maker.
+#define PENSTOCK_MEMBER(path) [](auto& spec) -> auto& { return spec.path; }
+
+template <class Spec>
+void add_overrides(FieldTable<Spec>& table, const std::string& outer) {
+  table.push_back(make::optional_word<Spec, PoolMode, PENSTOCK_MEMBER(overrides.pool_mode)>(
+      "pool_mode", outer,
+      "When a server goes back to the pool: after each transaction, when the client leaves, or after each "
+      "statement."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.pool_size), 1, kUpstreamsMax>(
+      "pool_size", outer, "Server connections of one pool (one user in one database)."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.min_pool_size), 0, kUpstreamsMax>(
+      "min_pool_size", outer, "Server connections a pool in use keeps open even when they are idle."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.reserve_pool_size), 0, kUpstreamsMax>(
+      "reserve_pool_size", outer, "Server connections a pool may add when clients have waited too long."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.max_clients), 0, kClientsMax>(
+      "max_clients", outer, "Clients logged in at the same time; 0 is no limit."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.max_upstreams), 0, kUpstreamsMax>(
+      "max_upstreams", outer, "Server connections over all pools together; 0 is no limit."));
+  table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.query_timeout)>(
+      "query_timeout", outer, "The longest a query may run; 0 is no limit."));
+  table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.query_wait_timeout)>(
+      "query_wait_timeout", outer, "The longest a client waits for a server; 0 is no limit."));
+  table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.transaction_timeout)>(
+      "transaction_timeout", outer, "The longest a transaction may last; 0 is no limit."));
+  table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.idle_transaction_timeout)>(
+      "idle_transaction_timeout", outer,
+      "The longest a client may sit idle inside a transaction; 0 is no limit."));
+  table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.client_idle_timeout)>(
+      "client_idle_timeout", outer,
+      "The longest a client may sit idle outside a transaction; 0 is no limit."));
+}
+
+template <auto Member, auto Check>
+TenantField tenant_text(std::string name, std::string_view allowed, std::string preset, std::string meaning) {
+  return make::text<TenantSpec, Member, Check>(std::move(name), std::string(allowed), std::move(preset),
+                                               std::move(meaning));
+}
+
+TenantField with_short_option(TenantField field, std::string option) {
+  field.short_option = std::move(option);
+  return field;
+}
+
+void add_server_side(FieldTable<TenantSpec>& table) {
+  table.push_back(hosts_field());
+  table.push_back(with_short_option(tenant_text<PENSTOCK_MEMBER(upstream_database), check_name>(
+                                        "upstream_database", kNameAllowed, "the database the client names",
+                                        "The database on the server, whatever the client calls it."),
+                                    "--database"));
+  table.push_back(
+      with_short_option(make::word<TenantSpec, TlsMode, PENSTOCK_MEMBER(upstream_tls), TlsMode::kPrefer>(
+                            "upstream_tls", "TLS towards the server, as libpq's sslmode."),
+                        "--tls"));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_ca_file), check_path>(
+      "upstream_tls_ca_file", kPathAllowed, "the system's certificates",
+      "Certificates that the server's certificate must come from (verify-ca, verify-full)."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_cert_file), check_path>(
+      "upstream_tls_cert_file", kPathAllowed, "none",
+      "Our certificate towards the server; needs upstream_tls_key_file."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_key_file), check_path>(
+      "upstream_tls_key_file", kPathAllowed, "none", "The key of upstream_tls_cert_file."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(connect_query), check_query>(
+      "connect_query", kQueryAllowed, "none", "Run once on every new server connection."));
+}
+
+void add_client_side(FieldTable<TenantSpec>& table) {
+  table.push_back(make::list<TenantSpec, PENSTOCK_MEMBER(sni_names), check_server_name>(
+      "sni_names", std::string(kServerNameAllowed), "none",
+      "TLS server names that lead to this tenant, when the user name does not say which."));
+  table.push_back(make::list<TenantSpec, PENSTOCK_MEMBER(databases), check_name>(
+      "databases", std::string(kNameAllowed), "none",
+      "Database names that lead to this tenant, when neither user name nor TLS server name say which."));
+  table.push_back(
+      with_short_option(make::word<TenantSpec, AuthMethod, PENSTOCK_MEMBER(auth_method), AuthMethod::kScram>(
+                            "auth_method", "How clients prove who they are."),
+                        "--auth"));
+  table.push_back(make::boolean<TenantSpec, PENSTOCK_MEMBER(require_tls)>(
+      "require_tls", "Refuse clients that do not use TLS (Unix sockets excepted)."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(auth_query), check_auth_query>(
+      "auth_query", kAuthQueryAllowed, "none: only listed users may log in",
+      "Reads the secret of a user who is not listed, as auth_user: one row of name and secret."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(auth_user), check_name>(
+      "auth_user", kNameAllowed, "none", "The listed user who runs auth_query."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(auth_database), check_name>(
+      "auth_database", kNameAllowed, "upstream_database, or the database the client names",
+      "The database in which auth_query runs."));
+  table.push_back(parameters_field());
+}
+
+}  // namespace
+
+const FieldTable<TenantSpec>& tenant_fields() {
+  static const FieldTable<TenantSpec> kTable = [] {
+    FieldTable<TenantSpec> table;
+    add_server_side(table);
+    add_client_side(table);
+    add_overrides(table, "the server's setting");
+    return table;
+  }();
+  return kTable;
+}
+
+const FieldTable<UserSpec>& user_fields() {
+  static const FieldTable<UserSpec> kTable = [] {
+    FieldTable<UserSpec> table;
+    table.push_back(make::secret<UserSpec, PENSTOCK_MEMBER(secret), check_secret>(
+        "secret", std::string(kSecretAllowed), "none: the tenant's auth_query is asked",
+        "What the client must prove to know."));
+    table.push_back(make::text<UserSpec, PENSTOCK_MEMBER(upstream_user), check_name>(
+        "upstream_user", std::string(kNameAllowed), "the user's own name",
+        "The role to log in as on the server."));
+    table.push_back(make::secret<UserSpec, PENSTOCK_MEMBER(upstream_secret), check_secret>(
+        "upstream_secret", std::string(kSecretAllowed), "secret, or the keys of the client's own login",
+        "What Penstock proves to the server."));
+    table.push_back(make::optional_word<UserSpec, AuthMethod, PENSTOCK_MEMBER(auth_method)>(
+        "auth_method", "the tenant's auth_method", "How this user proves who they are."));
+    table.back().short_option = "--auth";
+    add_overrides(table, "the tenant's setting");
+    return table;
+  }();
+  return kTable;
+}
+
+#undef PENSTOCK_MEMBER
+
+}  // namespace penstock::catalog
