@@ -1,0 +1,168 @@
+#include "pgwire/sql_text.h"
+
+#include <gtest/gtest.h>
+
+namespace penstock::pgwire {
+namespace {
+
+using Kind = StatementKind;
+
+struct Case {
+  const char* text;
+  Kind kind;
+  const char* name = "";
+};
+
+class SqlText : public ::testing::TestWithParam<Case> {};
+
+TEST_P(SqlText, RecognisesTheStatement) {
+  const auto& expected = GetParam();
+  for (const char* end : {"", ";", " ; ", ";\n-- done"}) {
+    const std::string text = std::string(expected.text) + end;
+    const auto found = classify_simple(text);
+    EXPECT_EQ(found.kind, expected.kind) << expected.text;
+    EXPECT_EQ(found.name, expected.name) << expected.text;
+    EXPECT_FALSE(found.multiple()) << expected.text;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    PreparedStatements, SqlText,
+    ::testing::Values(Case{"DEALLOCATE a1", Kind::kDeallocate, "a1"},
+                      Case{"deallocate prepare a1", Kind::kDeallocate, "a1"},
+                      Case{"DEALLOCATE ALL", Kind::kDeallocateAll},
+                      Case{"DEALLOCATE PREPARE All", Kind::kDeallocateAll},
+                      Case{"DEALLOCATE \"all\"", Kind::kDeallocate, "\"all\""},
+                      Case{"DEALLOCATE prepare", Kind::kDeallocate, "prepare"},
+                      Case{"DEALLOCATE\"x y\"", Kind::kDeallocate, "\"x y\""},
+                      Case{"DEALLOCATE PREPARE \"a\"\"b;c\"", Kind::kDeallocate, "\"a\"\"b;c\""},
+                      Case{"DEALLOCATE U&\"d\\0061t\"", Kind::kDeallocate, ""},
+                      Case{"PREPARE p AS SELECT 1", Kind::kPrepare, "p"},
+                      Case{"PREPARE p(int) AS SELECT $1", Kind::kPrepare, "p"},
+                      Case{"PREPARE transaction AS SELECT 1", Kind::kPrepare, "transaction"},
+                      Case{"PREPARE TRANSACTION 'x'", Kind::kPrepareTransaction},
+                      Case{"EXECUTE p(1, ';')", Kind::kExecute, "p"},
+                      Case{"execute p", Kind::kExecute, "p"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Settings, SqlText,
+    ::testing::Values(Case{"SET a = 1", Kind::kSet, "a"}, Case{"SET a TO 'x;y'", Kind::kSet, "a"},
+                      Case{"set Session a=1", Kind::kSet, "a"}, Case{"SET my.app = 1", Kind::kSet, "my.app"},
+                      Case{"SET \"My\".\"b;\" = 1", Kind::kSet, "\"My\".\"b;\""},
+                      Case{"SET LOCAL a = 1", Kind::kSetLocal, "a"},
+                      Case{"SET TRANSACTION READ ONLY", Kind::kSetLocal},
+                      Case{"SET CONSTRAINTS ALL DEFERRED", Kind::kSetLocal},
+                      Case{"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Kind::kSet},
+                      Case{"SET SESSION AUTHORIZATION x", Kind::kSet, "session_authorization"},
+                      Case{"SET TIME ZONE 'UTC'", Kind::kSet, "timezone"},
+                      Case{"SET LOCAL TIME ZONE 0", Kind::kSetLocal, "timezone"},
+                      Case{"SET timezone = 'UTC'", Kind::kSet, "timezone"},
+                      Case{"SET NAMES 'utf8'", Kind::kSet, "client_encoding"},
+                      Case{"SET SCHEMA 'x'", Kind::kSet, "search_path"},
+                      Case{"SET ROLE x", Kind::kSet, "ROLE"},
+                      Case{"SET XML OPTION DOCUMENT", Kind::kSet, "xmloption"},
+                      Case{"RESET a", Kind::kReset, "a"}, Case{"RESET ALL", Kind::kResetAll},
+                      Case{"RESET SESSION AUTHORIZATION", Kind::kReset, "session_authorization"},
+                      Case{"RESET TIME ZONE", Kind::kReset, "timezone"},
+                      Case{"RESET TRANSACTION ISOLATION LEVEL", Kind::kReset, "transaction_isolation"},
+                      Case{"DISCARD ALL", Kind::kDiscardAll}, Case{"DISCARD PLANS", Kind::kDiscardOther},
+                      Case{"DISCARD TEMPORARY", Kind::kDiscardOther}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Transactions, SqlText,
+    ::testing::Values(Case{"BEGIN", Kind::kBegin}, Case{"begin isolation level serializable", Kind::kBegin},
+                      Case{"START TRANSACTION", Kind::kBegin}, Case{"COMMIT", Kind::kCommit},
+                      Case{"COMMIT AND CHAIN", Kind::kCommit}, Case{"END", Kind::kCommit},
+                      Case{"END WORK", Kind::kCommit}, Case{"ROLLBACK", Kind::kRollback},
+                      Case{"ABORT", Kind::kRollback}, Case{"ROLLBACK WORK TO SAVEPOINT a", Kind::kRollbackTo},
+                      Case{"ROLLBACK TO a", Kind::kRollbackTo},
+                      Case{"COMMIT PREPARED 'x'", Kind::kFinishPrepared},
+                      Case{"ROLLBACK PREPARED 'x'", Kind::kFinishPrepared},
+                      Case{"SAVEPOINT a", Kind::kSavepoint}, Case{"RELEASE a", Kind::kRelease}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, SqlText,
+    ::testing::Values(Case{"LISTEN ch", Kind::kListen, "ch"}, Case{"UNLISTEN ch", Kind::kUnlisten, "ch"},
+                      Case{"UNLISTEN *", Kind::kUnlistenAll}, Case{"NOTIFY ch, 'x;'", Kind::kNotify, "ch"},
+                      Case{"DECLARE c CURSOR WITH HOLD FOR SELECT 1", Kind::kDeclare, "c"},
+                      Case{"CREATE TEMP TABLE t(a int)", Kind::kCreateTemporary},
+                      Case{"create local temporary table t(a int)", Kind::kCreateTemporary},
+                      Case{"CREATE OR REPLACE TEMP VIEW v AS SELECT 1", Kind::kCreateTemporary},
+                      Case{"CREATE TABLE temp(a int)", Kind::kOther},
+                      Case{"LOAD 'auto_explain'", Kind::kLoad}, Case{"SELECT 1", Kind::kOther},
+                      Case{"SETX", Kind::kOther}, Case{"BEGINS", Kind::kOther},
+                      Case{"START_REPLICATION SLOT a", Kind::kOther}, Case{"\"SET\" a", Kind::kOther},
+                      Case{"(SELECT 1)", Kind::kOther}, Case{"1", Kind::kOther}, Case{"", Kind::kEmpty}));
+
+TEST(SqlTextScan, SkipsSpaceAndCommentsAheadOfTheFirstWordAndBetweenWords) {
+  EXPECT_EQ(classify_simple(" \t\r\n\f\v-- SET a=1\n/* x /* nested */ y */ ;; BEGIN").kind, Kind::kBegin);
+  EXPECT_EQ(classify_simple("DISCARD/**/ALL").kind, Kind::kDiscardAll);
+  EXPECT_EQ(classify_simple("DISCARD -- x\r ALL").kind, Kind::kDiscardAll);
+  EXPECT_EQ(classify_simple("/* never closed BEGIN").kind, Kind::kEmpty);
+  EXPECT_EQ(classify_simple(" ; -- only").kind, Kind::kEmpty);
+}
+
+TEST(SqlTextScan, FindsWhatFollowsTheFirstStatement) {
+  const auto first = classify_simple("SELECT 1; /* ; */ SET a = 1 ;; COMMIT;");
+  EXPECT_EQ(first.kind, Kind::kOther);
+  EXPECT_EQ(first.rest, "SET a = 1 ;; COMMIT;");
+  const auto second = classify_simple(first.rest);
+  EXPECT_EQ(second.kind, Kind::kSet);
+  const auto third = classify_simple(second.rest);
+  EXPECT_EQ(third.kind, Kind::kCommit);
+  EXPECT_FALSE(third.multiple());
+}
+
+TEST(SqlTextScan, DoesNotCountSemicolonsInsideQuotesCommentsAndParentheses) {
+  for (const char* text :
+       {"SELECT ';' AS a", "SELECT 'it''s; x' AS a", "SELECT \"a;b\" FROM t", "SELECT \"a\"\";b\" FROM t",
+        "SELECT E'\\'; x' AS a", "SELECT e'a'';\\'' AS a", "SELECT $$;$$ AS a", "SELECT $x$ $y$;$$ $x$ AS a",
+        "SELECT $\xc3\xa9$;$\xc3\xa9$ AS a", "SELECT 1 -- ; x\n AS a", "SELECT /* ; /* ; */ ; */ 1 AS a",
+        "CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)", "SELECT 'never closed; x", "SELECT $$ ; x",
+        "SELECT 1 /* ; --*/ AS a"}) {
+    EXPECT_FALSE(classify_simple(text).multiple()) << text;
+    EXPECT_EQ(classify_simple(std::string(text) + "'\"$$*/'\"$$;").kind,
+              Kind::kOther);  // no crash, no matter what
+  }
+}
+
+TEST(SqlTextScan, CountsSemicolonsThatOnlyLookQuoted) {
+  for (const char* text :
+       {"SELECT 'a\\'; SELECT 1", "SELECT type'\\'; SELECT 1", "SELECT a$$; SELECT 1; b$$",
+        "SELECT $1; SELECT 1", "SELECT $1$; SELECT 1 $1$", "SELECT 1 - 2; SELECT 1", "SELECT 1 / 2; SELECT 1",
+        "SELECT 'a'/*'*/; SELECT '1'", "SELECT E'\\\\'; SELECT 1", "SELECT 1;SELECT 2",
+        "SELECT /* ; */ 1; SELECT 1", "SELECT (1)); SELECT 1", "SELECT $a b$; SELECT $a b$",
+        "/* ; --*/ SELECT 1; SELECT 2"}) {
+    EXPECT_TRUE(classify_simple(text).multiple()) << text;
+  }
+}
+
+TEST(SqlTextScan, WorksOnEveryPrefixOfAText) {
+  const std::string text =
+      "/*a*/ PREPARE \"x\"\"y\" AS SELECT E'\\'', $t$;$t$, $1; SET LOCAL a.b = ';' -- end";
+  for (std::size_t bytes = 0; bytes <= text.size(); ++bytes) {
+    const std::string prefix = text.substr(0, bytes);  // memory of its own, so that reading beyond it shows
+    const auto found = classify_simple(prefix);
+    EXPECT_LE(found.rest.size(), prefix.size());
+  }
+}
+
+TEST(Identifier, FoldsAndUnquotesAsPostgresDoes) {
+  EXPECT_EQ(identifier("MyName"), "myname");
+  EXPECT_EQ(identifier("\"MyName\""), "MyName");
+  EXPECT_EQ(identifier("\"a\"\"B\""), "a\"B");
+  EXPECT_EQ(identifier("My.\"App.X\".Y"), "my.App.X.y");
+  EXPECT_EQ(identifier("\xc3\x84pfel"), "\xc3\x84pfel");
+  EXPECT_EQ(identifier("\"never closed"), "never closed");
+  EXPECT_EQ(identifier(""), "");
+}
+
+TEST(Identifier, CutsNamesTo63BytesBetweenCharacters) {
+  EXPECT_EQ(identifier(std::string(64, 'a')), std::string(63, 'a'));
+  EXPECT_EQ(identifier(std::string(62, 'a') + "\xc3\xa9"), std::string(62, 'a'));
+  EXPECT_EQ(identifier(std::string(61, 'a') + "\xc3\xa9"), std::string(61, 'a') + "\xc3\xa9");
+  EXPECT_EQ(identifier(std::string(70, 'a') + ".b"), std::string(63, 'a') + ".b");
+}
+
+}  // namespace
+}  // namespace penstock::pgwire
