@@ -1,6 +1,8 @@
 // The manual page of the configuration, from the table.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/render.h"
 #include "config/table.h"
 
@@ -69,8 +71,8 @@ modes and times there. Passwords and other secrets are never settings.
 constexpr std::string_view kListeners = R"(
 ## `[[listener]]`
 
-One section for each place to listen at; without any, Penstock listens on 127.0.0.1:6432. In the environment and with `--set`, all listeners are one value, which replaces those of the
-file:
+One section for each place to listen at; without any, Penstock listens on 127.0.0.1:6432. In the environment and with
+`--set`, all listeners are one value, which replaces those of the file:
 
 ```sh
 PENSTOCK_LISTENERS='127.0.0.1:6432,[::1]:6432,/run/penstock:6432?unix_mode=0770,*:6543?pool_mode=session'
@@ -80,9 +82,26 @@ penstock serve --set 'listeners=*:6432'
 `mode` is short for `pool_mode` there. A change of listeners needs a restart.
 )";
 
+constexpr std::size_t kLineMax = 100;
+
+// Breaks a paragraph into lines of at most kLineMax bytes.
+std::string wrap(std::string_view text) {
+  std::string out;
+  std::size_t column = 0;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    const bool fits = column + word.size() < kLineMax;
+    if (column > 0) out += fits ? ' ' : '\n';
+    column = (fits ? column : 0) + word.size() + 1;
+    out += word;
+  }
+  return out;
+}
+
 template <class Owner>
 std::string render_entry(const Entry<Owner>& entry, bool in_listener) {
-  std::string out = fmt::format("\n### `{}`\n\n{}\n\n", entry.name(), entry.doc);
+  std::string out = fmt::format("\n### `{}`\n\n{}\n\n", entry.name(), wrap(entry.doc));
   const Value preset = entry.get(Owner{});
   const bool unset = preset == Value(std::string());
   out += unset ? "- Default: not set\n" : fmt::format("- Default: `{}`\n", to_toml(entry.allowed, preset));
@@ -100,7 +119,7 @@ std::string render_manual() {
   out += kListeners;
   for (const auto& entry : listener_table()) out += render_entry(entry, true);
   for (const Section& section : sections()) {
-    out += fmt::format("\n## `[{}]`\n\n{}\n", section.name, section.doc);
+    out += fmt::format("\n## `[{}]`\n\n{}\n", section.name, wrap(section.doc));
     for (const auto& entry : settings_table()) {
       if (entry.section == section.name) out += render_entry(entry, false);
     }

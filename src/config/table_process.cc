@@ -226,8 +226,9 @@ std::vector<Entry<ListenerSettings>> listener_rows() {
   using L = ListenerSettings;
   return {
       entry<&L::address>({.key = "address",
-                          .doc = "An IP address; * for all, IPv4 and IPv6; a directory such as /run/penstock "
-                                 "for a Unix socket .s.PGSQL.<port> in it; or @name for the abstract socket "
+                          .doc = "An IP address; `*` for all, IPv4 and IPv6; a directory such as "
+                                 "/run/penstock for a Unix socket in it, named "
+                                 ".s.PGSQL. and the port as Postgres' own; or @name for the abstract socket "
                                  "that libpq looks for with host=@name.",
                           .pgbouncer = "listen_addr",
                           .reloadable = false}),

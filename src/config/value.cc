@@ -243,7 +243,8 @@ std::string describe(const Allowed& allowed) {
   for (std::string_view word : allowed.words) {
     if (!word.empty()) words += (words.empty() ? "" : ", ") + quote_toml(word);
   }
-  return "one of " + words;
+  return fmt::format("one of {}{}", words,
+                     allowed.zero.empty() ? "" : fmt::format("; not set: {}", allowed.zero));
 }
 
 }  // namespace penstock::config
