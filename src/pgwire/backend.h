@@ -53,7 +53,7 @@ void notification_response(base::ByteWriter& out, std::uint32_t process_id, std:
 
 // Columns in text format, of no table; the type's size is said to be variable.
 struct Column {
-  std::string_view name;
+  std::string_view name = {};
   std::uint32_t type_oid = 25;  // text
 };
 void row_description(base::ByteWriter& out, const std::vector<Column>& columns);
@@ -63,43 +63,43 @@ void data_row(base::ByteWriter& out, const std::vector<std::optional<std::string
 // --- Parsers. ---
 
 struct ServerError {
-  std::string severity;  // not localized where the server says so (9.6 and later)
-  base::Error error;     // sqlstate, message, detail, hint; XX000 when the server sent no valid code
-  std::string body;      // the message's body as it came, to be passed on
+  std::string severity = {};  // not localized where the server says so (9.6 and later)
+  base::Error error = {};     // sqlstate, message, detail, hint; XX000 when the server sent no valid code
+  std::string body = {};      // the message's body as it came, to be passed on
 };
 // Both ErrorResponse and NoticeResponse. Owns what it returns.
 base::Result<ServerError> parse_error(base::ByteView body);
 
 struct ParameterStatus {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name = {};
+  std::string_view value = {};
 };
 base::Result<ParameterStatus> parse_parameter_status(base::ByteView body);
 
 struct BackendKeyData {
   std::uint32_t process_id = 0;
-  std::string_view key;
+  std::string_view key = {};
 };
 base::Result<BackendKeyData> parse_backend_key_data(base::ByteView body);
 
 struct Authentication {
-  std::uint32_t code = 0;                    // auth_code::…
-  std::array<std::uint8_t, 4> salt = {};     // kMd5Password
-  std::vector<std::string_view> mechanisms;  // kSasl
-  std::string_view data;  // kSaslContinue, kSaslFinal, kGssContinue; all after the code if unknown
+  std::uint32_t code = 0;                         // auth_code::…
+  std::array<std::uint8_t, 4> salt = {};          // kMd5Password
+  std::vector<std::string_view> mechanisms = {};  // kSasl
+  std::string_view data = {};  // kSaslContinue, kSaslFinal, kGssContinue; all after the code if unknown
 };
 base::Result<Authentication> parse_authentication(base::ByteView body);
 
 struct NegotiateProtocolVersion {
   int minor = 0;  // the newest the server speaks
-  std::vector<std::string_view> unknown_options;
+  std::vector<std::string_view> unknown_options = {};
 };
 base::Result<NegotiateProtocolVersion> parse_negotiate_protocol_version(base::ByteView body);
 
 struct Notification {
   std::uint32_t process_id = 0;
-  std::string_view channel;
-  std::string_view payload;
+  std::string_view channel = {};
+  std::string_view payload = {};
 };
 base::Result<Notification> parse_notification(base::ByteView body);
 

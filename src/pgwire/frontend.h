@@ -25,36 +25,36 @@ namespace penstock::pgwire {
 base::Result<std::string_view> parse_query(base::ByteView body);
 
 struct ParseMessage {
-  std::string_view name;
-  std::string_view query;
-  base::ByteView types;  // 4 bytes big-endian for each parameter type OID given; may be empty
+  std::string_view name = {};
+  std::string_view query = {};
+  base::ByteView types = {};  // 4 bytes big-endian for each parameter type OID given; may be empty
 };
 // Needs the whole body.
 base::Result<std::optional<ParseMessage>> parse_parse(base::ByteView prefix, std::size_t body_bytes);
 
 // The name a Parse begins with, and where its query starts.
 struct ParsePrefix {
-  std::string_view name;
+  std::string_view name = {};
   std::size_t rest_offset = 0;  // of the query, in the body
 };
 base::Result<std::optional<ParsePrefix>> parse_parse_prefix(base::ByteView prefix, std::size_t body_bytes);
 
 struct BindPrefix {
-  std::string_view portal;
-  std::string_view statement;
+  std::string_view portal = {};
+  std::string_view statement = {};
   std::size_t rest_offset = 0;  // of the parameter formats, in the body; what follows is not looked at
 };
 base::Result<std::optional<BindPrefix>> parse_bind_prefix(base::ByteView prefix, std::size_t body_bytes);
 
 struct DescribeOrClose {
   char kind = kStatement;  // kStatement or kPortal
-  std::string_view name;
+  std::string_view name = {};
 };
 base::Result<DescribeOrClose> parse_describe(base::ByteView body);
 base::Result<DescribeOrClose> parse_close(base::ByteView body);
 
 struct ExecuteMessage {
-  std::string_view portal;
+  std::string_view portal = {};
   std::uint32_t max_rows = 0;  // 0: all
 };
 base::Result<ExecuteMessage> parse_execute(base::ByteView body);
@@ -64,8 +64,8 @@ base::Result<ExecuteMessage> parse_execute(base::ByteView body);
 base::Result<std::string_view> parse_password(base::ByteView body);
 
 struct SaslInitialResponse {
-  std::string_view mechanism;
-  std::optional<std::string_view> data;  // empty: none was sent
+  std::string_view mechanism = {};
+  std::optional<std::string_view> data = {};  // empty: none was sent
 };
 base::Result<SaslInitialResponse> parse_sasl_initial_response(base::ByteView body);
 // A SASLResponse is its data and nothing else.

@@ -25,7 +25,7 @@ namespace penstock::pgwire {
 
 struct Message {
   std::uint8_t type = 0;
-  base::ByteView body;  // without type and length
+  base::ByteView body = {};  // without type and length
 };
 
 class MessageAssembler {

@@ -28,16 +28,16 @@ struct GssEncRequest {};
 
 struct CancelRequest {
   std::uint32_t process_id = 0;
-  std::string key;  // kCancelKeyBytesMin to kCancelKeyBytesMax bytes, any value
+  std::string key = {};  // kCancelKeyBytesMin to kCancelKeyBytesMax bytes, any value
 };
 
 enum class Replication : std::uint8_t { kNo, kPhysical, kDatabase };
 
 struct StartupMessage {
   int major = kProtocolMajor;
-  int minor = 0;                        // as the client asked; may be above kProtocolMinorMax
-  Parameters parameters;                // in the client's order, without `_pq_.` ones
-  std::vector<std::string> pq_options;  // names "_pq_.…" of protocol options; we know none of them
+  int minor = 0;                             // as the client asked; may be above kProtocolMinorMax
+  Parameters parameters = {};                // in the client's order, without `_pq_.` ones
+  std::vector<std::string> pq_options = {};  // names "_pq_.…" of protocol options; we know none of them
 
   // The last value given for `name` (exact), as Postgres takes it; null when there is none.
   const std::string* find(std::string_view name) const;
@@ -55,7 +55,7 @@ base::Result<StartupPacket> parse_startup(base::ByteView packet);
 
 // What the start-up parameter `options` holds.
 struct ClientOptions {
-  Parameters settings;  // in order; '-' in names already turned into '_'
+  Parameters settings = {};  // in order; '-' in names already turned into '_'
   std::optional<std::string>
       reference;  // `reference=acme`, `-c reference=acme`, `--reference=acme`: names a tenant
 };
