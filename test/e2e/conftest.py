@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -212,6 +213,13 @@ def pooler_of(io: str, tmp_path_factory: pytest.TempPathFactory, scratch: Path, 
         pooler.expect_dead = True
         problems += [one for one in pooler.problems() if one not in problems]
     assert not problems, "\n".join(problems)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Servers and drivers' programs that are missing are installed and built now; a moment when all is there."""
+    if hasattr(session.config, "workerinput") or os.environ.get("PENSTOCK_E2E_SETUP") == "no":
+        return
+    subprocess.run([str(Path(__file__).parent / "setup.sh"), "--no-python"], check=True)
 
 
 def pytest_report_header() -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs and builds what the end-to-end suite needs: Debian packages, the Python environment, Postgres of other
 # versions, and the drivers' test programs. Everything lands in .venv and .cache/e2e of the repository; a second run
-# does nothing and takes a moment.
+# does nothing and takes a moment. With --no-python the Python environment is somebody else's business (./dev test has one).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -28,13 +28,15 @@ needs mvn maven
 needs pkg-config pkg-config
 needs cc gcc libc6-dev
 [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
-# Debian's ordinary rustc is too old for today's crates; rustc-web is the one it keeps up to date.
-needs cargo cargo-web rustc-web
+# Debian's ordinary cargo is too old for today's crates; cargo-web is the one it keeps up to date.
+cargo_is_new() { cargo --version 2>/dev/null | grep -qE '^cargo (1\.(8[5-9]|9[0-9]|[1-9][0-9]{2})|[2-9])'; }
+cargo_is_new || packages+=(cargo-web rustc-web)
 if [ ${#packages[@]} -gt 0 ]; then
   say "installing ${packages[*]}"
   # A server of its own is what Debian starts when postgresql-15 is installed; nothing here needs it.
   mkdir -p /etc/postgresql-common
   [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+  [ "$(id -u)" = 0 ] || { say "run as root to install them"; exit 1; }
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >"$cache/apt.log" 2>&1 ||
     { tail -20 "$cache/apt.log"; exit 1; }
@@ -76,8 +78,10 @@ java_program() {
   javac -d "$cache/java/classes" -cp "$cache/java/lib/*" "$here/drivers/java/Checks.java"
 }
 
-[ -x "$root/.venv/bin/python" ] || rm -f "$cache/python.done"
-once python "$here/requirements.txt" -- python_environment
+if [ "${1:-}" != --no-python ]; then
+  [ -x "$root/.venv/bin/python" ] || rm -f "$cache/python.done"
+  once python "$here/requirements.txt" -- python_environment
+fi
 [ -d "$cache/postgres_versions/node_modules" ] || rm -f "$cache/postgres_versions.done"
 once postgres_versions "$here/postgres_versions/package-lock.json" -- node_packages postgres_versions "$here/postgres_versions"
 once node "$here/drivers/node/package-lock.json" -- node_packages node "$here/drivers/node"
