@@ -79,7 +79,10 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   virtual std::string_view backend() const = 0;  // "io_uring", "epoll", "simulation"
-  virtual void run() = 0;                        // until stop()
+  // Until stop(), and then until every connection is gone, kWindDown at the most. Streams still open at the end are
+  // lost with the process.
+  virtual void run() = 0;
+  static constexpr base::Duration kWindDown = std::chrono::seconds(3);
 
   // --- any thread ---
   void post(std::move_only_function<void()> call);
@@ -112,13 +115,27 @@ class Loop {
   }
   void set_tcp_options(const TcpOptions& options) { tcp_options_ = options; }
 
+  // Counts an object that needs this loop to turn until it is gone (sockets, farewells).
+  class Live {
+   public:
+    explicit Live(Loop& loop) : loop_(loop) { ++loop_.live_; }
+    Live(const Live&) = delete;
+    Live& operator=(const Live&) = delete;
+    ~Live() { --loop_.live_; }
+
+   private:
+    Loop& loop_;
+  };
+
  protected:
   virtual void wake() = 0;  // any thread: makes a waiting run() turn
   // Timers, mailbox, deferred calls, flushes: everything of a turn that is not a completion.
   void finish_turn();
-  bool stopping() const { return stop_requested_; }
+  bool stopped() const { return stop_requested_ && (live_ == 0 || now_ >= wind_down_end_); }
   void set_now(base::TimePoint now) { now_ = now; }
   const TcpOptions& tcp_options() const { return tcp_options_; }
+  // A connection attempt that has failed already: says so in the next turn.
+  std::unique_ptr<Connecting> refuse_later(base::Error error, ConnectDone done);
 
  private:
   void run_mailbox();
@@ -133,6 +150,9 @@ class Loop {
   std::mutex mailbox_mutex_;
   std::vector<std::move_only_function<void()>> mailbox_;  // guarded by mailbox_mutex_
   bool stop_requested_ = false;                           // loop thread only; set through the mailbox
+  base::TimePoint wind_down_end_ = base::kNever;
+  Timer wind_down_timer_ = Timer([](void*) {}, nullptr);  // wakes the loop when winding down takes too long
+  std::size_t live_ = 0;
 };
 
 enum class Backend { kAuto, kIoUring, kEpoll };

@@ -73,6 +73,8 @@ class Stream {
   // Our own address on this connection.
   virtual PeerName local() const = 0;
   virtual Loop& loop() = 0;
+  // Loop::detach() can take it out of its loop.
+  virtual bool movable() const { return false; }
 };
 
 using StreamPtr = std::unique_ptr<Stream>;

@@ -1,0 +1,253 @@
+// The contract of Loop and Stream, held against each real backend.
+#include "io/loop.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+namespace penstock::io {
+namespace {
+
+class LoopTest : public testing::TestWithParam<Backend> {
+ public:
+  void SetUp() override {
+    auto choice = make_loop(GetParam(), random_);
+    ASSERT_TRUE(choice) << choice.error().to_string();
+    loop_ = std::move(choice->loop);
+  }
+  // Runs `body` on the loop's own thread and the loop until somebody stops it.
+  template <class Body>
+  void run(Body body) {
+    loop_->post(std::move(body));
+    std::thread watchdog([this] {
+      for (int i = 0; i < 2000 && !finished_; ++i) usleep(10'000);
+      if (!finished_) loop_->stop();
+    });
+    loop_->run();
+    EXPECT_TRUE(stopped_by_test_) << "the test did not come to its end within 20 s";
+    finished_ = true;
+    watchdog.join();
+  }
+  void done() {
+    stopped_by_test_ = true;
+    loop_->post([this] {
+      listener.reset();
+      left.reset();
+      right.reset();
+    });
+    loop_->stop();
+  }
+
+  base::SystemRandom random_;
+  std::unique_ptr<Loop> loop_;
+  ListenerPtr listener;
+  StreamPtr left, right;
+  std::atomic<bool> finished_ = false;
+  bool stopped_by_test_ = false;
+};
+
+struct Recorder : StreamSink {
+  std::string received;
+  bool ended = false;
+  std::move_only_function<void()> changed = [] {};
+  void on_data(Chunk bytes) override {
+    received += base::as_text(bytes.view());
+    changed();
+  }
+  void on_end(const base::Error*) override {
+    ended = true;
+    changed();
+  }
+};
+
+struct Acceptor : AcceptSink {
+  std::move_only_function<void(StreamPtr)> call;
+  void on_accept(StreamPtr stream) override { call(std::move(stream)); }
+};
+
+TEST_P(LoopTest, EchoesOverTcpAndSeesTheOrderlyEnd) {
+  Acceptor acceptor;
+  StreamPtr& server = left;
+  StreamPtr& client = right;
+  std::unique_ptr<Connecting> connecting;
+  Recorder at_server, at_client;
+  run([&] {
+    acceptor.call = [&](StreamPtr stream) {
+      server = std::move(stream);
+      EXPECT_EQ(server->peer().address, "127.0.0.1");
+      EXPECT_GT(server->peer().port, 0);
+      at_server.changed = [&] {
+        if (at_server.received == "hello") {
+          server->write(base::as_bytes("hel"));
+          server->write(base::as_bytes("lo back"));
+          finish(std::move(server));
+        }
+      };
+      server->set_sink(at_server);
+    };
+    auto listening = loop_->listen(*Address::from_ip("127.0.0.1", 0), {}, acceptor);
+    ASSERT_TRUE(listening) << listening.error().to_string();
+    listener = std::move(*listening);
+    connecting = loop_->connect(listener->address(), loop_->now() + std::chrono::seconds(5),
+                                [&](base::Result<StreamPtr> stream) {
+                                  ASSERT_TRUE(stream) << stream.error().to_string();
+                                  client = std::move(*stream);
+                                  at_client.changed = [&] {
+                                    if (at_client.ended) done();
+                                  };
+                                  client->set_sink(at_client);
+                                  client->write(base::as_bytes("hello"));
+                                });
+  });
+  EXPECT_EQ(at_client.received, "hello back");
+}
+
+TEST_P(LoopTest, ReportsARefusedConnection) {
+  std::unique_ptr<Connecting> connecting;
+  std::string message;
+  run([&] {
+    connecting = loop_->connect(*Address::from_ip("127.0.0.1", 1), loop_->now() + std::chrono::seconds(5),
+                                [&](base::Result<StreamPtr> stream) {
+                                  ASSERT_FALSE(stream);
+                                  message = stream.error().message;
+                                  done();
+                                });
+  });
+  EXPECT_NE(message.find("127.0.0.1:1"), std::string::npos) << message;
+  EXPECT_NE(message.find("refused"), std::string::npos) << message;
+}
+
+TEST_P(LoopTest, PausedStreamsReceiveNoMoreThanWasUnderWay) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  Recorder at_left, at_right;
+  std::size_t unsent = 0;
+  struct Later {
+    LoopTest* test;
+    std::size_t* unsent;
+    void look() {
+      *unsent = test->left->unsent();
+      test->done();
+    }
+  } look{this, &unsent};
+  Timer later = Timer::calling<&Later::look>(&look);
+  const std::string block(1 << 20, 'x');
+  run([&] {
+    left = *loop_->adopt(pair[0]);
+    right = *loop_->adopt(pair[1]);
+    left->set_sink(at_left);
+    right->set_sink(at_right);
+    at_right.changed = [&] { right->pause_receiving(); };
+    for (int i = 0; i < 8; ++i) left->write(base::as_bytes(block));
+    loop_->timers().arm(later, loop_->now() + std::chrono::milliseconds(200));
+  });
+  EXPECT_GT(at_right.received.size(), 0U);
+  EXPECT_LT(at_right.received.size(), 1U << 20);
+  EXPECT_GT(unsent, 6U << 20);
+}
+
+TEST_P(LoopTest, MovesManyMegabytesWithPauses) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  struct Counting : StreamSink {
+    Stream* stream = nullptr;
+    Loop* loop = nullptr;
+    std::size_t bytes = 0;
+    std::size_t target = 0;
+    bool in_order = true;
+    std::move_only_function<void()> complete;
+    void on_data(Chunk chunk) override {
+      for (const std::uint8_t byte : chunk.view()) in_order &= byte == static_cast<std::uint8_t>((bytes++) % 251);
+      stream->pause_receiving();
+      loop->defer([this] {
+        if (bytes < target) stream->resume_receiving();
+      });
+      if (bytes == target) complete();
+    }
+    void on_end(const base::Error*) override {}
+  } counting;
+  Recorder ignore;
+  std::string block(3'000'000, ' ');
+  run([&] {
+    left = *loop_->adopt(pair[0]);
+    right = *loop_->adopt(pair[1]);
+    counting.stream = right.get();
+    counting.loop = loop_.get();
+    counting.target = block.size() * 10;
+    counting.complete = [&] { done(); };
+    left->set_sink(ignore);
+    right->set_sink(counting);
+    std::size_t at = 0;
+    for (int i = 0; i < 10; ++i) {
+      for (char& c : block) c = static_cast<char>((at++) % 251);
+      left->write(base::as_bytes(block));
+    }
+  });
+  EXPECT_TRUE(counting.in_order);
+  EXPECT_EQ(counting.bytes, counting.target);
+}
+
+TEST_P(LoopTest, AStreamMayBeDestroyedInItsOwnCallback) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  Recorder at_left, at_right;
+  run([&] {
+    left = *loop_->adopt(pair[0]);
+    right = *loop_->adopt(pair[1]);
+    at_right.changed = [&] { right.reset(); };
+    at_left.changed = [&] {
+      if (at_left.ended) done();
+    };
+    left->set_sink(at_left);
+    right->set_sink(at_right);
+    left->write(base::as_bytes("x"));
+  });
+}
+
+TEST_P(LoopTest, DetachedSocketsGoOnElsewhere) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  Recorder at_right, again;
+  run([&] {
+    right = *loop_->adopt(pair[1]);
+    right->set_sink(at_right);
+    at_right.changed = [&] {
+      loop_->detach(std::move(right), [&](base::Result<Loop::Detached> detached) {
+        ASSERT_TRUE(detached) << detached.error().to_string();
+        right = *loop_->adopt(detached->descriptor);
+        again.changed = [&] { done(); };
+        right->set_sink(again);
+        EXPECT_EQ(write(pair[0], "two", 3), 3);
+      });
+    };
+    EXPECT_EQ(write(pair[0], "one", 3), 3);
+  });
+  EXPECT_EQ(at_right.received, "one");
+  EXPECT_EQ(again.received, "two");
+  close(pair[0]);
+}
+
+TEST_P(LoopTest, PostsFromOtherThreadsWakeTheLoop) {
+  int seen = 0;
+  std::thread other;
+  run([&] {
+    other = std::thread([&] {
+      for (int i = 0; i < 1000; ++i) {
+        loop_->post([&] {
+          if (++seen == 1000) done();
+        });
+      }
+    });
+  });
+  other.join();
+  EXPECT_EQ(seen, 1000);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, LoopTest, testing::Values(Backend::kIoUring, Backend::kEpoll),
+                         [](const auto& info) { return info.param == Backend::kIoUring ? "IoUring" : "Epoll"; });
+
+}  // namespace
+}  // namespace penstock::io

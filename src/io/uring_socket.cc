@@ -1,0 +1,256 @@
+#include "io/uring_socket.h"
+
+#include <unistd.h>
+
+namespace penstock::io {
+
+namespace {
+
+// Puts a direct descriptor back into the process's table (kernel 6.8; liburing 2.3 has no name for it).
+constexpr std::uint8_t kOpFixedFdInstall = 54;
+
+}  // namespace
+
+UringSocket::UringSocket(UringLoop& loop, int slot, PeerName peer)
+    : loop_(loop), peer_(std::move(peer)), slot_(slot) {}
+
+UringSocket* UringSocket::install(UringLoop& loop, int descriptor, PeerName peer) {
+  auto* socket = new UringSocket(loop, -1, std::move(peer));
+  socket->descriptor_ = socket->installing_ = descriptor;
+  socket->submit(kInstall, [&](io_uring_sqe* sqe) {
+    io_uring_prep_files_update(sqe, &socket->installing_, 1, static_cast<int>(IORING_FILE_INDEX_ALLOC));
+  });
+  return socket;
+}
+
+template <class Prepare>
+void UringSocket::submit(Operation operation, Prepare prepare) {
+  ++under_way_;
+  loop_.submit(this, operation, prepare);
+}
+
+void UringSocket::set_sink(StreamSink& sink) {
+  sink_ = &sink;
+  receive();
+}
+
+void UringSocket::receive() {
+  if (receiving_ || paused_ || ended_ || closed_ || sink_ == nullptr || slot_ < 0 || take_out_ != nullptr) return;
+  submit(kReceive, [&](io_uring_sqe* sqe) {
+    io_uring_prep_recv_multishot(sqe, slot_, nullptr, 0, 0);
+    sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+    sqe->buf_group = UringBuffers::kGroup;
+  });
+  receiving_ = true;
+}
+
+void UringSocket::write(Chunk bytes) {
+  if (bytes.empty() || closed_ || shutdown_done_) return;
+  queue_.push(std::move(bytes));
+  loop_.flush_later(*this);
+}
+
+void UringSocket::flush() {
+  if (sending_ || queue_.empty() || slot_ < 0 || close_submitted_) return;
+  sending_ = true;
+  if (queue_.chunk_count() == 1) {
+    iovec piece;
+    queue_.gather({&piece, 1});
+    return submit(kSend, [&](io_uring_sqe* sqe) {
+      io_uring_prep_send(sqe, slot_, piece.iov_base, piece.iov_len, MSG_NOSIGNAL | MSG_WAITALL);
+      sqe->flags |= IOSQE_FIXED_FILE;
+    });
+  }
+  gathering_ = std::make_unique<Sending>();
+  gathering_->header = {};
+  gathering_->header.msg_iov = gathering_->pieces.data();
+  gathering_->header.msg_iovlen = queue_.gather(gathering_->pieces);
+  submit(kSend, [&](io_uring_sqe* sqe) {
+    io_uring_prep_sendmsg(sqe, slot_, &gathering_->header, MSG_NOSIGNAL | MSG_WAITALL);
+    sqe->flags |= IOSQE_FIXED_FILE;
+  });
+}
+
+void UringSocket::on_sent(int result) {
+  sending_ = false;
+  gathering_.reset();
+  if (closed_) {
+    queue_.clear();
+    return;
+  }
+  if (result < 0) {
+    queue_.clear();
+    const auto error = base::errno_error(base::kConnectionFailure, "could not send to " + peer_.to_string(), -result);
+    end(&error);
+    return;
+  }
+  queue_.consume(static_cast<std::size_t>(result));
+  if (!queue_.empty()) {
+    loop_.flush_later(*this);
+    return;
+  }
+  try_shutdown();
+  if (sink_ != nullptr && !ended_) sink_->on_drained();
+}
+
+void UringSocket::shutdown_sending() {
+  shutdown_wanted_ = true;
+  try_shutdown();
+}
+
+void UringSocket::try_shutdown() {
+  if (!shutdown_wanted_ || shutdown_done_ || !queue_.empty() || slot_ < 0 || closed_) return;
+  shutdown_done_ = true;
+  submit(kShutdown, [&](io_uring_sqe* sqe) {
+    io_uring_prep_shutdown(sqe, slot_, SHUT_WR);
+    sqe->flags |= IOSQE_FIXED_FILE;
+  });
+}
+
+void UringSocket::pause() {
+  paused_ = true;
+  if (!receiving_ || cancelling_) return;
+  cancelling_ = true;
+  loop_.submit(nullptr, 0, [&](io_uring_sqe* sqe) {
+    io_uring_prep_cancel64(sqe, UringLoop::user_data(this, kReceive), 0);
+  });
+}
+
+void UringSocket::resume() {
+  paused_ = false;
+  receive();
+}
+
+void UringSocket::on_received(int result, unsigned flags) {
+  const bool more = (flags & IORING_CQE_F_MORE) != 0;
+  if (!more) {
+    receiving_ = false;
+    cancelling_ = false;
+  }
+  Chunk chunk;
+  if ((flags & IORING_CQE_F_BUFFER) != 0) {
+    chunk = loop_.buffers().take(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT),
+                                 result > 0 ? static_cast<std::size_t>(result) : 0);
+  }
+  if (closed_) return;
+  if (take_out_ != nullptr) {
+    if (result > 0) take_out_->received.push_back(std::move(chunk));
+    if (result == 0) take_out_->error = base::Error{.sqlstate = base::kConnectionFailure, .message = "the peer closed the connection"};
+    return;
+  }
+  if (result > 0) {
+    if (sink_ != nullptr && !ended_) sink_->on_data(std::move(chunk));
+    if (!more) receive();
+    return;
+  }
+  if (result == -ECANCELED) return receive();
+  if (result == -ENOBUFS) return loop_.receive_later(*this);
+  if (result == 0) return end(nullptr);
+  const auto error =
+      base::errno_error(base::kConnectionFailure, "could not receive from " + peer_.to_string(), -result);
+  end(&error);
+}
+
+void UringSocket::end(const base::Error* error) {
+  if (ended_ || closed_) return;
+  ended_ = true;
+  if (sink_ != nullptr) sink_->on_end(error);
+}
+
+void UringSocket::close() {
+  closed_ = true;
+  sink_ = nullptr;
+  loop_.forget_starved(*this);
+  if (is_linked()) unlink();
+  if (slot_ >= 0 && under_way_ > 0) {
+    loop_.submit(nullptr, 0, [&](io_uring_sqe* sqe) {
+      io_uring_prep_cancel_fd(sqe, slot_, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+    });
+  }
+  release_if_quiet();
+}
+
+void UringSocket::take_out(std::move_only_function<void(base::Result<Loop::Detached>)> done) {
+  sink_ = nullptr;
+  take_out_ = std::make_unique<TakeOut>();
+  take_out_->done = std::move(done);
+  if (receiving_) pause();
+  try_take_out();
+}
+
+// Once nothing is under way the descriptor leaves the ring.
+void UringSocket::try_take_out() {
+  if (take_out_ == nullptr || under_way_ > 0 || closed_) return;
+  if (ended_ || slot_ < 0 || take_out_->error.has_value()) {
+    auto done = std::move(take_out_->done);
+    auto error = take_out_->error.value_or(
+        base::Error{.sqlstate = base::kConnectionFailure, .message = "the connection ended"});
+    close();
+    return done(base::fail(std::move(error)));
+  }
+  submit(kTakeOut, [&](io_uring_sqe* sqe) {
+    io_uring_prep_nop(sqe);
+    sqe->opcode = kOpFixedFdInstall;
+    sqe->fd = slot_;
+    sqe->flags |= IOSQE_FIXED_FILE;
+  });
+}
+
+void UringSocket::release_if_quiet() {
+  if (!closed_ || under_way_ > 0) return;
+  if (slot_ >= 0 && !close_submitted_) {
+    close_submitted_ = true;
+    return submit(kClose,
+                  [&](io_uring_sqe* sqe) { io_uring_prep_close_direct(sqe, static_cast<unsigned>(slot_)); });
+  }
+  if (deleting_) return;
+  deleting_ = true;
+  loop_.defer([this] { delete this; });
+}
+
+void UringSocket::on_complete(unsigned operation, int result, unsigned flags) {
+  if (operation != kReceive || (flags & IORING_CQE_F_MORE) == 0) --under_way_;
+  // A callback may close this socket; it stays alive until release_if_quiet() has run.
+  switch (operation) {
+    case kReceive:
+      on_received(result, flags);
+      break;
+    case kSend:
+      on_sent(result);
+      break;
+    case kInstall: {
+      // The ring's table now holds a reference of its own.
+      ::close(std::exchange(descriptor_, -1));
+      if (result < 0) {
+        const auto error = base::errno_error(base::kInsufficientResources, "could not register a socket", -result);
+        end(&error);
+      } else {
+        slot_ = installing_;
+        receive();
+        if (!queue_.empty()) loop_.flush_later(*this);
+        try_shutdown();
+      }
+      break;
+    }
+    case kTakeOut: {
+      auto done = std::move(take_out_->done);
+      auto received = std::move(take_out_->received);
+      if (!closed_) close();
+      if (result < 0) {
+        done(base::fail(base::errno_error(base::kFeatureNotSupported, "could not move a connection", -result)));
+      } else {
+        done(Loop::Detached{.descriptor = result, .received = std::move(received)});
+      }
+      return;  // close() above has seen to the rest
+    }
+    default:
+      break;
+  }
+  if (take_out_ != nullptr && !closed_) {
+    try_take_out();
+  } else {
+    release_if_quiet();
+  }
+}
+
+}  // namespace penstock::io

@@ -1,0 +1,95 @@
+#include "pool/janitor.h"
+
+#include "pgwire/frontend.h"
+
+namespace penstock::pool {
+
+using upstream::Reply;
+
+Janitor::Janitor(Pool& pool, upstream::Upstream& upstream, Work work)
+    : pool_(pool),
+      upstream_(upstream),
+      work_(work),
+      deadline_(io::Timer::calling<&Janitor::give_up>(this)) {}
+
+void Janitor::start() {
+  upstream_.set_user(*this);
+  upstream_.stream().resume_receiving();
+  io::Loop& loop = pool_.home().tools.loop;
+  loop.timers().arm(deadline_, loop.now() + pool_.config().cleanup_timeout);
+  if (!upstream_.replies.empty() || upstream_.skipping || upstream_.copy_in) interrupt();
+  go_on();
+}
+
+// A request is half done: end it.
+void Janitor::interrupt() {
+  interrupted_ = true;
+  base::ByteWriter out;
+  if (upstream_.copy_in) pgwire::copy_fail(out, "the client has gone");
+  bool ends = false;
+  for (std::size_t i = 0; i < upstream_.replies.size(); ++i) {
+    upstream_.replies.at(i).visible = false;
+    ends = upstream_.replies.at(i).ends_with_ready();
+  }
+  // Answers of our own that the client does not hear any more.
+  for (std::size_t i = upstream_.replies.size(); i-- > 0;) {
+    if (upstream_.replies.at(i).is_ours()) upstream_.replies.erase(i);
+  }
+  if (!ends || upstream_.skipping) {
+    pgwire::sync(out);
+    upstream_.replies.push({.kind = Reply::Kind::kSync, .visible = false});
+    upstream_.skipping = false;
+  }
+  upstream_.stream().write(out.view());
+  if (upstream_.cancels_under_way == 0) {
+    ++upstream_.cancels_under_way;
+    cancelling_ = upstream::cancel(pool_.home().tools, pool_.config().plan, upstream_.address, upstream_.process_id,
+                                   upstream_.cancel_key);
+    cancelling_.start([pool = &pool_, id = upstream_.id] { pool->cancel_answered(id); });
+  }
+}
+
+void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
+  upstream_.scanner.feed(bytes.view());
+  for (auto event = upstream_.scanner.next(); event.kind != pgwire::FrameScanner::Kind::kMore;
+       event = upstream_.scanner.next()) {
+    if (event.kind == pgwire::FrameScanner::Kind::kBroken) return done(false);
+    const auto tracked = upstream_.track(event, pool_.home().settings);
+    if (!tracked || upstream_.broken) return done(false);
+    // A COPY that began after the client had gone.
+    if (upstream_.copy_in && !interrupted_) interrupt();
+  }
+  go_on();
+}
+
+void Janitor::on_upstream_end(upstream::Upstream&, const base::Error*) { done(false); }
+
+void Janitor::go_on() {
+  if (finished_ || !upstream_.replies.empty() || upstream_.cancels_under_way > 0) return;
+  if (upstream_.status != 'I') {
+    // A ROLLBACK that did not end the transaction will not do so the next time either.
+    if (rolled_back_) return done(false);
+    rolled_back_ = true;
+    return upstream_.send_query("ROLLBACK");
+  }
+  if (work_.reset) {
+    work_.reset = false;
+    if (!pool_.config().reset_query.empty()) return upstream_.send_query(pool_.config().reset_query);
+  }
+  if (work_.check) {
+    work_.check = false;
+    return upstream_.send_query(pool_.config().check_query);
+  }
+  done(upstream_.clean());
+}
+
+void Janitor::give_up() { done(false); }
+
+void Janitor::done(bool usable) {
+  if (finished_) return;
+  finished_ = true;
+  deadline_.cancel();
+  pool_.cleaned(upstream_, usable);
+}
+
+}  // namespace penstock::pool

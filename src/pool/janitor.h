@@ -1,0 +1,45 @@
+// Janitor: brings an upstream that a session left in the middle of something back to a clean state.
+//
+// Cancels what runs, drains what the server still says, rolls back, resets if asked, checks if asked. A client that
+// vanishes must not leave a query running, nor cost the pool a connection.
+//
+// Owner:      the Pool, beside the upstream it cleans.
+// Home:       LOOP
+// Waits:      config.cleanup_timeout in all; then the upstream is closed.
+// Invariants: what the server sends meanwhile is swallowed and never reaches a client.
+#pragma once
+
+#include "io/task.h"
+#include "pool/pool.h"
+
+namespace penstock::pool {
+
+class Janitor final : private upstream::UpstreamUser {
+ public:
+  struct Work {
+    bool reset = false;
+    bool check = false;
+  };
+  Janitor(Pool& pool, upstream::Upstream& upstream, Work work);
+  void start();
+  void cancel_answered() { go_on(); }
+
+ private:
+  void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
+  void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
+  void interrupt();
+  void go_on();
+  void give_up();
+  void done(bool usable);
+
+  Pool& pool_;
+  upstream::Upstream& upstream_;
+  Work work_;
+  bool interrupted_ = false;
+  bool rolled_back_ = false;
+  bool finished_ = false;
+  io::Task<base::Status> cancelling_;
+  io::Timer deadline_;
+};
+
+}  // namespace penstock::pool

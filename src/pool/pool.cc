@@ -1,0 +1,422 @@
+#include "pool/pool.h"
+
+#include <algorithm>
+
+#include "pool/janitor.h"
+
+namespace penstock::pool {
+
+namespace {
+
+// How many idle upstreams are looked at for one that already has a client's settings.
+constexpr int kSettingsSearchMax = 16;
+// How much older another worker's waiter must be before an upstream moves there: moving costs as much as some queries.
+constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
+constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
+
+std::int64_t ticks(base::TimePoint time) { return time.time_since_epoch().count(); }
+
+}  // namespace
+
+struct Pool::Dial {
+  io::Task<base::Result<upstream::LoggedIn>> task;
+  Reservation reservation;
+};
+
+Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr<PoolHub> hub)
+    : home_(home),
+      key_(std::move(key)),
+      config_(std::move(config)),
+      hub_(std::move(hub)),
+      retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
+      maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
+  Ledger& ledger = home_.ledger;
+  scopes_ = {ledger.scope("pool " + key_),
+             ledger.scope("upstreams of tenant " + config_->tenant),
+             ledger.scope("upstreams of user " + config_->tenant + "/" + config_->user),
+             ledger.scope("upstreams of database " + config_->tenant + "/" + config_->database),
+             ledger.scope("upstreams")};
+  PoolHub::Seat& seat = hub_->seat(home_.worker);
+  seat.shard.store(this, std::memory_order_release);
+  seat.loop.store(&home_.tools.loop, std::memory_order_release);
+  plan_maintenance();
+}
+
+Pool::~Pool() {
+  PoolHub::Seat& seat = hub_->seat(home_.worker);
+  seat.shard.store(nullptr, std::memory_order_release);
+  seat.idle.store(0, std::memory_order_relaxed);
+  seat.waiting_since.store(0, std::memory_order_relaxed);
+}
+
+void Pool::change_config(PoolConfigPtr config) {
+  const bool elsewhere = config->plan != config_->plan;
+  config_ = std::move(config);
+  if (elsewhere) retire_upstreams();
+  last_error_.reset();
+  backoff_ = base::Duration(0);
+  no_dial_before_ = {};
+  plan_maintenance();
+  want_more();
+}
+
+// --- check-out and release ---
+
+void Pool::check_out(Waiter& waiter, const upstream::SettingsPtr& wanted) {
+  waiter.waiting_since = home_.tools.loop.now();
+  if (waiters_.empty()) {
+    if (upstream::Upstream* upstream = take_idle(wanted)) return grant(waiter, *upstream);
+  }
+  if (config_->max_waiting > 0 && static_cast<int>(waiters_.size()) >= config_->max_waiting) {
+    return waiter.on_refused({.sqlstate = base::kTooManyConnections,
+                              .message = "too many clients are waiting for a server connection",
+                              .detail = "At most " + std::to_string(config_->max_waiting) +
+                                        " clients of this pool may wait (max_waiting_clients)."});
+  }
+  waiters_.push_back(waiter);
+  publish_waiting();
+  want_more();
+}
+
+upstream::Upstream* Pool::take_idle(const upstream::SettingsPtr& wanted) {
+  if (idle_.empty()) return nullptr;
+  auto chosen = idle_.begin();
+  int looked = 0;
+  for (auto it = idle_.begin(); it != idle_.end() && looked < kSettingsSearchMax; ++it, ++looked) {
+    if (it->settings == wanted) {
+      chosen = it;
+      break;
+    }
+  }
+  upstream::Upstream& upstream = *chosen;
+  if (must_check(upstream)) {
+    // It has been idle for long: see whether it still answers; the waiter gets it, or another one, right after.
+    idle_.erase(chosen);
+    publish_idle(-1);
+    start_cleaning(upstream, false, true);
+    return nullptr;
+  }
+  idle_.erase(chosen);
+  publish_idle(-1);
+  return &upstream;
+}
+
+bool Pool::must_check(const upstream::Upstream& upstream) const {
+  return config_->check_delay.count() > 0 && home_.tools.loop.now() - upstream.released_at > config_->check_delay;
+}
+
+void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) { waiter.on_granted(upstream); }
+
+void Pool::release(upstream::Upstream& upstream, bool reset) {
+  if (upstream.broken || upstream.ended()) return bury(upstream);
+  if (!upstream.clean() || upstream.cancels_under_way > 0 || reset) {
+    return start_cleaning(upstream, reset, false);
+  }
+  offer(upstream);
+}
+
+// A clean upstream with nobody using it: to the oldest waiter, here or elsewhere, or to the idle ones.
+void Pool::offer(upstream::Upstream& upstream) {
+  upstream.set_user(*this);
+  const base::TimePoint now = home_.tools.loop.now();
+  const bool old = config_->lifetime.count() > 0 && now - upstream.created_at > config_->lifetime;
+  if (upstream.close_when_free || old) {
+    bury(upstream);
+    return want_more();
+  }
+  upstream.released_at = now;
+  const std::int64_t mine = waiters_.empty() ? INT64_MAX : ticks(waiters_.front().waiting_since);
+  const int other = hub_->longest_waiting(home_.worker, mine == INT64_MAX ? mine : mine - kMoveAdvantageNs);
+  if (other >= 0) {
+    idle_.push_front(upstream);
+    publish_idle(+1);
+    return hand_over(static_cast<unsigned>(other));
+  }
+  if (!waiters_.empty()) {
+    Waiter& waiter = waiters_.front();
+    waiters_.pop_front();
+    publish_waiting();
+    return grant(waiter, upstream);
+  }
+  idle_.push_front(upstream);
+  publish_idle(+1);
+}
+
+void Pool::bury(upstream::Upstream& upstream) {
+  const auto held = upstreams_.find(upstream.id);
+  if (held == upstreams_.end()) return;
+  if (upstream.is_linked()) {
+    upstream.unlink();
+    publish_idle(-1);
+  }
+  // Its own callback may be on the stack: it dies at the end of the turn.
+  auto remains = std::make_shared<Held>(std::move(held->second));
+  upstreams_.erase(held);
+  home_.tools.loop.defer([remains] {});
+  if (!waiters_.empty()) want_more();
+}
+
+void Pool::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
+  // An idle server may say that a parameter has changed, that it is about to stop, or send a notice.
+  upstream.scanner.feed(bytes.view());
+  for (auto event = upstream.scanner.next(); event.kind != pgwire::FrameScanner::Kind::kMore;
+       event = upstream.scanner.next()) {
+    if (event.kind == pgwire::FrameScanner::Kind::kBroken || !upstream.track(event, home_.settings) || upstream.broken) {
+      return bury(upstream);
+    }
+  }
+}
+
+void Pool::on_upstream_end(upstream::Upstream& upstream, const base::Error*) { bury(upstream); }
+
+upstream::Upstream* Pool::find(std::uint64_t upstream_id) {
+  const auto held = upstreams_.find(upstream_id);
+  return held == upstreams_.end() ? nullptr : held->second.upstream.get();
+}
+
+void Pool::cancel_answered(std::uint64_t upstream_id) {
+  const auto held = upstreams_.find(upstream_id);
+  if (held == upstreams_.end()) return;
+  upstream::Upstream& upstream = *held->second.upstream;
+  --upstream.cancels_under_way;
+  if (held->second.janitor != nullptr) held->second.janitor->cancel_answered();
+}
+
+// --- cleaning ---
+
+void Pool::start_cleaning(upstream::Upstream& upstream, bool reset, bool check) {
+  Held& held = upstreams_.at(upstream.id);
+  held.janitor = std::make_unique<Janitor>(*this, upstream, Janitor::Work{.reset = reset, .check = check});
+  held.janitor->start();
+}
+
+void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
+  Held& held = upstreams_.at(upstream.id);
+  home_.tools.loop.defer([janitor = std::shared_ptr<Janitor>(std::move(held.janitor))] {});
+  if (!usable || upstream.broken || upstream.ended()) {
+    bury(upstream);
+    return want_more();
+  }
+  offer(upstream);
+}
+
+// --- opening connections ---
+
+// Called whenever clients wait and something may have changed: asks other workers, or opens connections.
+void Pool::want_more() {
+  const std::size_t waiting = waiters_.size();
+  std::size_t wanted = waiting;
+  if (static_cast<int>(upstreams_.size() + dials_.size()) < config_->min_size) wanted = std::max<std::size_t>(wanted, 1);
+  std::size_t coming = dials_.size();
+  for (const auto& [id, held] : upstreams_) {
+    if (coming >= wanted) break;
+    if (held.janitor != nullptr) ++coming;
+  }
+  if (waiting > 0 && coming < wanted) {
+    const int other = hub_->some_idle(home_.worker);
+    if (other >= 0) {
+      PoolHub::tell(hub_, static_cast<unsigned>(other), [me = home_.worker](Pool* pool) {
+        if (pool != nullptr) pool->hand_over(me);
+      });
+      ++coming;
+    }
+  }
+  while (coming < wanted && dial_now()) ++coming;
+  // Limits, rates and other pools may hold us up: look again soon.
+  if (coming < wanted && waiting > 0) {
+    const base::TimePoint now = home_.tools.loop.now();
+    const base::TimePoint when = std::max(no_dial_before_, now + std::chrono::milliseconds(20));
+    if (!retry_timer_.armed()) home_.tools.loop.timers().arm(retry_timer_, when);
+  }
+}
+
+Reservation Pool::reserve() {
+  int size = config_->size;
+  const bool waited_long = !waiters_.empty() && config_->reserve_size > 0 &&
+                           home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
+  if (waited_long && size > 0) size += config_->reserve_size;
+  return Reservation::take({{scopes_[0], size},
+                            {scopes_[1], config_->max_upstreams_of_tenant},
+                            {scopes_[2], config_->max_upstreams_of_user},
+                            {scopes_[3], config_->max_upstreams_of_database},
+                            {scopes_[4], config_->max_upstreams_of_process}});
+}
+
+bool Pool::dial_now() {
+  const base::TimePoint now = home_.tools.loop.now();
+  if (now < no_dial_before_) return false;
+  if (config_->connects_per_second > 0) {
+    const base::Duration gap = std::chrono::nanoseconds(1'000'000'000 / config_->connects_per_second);
+    // A tenth of a second's worth may go at once.
+    const base::TimePoint earliest = std::max(last_dial_, now - std::chrono::milliseconds(100)) + gap;
+    if (earliest > now) return false;
+    last_dial_ = earliest;
+  }
+  Reservation reservation = reserve();
+  if (!reservation) return false;
+  auto dial = std::make_unique<Dial>();
+  dial->reservation = std::move(reservation);
+  dial->task = upstream::dial(home_.tools, config_->plan);
+  Dial& started = *dial;
+  dials_.push_back(std::move(dial));
+  // The first steps must not run within the caller's stack: they may fail at once and refuse the very waiter.
+  home_.tools.loop.defer([this, &started, hub = hub_, me = home_.worker] {
+    if (hub->seat(me).shard.load(std::memory_order_relaxed) != this) return;
+    started.task.start([this, &started] { dial_done(started); });
+  });
+  return true;
+}
+
+void Pool::dial_done(Dial& dial) {
+  auto result = dial.task.take_result();
+  Reservation reservation = std::move(dial.reservation);
+  const auto found = std::ranges::find_if(dials_, [&](const auto& entry) { return entry.get() == &dial; });
+  // The coroutine that calls this is part of the Dial: it dies at the end of the turn.
+  home_.tools.loop.defer([ended = std::shared_ptr<Dial>(std::move(*found))] {});
+  dials_.erase(found);
+  if (!result) {
+    reservation = {};
+    return dial_failed(std::move(result.error()));
+  }
+  last_error_.reset();
+  backoff_ = base::Duration(0);
+  take_in(std::move(*result), std::move(reservation));
+}
+
+void Pool::dial_failed(base::Error error) {
+  const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
+  backoff_ = backoff_.count() == 0 ? first : std::min<base::Duration>(backoff_ * 2, config_->retry_max);
+  // Jitter, so that pools of one host do not all come back in the same instant.
+  const auto jitter = static_cast<std::int64_t>(home_.tools.loop.random().below(
+      static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_.count() / 4))));
+  no_dial_before_ = home_.tools.loop.now() + backoff_ - base::Duration(jitter);
+  // While the server starts up, or other upstreams live, clients go on waiting; else they hear why.
+  const bool starting = error.sqlstate == base::kCannotConnectNow;
+  if (upstreams_.empty() && dials_.empty() && !starting) refuse_all(error);
+  last_error_ = std::move(error);
+  want_more();
+}
+
+void Pool::refuse_all(const base::Error& error) {
+  base::List<Waiter, Waiter> refused;
+  refused.swap(waiters_);
+  publish_waiting();
+  while (!refused.empty()) {
+    Waiter& waiter = refused.front();
+    refused.pop_front();
+    waiter.on_refused(error);
+  }
+}
+
+void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
+  upstream::Settings::Values values;
+  for (const auto& [name, value] : logged_in.parameters) {
+    if (!upstream::is_read_only(name)) values.emplace_back(name, value);
+  }
+  const upstream::SettingsPtr settings = home_.settings.intern(std::move(values));
+  parameters_ = std::make_shared<const ServerParameters>(std::move(logged_in.parameters));
+  settings_at_login_ = settings;
+  static std::atomic<std::uint64_t> next_id{1};
+  const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
+  auto upstream = std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings);
+  upstream::Upstream& taken = *upstream;
+  upstreams_.emplace(id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  if (!config_->connect_query.empty()) {
+    taken.set_user(*this);
+    taken.send_query(config_->connect_query);
+    return start_cleaning(taken, false, false);
+  }
+  offer(taken);
+  plan_maintenance();
+}
+
+// --- between workers ---
+
+// Gives an idle upstream to the shard of `worker`.
+void Pool::hand_over(unsigned worker) {
+  if (idle_.empty()) return;
+  upstream::Upstream& upstream = idle_.back();
+  if (!upstream.stream().movable()) {
+    // Its place in the pool goes instead: the other worker opens a connection of its own.
+    return bury(upstream);
+  }
+  idle_.pop_back();
+  publish_idle(-1);
+  const auto found = upstreams_.find(upstream.id);
+  auto held = std::make_shared<Held>(std::move(found->second));
+  upstreams_.erase(found);
+  home_.tools.loop.detach(held->upstream->take_stream(), [hub = hub_, worker, held](base::Result<io::Loop::Detached> socket) {
+    // Bytes from an idle server would be news of its end: not worth carrying over.
+    if (!socket || !socket->received.empty()) return;
+    PoolHub::tell(hub, worker, [held, descriptor = socket->descriptor](Pool* pool) {
+      if (pool != nullptr) {
+        pool->arrive(std::move(held->upstream), std::move(held->reservation), descriptor);
+      }
+    });
+  });
+}
+
+void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation reservation, int descriptor) {
+  auto stream = home_.tools.loop.adopt(descriptor);
+  if (!stream) return;
+  upstream::Upstream& taken = *upstream;
+  // Settings are interned per worker.
+  taken.settings = home_.settings.intern(taken.settings->values());
+  taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());
+  if (settings_at_login_ == nullptr) settings_at_login_ = taken.settings_at_login;
+  upstreams_.emplace(taken.id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  taken.set_user(*this);
+  taken.return_stream(std::move(*stream));
+  offer(taken);
+}
+
+void Pool::publish_waiting() {
+  hub_->seat(home_.worker)
+      .waiting_since.store(waiters_.empty() ? 0 : ticks(waiters_.front().waiting_since), std::memory_order_relaxed);
+}
+
+void Pool::publish_idle(int change) {
+  idle_count_ = static_cast<std::size_t>(static_cast<std::int64_t>(idle_count_) + change);
+  hub_->seat(home_.worker).idle.store(static_cast<int>(idle_count_), std::memory_order_relaxed);
+}
+
+// --- upkeep ---
+
+void Pool::retire_upstreams() {
+  for (auto& [id, held] : upstreams_) held.upstream->close_when_free = true;
+  while (!idle_.empty()) bury(idle_.front());
+}
+
+void Pool::plan_maintenance() {
+  const bool needed = !upstreams_.empty() || config_->min_size > 0;
+  if (needed && !maintenance_timer_.armed()) {
+    home_.tools.loop.timers().arm(maintenance_timer_, home_.tools.loop.now() + kMaintenanceEvery);
+  }
+}
+
+void Pool::maintain() {
+  const base::TimePoint now = home_.tools.loop.now();
+  publish_waiting();  // waiters that gave up have unlinked themselves
+  std::vector<upstream::Upstream*> over;
+  int spare = static_cast<int>(upstreams_.size()) - config_->min_size;
+  for (auto it = idle_.rbegin(); it != idle_.rend(); ++it) {
+    const bool old = config_->lifetime.count() > 0 && now - it->created_at > config_->lifetime;
+    const bool unused = config_->idle_timeout.count() > 0 && now - it->released_at > config_->idle_timeout;
+    if (old || (unused && spare > 0)) {
+      over.push_back(&*it);
+      --spare;
+    }
+  }
+  for (upstream::Upstream* upstream : over) bury(*upstream);
+  want_more();
+  plan_maintenance();
+}
+
+Pool::Counts Pool::counts() const {
+  Counts counts{.idle = idle_count_, .dialling = dials_.size(), .waiting = waiters_.size()};
+  for (const auto& [id, held] : upstreams_) counts.cleaning += held.janitor != nullptr ? 1 : 0;
+  counts.lent = upstreams_.size() - counts.idle - counts.cleaning;
+  return counts;
+}
+
+}  // namespace penstock::pool

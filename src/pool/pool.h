@@ -1,0 +1,149 @@
+// Pool: one worker's share of the upstreams of one user and database, and of the clients that wait for them.
+//
+// Owner:      the worker's PoolSet; sessions borrow it and count themselves in with a Membership.
+// Home:       LOOP
+// Invariants: 1. An upstream is in exactly one of: idle_, lent out (its user is a session), in the janitor's hands.
+//             2. Waiters are granted in order of arrival; nobody overtakes while a waiter could have been served.
+//             3. Every upstream holds a Reservation in all scopes that have limits.
+// Waits:      a Waiter waits until grant or refusal; its deadline is its own affair.
+// Errors:     refusals carry the server's own error when connecting failed; 53300 when the queue is full.
+// Bounds:     config: size + reserve_size upstreams over all workers; max_waiting waiters.
+// See:        docs/internals/pool.md
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/intrusive_list.h"
+#include "io/task.h"
+#include "pool/ledger.h"
+#include "pool/pool_config.h"
+#include "pool/pool_hub.h"
+#include "upstream/dial.h"
+#include "upstream/upstream.h"
+
+namespace penstock::pool {
+
+class Janitor;
+
+// What a pool needs of its worker.
+struct PoolHome {
+  unsigned worker;
+  upstream::DialTools tools;
+  upstream::SettingsTable& settings;
+  Ledger& ledger;
+};
+
+// A session that wants an upstream.
+class Waiter : public base::ListHook<Waiter> {
+ public:
+  virtual void on_granted(upstream::Upstream& upstream) = 0;
+  virtual void on_refused(const base::Error& error) = 0;
+  base::TimePoint waiting_since{};
+
+ protected:
+  ~Waiter() = default;
+};
+
+// What a server said of itself at log-in.
+using ServerParameters = std::vector<std::pair<std::string, std::string>>;
+
+class Pool final : private upstream::UpstreamUser {
+ public:
+  Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr<PoolHub> hub);
+  ~Pool();
+  Pool(const Pool&) = delete;
+
+  const std::string& key() const { return key_; }
+  const PoolConfig& config() const { return *config_; }
+  const PoolConfigPtr& config_ptr() const { return config_; }
+  // Takes effect at once; upstreams that no longer fit are closed when free.
+  void change_config(PoolConfigPtr config);
+
+  // Grants at once (from within the call) or later. `wanted`: an upstream that has these settings is preferred.
+  void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
+  // The session has finished with it: reuse when clean, else clean up behind the session, else close.
+  void release(upstream::Upstream& upstream, bool reset);
+  // Closes it.
+  void bury(upstream::Upstream& upstream);
+  // A cancel that was under way for `upstream` has been answered.
+  void cancel_answered(std::uint64_t upstream_id);
+  upstream::Upstream* find(std::uint64_t upstream_id);
+
+  // What the server reported at the last log-in; null until there was one.
+  const ServerParameters* parameters() const { return parameters_.get(); }
+  // The settings of a fresh session, of those that can be set.
+  const upstream::SettingsPtr& settings_at_login() const { return settings_at_login_; }
+
+  // Closes idle upstreams; those lent out are closed when they come back. For reconnects and shutdown.
+  void retire_upstreams();
+  bool quiet() const { return upstreams_.empty() && dials_.empty() && waiters_.empty(); }
+
+  struct Counts {
+    std::size_t idle = 0, lent = 0, cleaning = 0, dialling = 0, waiting = 0;
+  };
+  Counts counts() const;
+  PoolHome& home() { return home_; }
+
+ private:
+  friend class Janitor;
+  struct Dial;
+  struct Held {
+    std::unique_ptr<upstream::Upstream> upstream;
+    Reservation reservation;
+    std::unique_ptr<Janitor> janitor;  // only while it cleans
+  };
+
+  void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
+  void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
+
+  upstream::Upstream* take_idle(const upstream::SettingsPtr& wanted);
+  void offer(upstream::Upstream& upstream);
+  void grant(Waiter& waiter, upstream::Upstream& upstream);
+  bool must_check(const upstream::Upstream& upstream) const;
+  void start_cleaning(upstream::Upstream& upstream, bool reset, bool check);
+  void cleaned(upstream::Upstream& upstream, bool usable);
+
+  void want_more();
+  bool dial_now();
+  void dial_done(Dial& dial);
+  void dial_failed(base::Error error);
+  Reservation reserve();
+  void take_in(upstream::LoggedIn logged_in, Reservation reservation);
+  void refuse_all(const base::Error& error);
+
+  void hand_over(unsigned worker);
+  void arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation reservation, int descriptor);
+  void publish_waiting();
+  void publish_idle(int change);
+  void maintain();
+  void plan_maintenance();
+
+  PoolHome home_;
+  std::string key_;
+  PoolConfigPtr config_;
+  std::shared_ptr<PoolHub> hub_;
+  std::vector<ScopePtr> scopes_;
+  std::unordered_map<std::uint64_t, Held> upstreams_;
+  base::List<upstream::Upstream, upstream::Upstream> idle_;  // most recently used first
+  base::List<Waiter, Waiter> waiters_;
+  std::vector<std::unique_ptr<Dial>> dials_;
+  std::shared_ptr<const ServerParameters> parameters_;
+  upstream::SettingsPtr settings_at_login_;
+  std::size_t idle_count_ = 0;
+  std::size_t waiting_count_ = 0;  // may lag behind: waiters unlink themselves
+
+  std::optional<base::Error> last_error_;
+  base::TimePoint no_dial_before_{};
+  base::Duration backoff_{0};
+  base::TimePoint last_dial_{};
+  bool asked_others_ = false;
+  io::Timer retry_timer_;
+  io::Timer maintenance_timer_;
+};
+
+}  // namespace penstock::pool

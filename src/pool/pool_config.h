@@ -1,0 +1,48 @@
+// PoolConfig: everything a pool is told: where to connect, as whom, how many, for how long.
+//
+// Home: SHARED (immutable; a change of tenant or settings makes a new one, and the pool moves over to it).
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "model/tenant.h"
+#include "upstream/dial.h"
+
+namespace penstock::pool {
+
+struct PoolConfig {
+  std::string tenant;
+  std::string database;  // at the server
+  std::string user;      // at the server
+  model::PoolMode mode = model::PoolMode::kTransaction;
+  std::shared_ptr<const upstream::DialPlan> plan;
+  std::string connect_query;
+  std::string reset_query;
+  std::string check_query;
+
+  // Upstreams; 0: no limit.
+  int size = 20;
+  int min_size = 0;
+  int reserve_size = 0;
+  int max_upstreams_of_tenant = 0;
+  int max_upstreams_of_user = 0;
+  int max_upstreams_of_database = 0;
+  int max_upstreams_of_process = 0;
+  int max_waiting = 0;  // clients
+  int connects_per_second = 0;
+  std::size_t prepared_max = 200;
+
+  // Zero: off.
+  std::chrono::milliseconds reserve_timeout{0};
+  std::chrono::milliseconds lifetime{0};
+  std::chrono::milliseconds idle_timeout{0};
+  std::chrono::milliseconds check_delay{0};
+  std::chrono::milliseconds retry{1000};
+  std::chrono::milliseconds retry_max{15000};
+  std::chrono::milliseconds cleanup_timeout{10000};
+};
+using PoolConfigPtr = std::shared_ptr<const PoolConfig>;
+
+}  // namespace penstock::pool

@@ -1,0 +1,67 @@
+// PoolHub is what the workers' shards of one pool know of each other.
+//
+// Each worker keeps its own idle upstreams and waiting clients. A shard that has clients waiting while another has
+// upstreams to spare asks for one through the hub.
+//
+// Owner:      shared by the shards of one pool (shared_ptr); the PoolDirectory finds it for a new shard.
+// Home:       SYNC (atomics for what is read per query; a mutex for who asks whom).
+// Invariants: the counters are hints: a shard acts on its own state only, on its own thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "io/loop.h"
+
+namespace penstock::pool {
+
+class Pool;
+
+inline constexpr unsigned kWorkersMax = 64;
+
+class PoolHub {
+ public:
+  struct Seat {
+    std::atomic<Pool*> shard{nullptr};  // touched only on its own loop; others just see whether it is there
+    std::atomic<io::Loop*> loop{nullptr};
+    std::atomic<int> idle{0};
+    // When the oldest waiting client began to wait, on the steady clock in ns; 0: nobody waits.
+    std::atomic<std::int64_t> waiting_since{0};
+  };
+
+  Seat& seat(unsigned worker) { return seats_[worker]; }
+  // Whether a shard other than `me` has clients that wait since before `before`; which one waits longest.
+  int longest_waiting(unsigned me, std::int64_t before) const;
+  // A shard other than `me` with idle upstreams; -1: none.
+  int some_idle(unsigned me) const;
+  // Runs `call` with the shard of `worker` on its loop, if it is still there.
+  template <class Call>
+  static void tell(const std::shared_ptr<PoolHub>& hub, unsigned worker, Call call) {
+    io::Loop* loop = hub->seats_[worker].loop.load(std::memory_order_acquire);
+    if (loop == nullptr) return;
+    loop->post([hub, worker, call = std::move(call)]() mutable {
+      Pool* shard = hub->seats_[worker].shard.load(std::memory_order_acquire);
+      call(shard);
+    });
+  }
+
+ private:
+  std::array<Seat, kWorkersMax> seats_;
+};
+
+class PoolDirectory {
+ public:
+  std::shared_ptr<PoolHub> hub(const std::string& key);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::weak_ptr<PoolHub>> hubs_;  // guarded by mutex_
+  std::size_t drop_at_ = 1024;                                    // guarded by mutex_
+};
+
+}  // namespace penstock::pool

@@ -1,0 +1,312 @@
+#include "upstream/dial.h"
+
+#include <fmt/format.h>
+
+#include "auth/md5.h"
+#include "io/await.h"
+#include "pgwire/backend.h"
+#include "pgwire/constants.h"
+#include "pgwire/frontend.h"
+#include "tls/handshake.h"
+#include "tls/tls_stream.h"
+#include "upstream/message_reader.h"
+
+namespace penstock::upstream {
+
+namespace {
+
+using pgwire::Message;
+
+base::Error about(const io::Address& address, base::Error error) {
+  if (error.sqlstate == base::kConnectionFailure && error.message.find(address.to_string()) == std::string::npos) {
+    error.message = fmt::format("connection to server at \"{}\" failed: {}", address.to_string(), error.message);
+  }
+  return error;
+}
+
+bool wants_tls_first(const DialPlan& plan, const io::Address& address) {
+  return plan.tls != nullptr && plan.tls_mode >= model::TlsMode::kPrefer && !address.is_unix();
+}
+
+bool demands_tls(const DialPlan& plan, const io::Address& address) {
+  return plan.tls_mode >= model::TlsMode::kRequire && !address.is_unix();
+}
+
+// Asks for TLS and, if the server agrees, does the handshake. `on_tls` says which it became.
+io::Task<base::Result<io::StreamPtr>> secure(DialTools tools, std::shared_ptr<const DialPlan> plan,
+                                             io::StreamPtr stream, std::string host, base::TimePoint deadline) {
+  (void)tools;
+  MessageReader reader(std::move(stream));
+  base::ByteWriter request;
+  pgwire::build_ssl_request(request);
+  reader.write(request);
+  const auto answer = co_await reader.byte(deadline);
+  if (!answer) co_return base::fail(answer.error());
+  // Bytes behind the answer were sent in the clear by somebody who hopes that we take them for encrypted.
+  if (reader.has_more()) {
+    co_return base::fail(base::kProtocolViolation, "received unencrypted data after SSL response");
+  }
+  std::vector<io::Chunk> none;
+  stream = reader.release(none);
+  if (answer->type == pgwire::kAnswerNo) {
+    if (plan->tls_mode >= model::TlsMode::kRequire) {
+      co_return base::fail(base::kConnectionFailure, "the server does not support TLS, but TLS is required", "",
+                           "Switch TLS on at the server, or set the tenant's upstream_tls to \"prefer\".");
+    }
+    co_return stream;
+  }
+  if (answer->type != pgwire::kAnswerYesSsl) {
+    co_return base::fail(base::kProtocolViolation, "the server gave no valid answer to a request for TLS");
+  }
+  auto secured = co_await tls::connect(std::move(stream), plan->tls,
+                                       tls::ConnectOptions{.host = std::move(host), .deadline = deadline});
+  if (!secured) co_return base::fail(std::move(secured.error()));
+  co_return std::move(*secured);
+}
+
+class Login {
+ public:
+  Login(DialTools tools, const DialPlan& plan, MessageReader& reader, base::TimePoint deadline)
+      : tools_(tools), plan_(plan), reader_(reader), deadline_(deadline) {}
+
+  io::Task<base::Result<LoggedIn>> run() {
+    base::ByteWriter startup;
+    pgwire::Parameters parameters = plan_.parameters;
+    parameters.emplace_back("user", plan_.user);
+    parameters.emplace_back("database", plan_.database);
+    pgwire::build_startup(startup, 3, 0, parameters);
+    reader_.write(startup);
+    LoggedIn result;
+    for (;;) {
+      const auto message = co_await reader_.message(deadline_);
+      if (!message) co_return base::fail(message.error());
+      auto step = take(*message, result);
+      if (!step) co_return base::fail(std::move(step.error()));
+      if (*step) co_return result;
+    }
+  }
+
+ private:
+  // True: the server is ready for queries.
+  base::Result<bool> take(const Message& message, LoggedIn& result) {
+    namespace reply = pgwire::reply;
+    switch (message.type) {
+      case reply::kAuthentication: {
+        if (auto done = authenticate(message.body); !done) return std::unexpected(std::move(done.error()));
+        return false;
+      }
+      case reply::kParameterStatus: {
+        const auto status = pgwire::parse_parameter_status(message.body);
+        if (!status) return std::unexpected(status.error());
+        result.parameters.emplace_back(status->name, status->value);
+        return false;
+      }
+      case reply::kBackendKeyData: {
+        const auto key = pgwire::parse_backend_key_data(message.body);
+        if (!key) return std::unexpected(key.error());
+        result.process_id = key->process_id;
+        result.cancel_key = key->key;
+        return false;
+      }
+      case reply::kErrorResponse: {
+        auto error = pgwire::parse_error(message.body);
+        if (!error) return std::unexpected(std::move(error.error()));
+        return std::unexpected(std::move(error->error));
+      }
+      case reply::kNoticeResponse:
+      case reply::kNegotiateProtocolVersion:
+        return false;
+      case reply::kReadyForQuery:
+        if (!authenticated_) break;
+        return true;
+      default:
+        break;
+    }
+    return base::fail(base::kProtocolViolation,
+                      fmt::format("unexpected message type 0x{:02X} from the server during log-in", message.type));
+  }
+
+  base::Status authenticate(base::ByteView body) {
+    const auto request = pgwire::parse_authentication(body);
+    if (!request) return std::unexpected(request.error());
+    namespace code = pgwire::auth_code;
+    switch (request->code) {
+      case code::kOk:
+        if (scram_.has_value() && !scram_->verified()) {
+          return base::fail(base::kInvalidAuthorization, "the server has not proven that it knows the password");
+        }
+        authenticated_ = true;
+        return {};
+      case code::kCleartextPassword:
+        return send_password(plain_password());
+      case code::kMd5Password:
+        return answer_md5(request->salt);
+      case code::kSasl:
+        return start_scram(request->mechanisms);
+      case code::kSaslContinue:
+        return continue_scram(request->data);
+      case code::kSaslFinal:
+        if (!scram_.has_value()) break;
+        return scram_->verify(request->data);
+      default:
+        break;
+    }
+    return base::fail(base::kFeatureNotSupported,
+                      fmt::format("the server asks for authentication method {}, which is not supported", request->code));
+  }
+
+  base::Result<std::string> plain_password() const {
+    if (plan_.credential.secret.has_value() && plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
+      return std::string(plan_.credential.secret->plain());
+    }
+    return base::fail(base::kInvalidPassword,
+                      fmt::format("the server asks for the password of user \"{}\", which is not known", plan_.user), "",
+                      "Store the password itself (not a verifier) for this user, or let the server use SCRAM.");
+  }
+
+  base::Status send_password(base::Result<std::string> text) {
+    if (!text) return std::unexpected(std::move(text.error()));
+    base::ByteWriter out;
+    pgwire::password(out, *text);
+    reader_.write(out);
+    return {};
+  }
+
+  base::Status answer_md5(const std::array<std::uint8_t, 4>& salt) {
+    const auto& secret = plan_.credential.secret;
+    if (!secret.has_value() || secret->kind() == auth::Secret::Kind::kScram) {
+      return send_password(plain_password());
+    }
+    return send_password(auth::md5_response(*secret, plan_.user, salt));
+  }
+
+  base::Status start_scram(const std::vector<std::string_view>& mechanisms) {
+    auth::ScramCredential credential;
+    if (plan_.credential.secret.has_value() && plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
+      credential = auth::WipedText(std::string(plan_.credential.secret->plain()));
+    } else if (plan_.credential.keys.has_value()) {
+      credential = *plan_.credential.keys;
+    } else {
+      auto missing = plain_password();
+      return std::unexpected(std::move(missing.error()));
+    }
+    auto* tls = dynamic_cast<tls::TlsStream*>(&reader_.stream());
+    auth::ScramClient::Options options{.on_tls = tls != nullptr};
+    if (tls != nullptr) options.channel_binding = tls->engine().channel_binding();
+    auto client = auth::ScramClient::choose(mechanisms, std::move(credential), tools_.loop.random(), tools_.scram_keys,
+                                            std::move(options));
+    if (!client) return std::unexpected(std::move(client.error()));
+    scram_.emplace(std::move(*client));
+    base::ByteWriter out;
+    const std::string first = scram_->first();
+    pgwire::sasl_initial_response(out, scram_->mechanism(), first);
+    reader_.write(out);
+    return {};
+  }
+
+  base::Status continue_scram(std::string_view data) {
+    if (!scram_.has_value()) return base::fail(base::kProtocolViolation, "unexpected SASL message from the server");
+    auto response = scram_->respond(data);
+    if (!response) return std::unexpected(std::move(response.error()));
+    base::ByteWriter out;
+    pgwire::sasl_response(out, *response);
+    reader_.write(out);
+    return {};
+  }
+
+  DialTools tools_;
+  const DialPlan& plan_;
+  MessageReader& reader_;
+  base::TimePoint deadline_;
+  std::optional<auth::ScramClient> scram_;
+  bool authenticated_ = false;
+};
+
+io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
+                                        std::string host, bool with_tls) {
+  auto stream = co_await io::ConnectAwait(tools.loop, address, tools.loop.now() + plan->connect_timeout);
+  if (!stream) co_return base::fail(std::move(stream.error()));
+  const base::TimePoint deadline = tools.loop.now() + plan->login_timeout;
+  io::StreamPtr ready = std::move(*stream);
+  if (with_tls) {
+    auto secured = co_await secure(tools, plan, std::move(ready), std::move(host), deadline);
+    if (!secured) co_return base::fail(std::move(secured.error()));
+    ready = std::move(*secured);
+  }
+  pgwire::MessageAssembler::Limits limits;
+  limits.message_bytes_max = 1 << 20;
+  MessageReader reader(std::move(ready), limits);
+  Login login(tools, *plan, reader, deadline);
+  auto result = co_await login.run();
+  if (result) {
+    result->address = address;
+    if (auto* tls = dynamic_cast<tls::TlsStream*>(&reader.stream())) result->tls = tls->engine().negotiated();
+    result->stream = reader.release(result->received);
+  }
+  co_return result;
+}
+
+// Whether another host may well say something else: this one is starting, stopping, full or unreachable.
+bool worth_another_host(const base::Error& error) {
+  return error.sqlstate.category() == "08" || error.sqlstate.category() == "57" || error.sqlstate.category() == "53";
+}
+
+// Whether the server refused because of the kind of connection, so that the other kind is worth a try (allow, prefer).
+bool refused_for_encryption(const base::Error& error) { return error.sqlstate == base::kInvalidAuthorization; }
+
+io::Task<base::Result<LoggedIn>> log_in_with_fallback(DialTools tools, std::shared_ptr<const DialPlan> plan,
+                                                      io::Address address, std::string host) {
+  const bool tls_first = wants_tls_first(*plan, address);
+  auto result = co_await log_in(tools, plan, address, host, tls_first);
+  const bool other_kind_allowed = plan->tls != nullptr && !address.is_unix() && !demands_tls(*plan, address) &&
+                                  plan->tls_mode != model::TlsMode::kDisable;
+  if (!result && other_kind_allowed && refused_for_encryption(result.error())) {
+    auto second = co_await log_in(tools, plan, address, host, !tls_first);
+    if (second) co_return second;
+  }
+  co_return result;
+}
+
+}  // namespace
+
+io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const DialPlan> plan) {
+  base::Error last{.sqlstate = base::kConnectionFailure, .message = "no host is configured"};
+  for (const model::HostPort& host : plan->hosts) {
+    const base::TimePoint deadline = tools.loop.now() + plan->connect_timeout;
+    auto addresses = co_await io::ResolveAwait(tools.resolver, host.host, host.port, tools.loop, deadline);
+    if (!addresses) {
+      last = std::move(addresses.error());
+      continue;
+    }
+    for (const io::Address& address : *addresses) {
+      auto result = co_await log_in_with_fallback(tools, plan, address, host.host);
+      if (result) co_return result;
+      last = about(address, std::move(result.error()));
+      if (!worth_another_host(last)) co_return base::fail(std::move(last));
+    }
+  }
+  co_return base::fail(std::move(last));
+}
+
+io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
+                              std::uint32_t process_id, std::string key) {
+  const base::TimePoint deadline = tools.loop.now() + plan->connect_timeout;
+  auto stream = co_await io::ConnectAwait(tools.loop, address, deadline);
+  if (!stream) co_return base::fail(std::move(stream.error()));
+  io::StreamPtr ready = std::move(*stream);
+  if (wants_tls_first(*plan, address)) {
+    auto secured = co_await secure(tools, plan, std::move(ready), "", deadline);
+    if (!secured) co_return base::fail(std::move(secured.error()));
+    ready = std::move(*secured);
+  }
+  MessageReader reader(std::move(ready));
+  base::ByteWriter out;
+  pgwire::build_cancel_request(out, process_id, key);
+  reader.write(out);
+  // The server answers nothing; it closes when the signal has been sent.
+  const auto answer = co_await reader.byte(deadline);
+  (void)answer;
+  co_return base::Status{};
+}
+
+}  // namespace penstock::upstream

@@ -1,0 +1,60 @@
+// dial() opens and logs in one connection to Postgres: resolve, connect, TLS, authentication, until ReadyForQuery.
+//
+// Hosts are tried in turn, and all addresses of each; the first that accepts the log-in wins. A server that answers and
+// refuses ends the search when another host could not decide otherwise (wrong password, no such database).
+//
+// Home:       LOOP (a coroutine of the pool that wants the connection; destroying it gives up)
+// Waits:      connect_timeout for each address, login_timeout for the rest.
+// Errors:     the server's own error where it sent one (with its SQLSTATE); else 08006, 08001-like with host and reason.
+// Source:     PostgreSQL manual, "Message Flow"; libpq's sslmode.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "auth/scram_client.h"
+#include "auth/secret.h"
+#include "io/loop.h"
+#include "io/resolver.h"
+#include "io/task.h"
+#include "model/tenant.h"
+#include "pgwire/startup.h"
+#include "tls/context.h"
+#include "upstream/upstream.h"
+
+namespace penstock::upstream {
+
+// How we prove who we are: a password (plain or md5), or the SCRAM keys a client's own log-in has shown us.
+struct Credential {
+  std::optional<auth::Secret> secret;
+  std::optional<auth::ScramKeys> keys;
+};
+
+struct DialPlan {
+  std::vector<model::HostPort> hosts;
+  std::string user;
+  std::string database;
+  pgwire::Parameters parameters;  // further start-up parameters
+  Credential credential;
+  model::TlsMode tls_mode = model::TlsMode::kPrefer;
+  std::shared_ptr<const tls::ClientContext> tls;  // null: TLS is off
+  base::Duration connect_timeout = std::chrono::seconds(15);
+  base::Duration login_timeout = std::chrono::seconds(15);
+};
+
+// What dialling needs of the process.
+struct DialTools {
+  io::Loop& loop;
+  io::Resolver& resolver;
+  auth::ScramKeyCache& scram_keys;
+};
+
+io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const DialPlan> plan);
+
+// Asks the server behind `address` to cancel what `process_id` runs; done when the server has closed the connection, that
+// is, when the signal has been sent.
+io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
+                              std::uint32_t process_id, std::string key);
+
+}  // namespace penstock::upstream

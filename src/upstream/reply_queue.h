@@ -1,0 +1,68 @@
+// ReplyQueue: what an upstream still owes, in order, and who is to hear it.
+//
+// Without it nobody could tell which ParseComplete answers which Parse, when an upstream is free, and where in the
+// stream an answer of our own belongs.
+//
+// Owner:      an Upstream, by value.
+// Home:       LOOP
+// Invariants: 1. Entries are in the order in which the requests were sent.
+//             2. Empty means: the server will say nothing more unasked (but for notices and the like).
+// Bounds:     one entry for each message of a pipeline; the session stops reading at kReplyQueueHigh.
+#pragma once
+
+#include <cstdint>
+#include <cstddef>
+#include <vector>
+
+#include "upstream/statement.h"
+
+namespace penstock::upstream {
+
+inline constexpr std::size_t kReplyQueueHigh = 64 * 1024;
+
+struct Reply {
+  enum class Kind : std::uint8_t {
+    // Answered by the server:
+    kQuery,     // Query, FunctionCall: anything up to ReadyForQuery
+    kSync,      // ReadyForQuery
+    kParse,     // ParseComplete
+    kBind,      // BindComplete
+    kDescribe,  // RowDescription or NoData
+    kExecute,   // CommandComplete, EmptyQueryResponse, PortalSuspended
+    kClose,     // CloseComplete
+    // Answered by us when its turn comes; the server never heard of it:
+    kOurParse,
+    kOurClose,
+    kOurDeallocate,  // CommandComplete and ReadyForQuery
+  };
+  Kind kind;
+  bool visible = true;  // the client asked for it (else: we did, and swallow the answer)
+  StatementPtr statement = nullptr;  // kParse, kOurParse: which
+
+  bool is_ours() const { return kind >= Kind::kOurParse; }
+  bool ends_with_ready() const { return kind == Kind::kQuery || kind == Kind::kSync; }
+};
+
+class ReplyQueue {
+ public:
+  bool empty() const { return first_ == entries_.size(); }
+  std::size_t size() const { return entries_.size() - first_; }
+  Reply& front() { return entries_[first_]; }
+  Reply& at(std::size_t index) { return entries_[first_ + index]; }
+  void push(Reply reply) { entries_.push_back(std::move(reply)); }
+  void pop() {
+    entries_[first_].statement.reset();
+    if (++first_ == entries_.size()) clear();
+  }
+  void erase(std::size_t index) { entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(first_ + index)); }
+  void clear() {
+    entries_.clear();
+    first_ = 0;
+  }
+
+ private:
+  std::vector<Reply> entries_;
+  std::size_t first_ = 0;
+};
+
+}  // namespace penstock::upstream

@@ -1,0 +1,220 @@
+#include "upstream/upstream.h"
+
+#include <fmt/format.h>
+
+#include "io/loop.h"
+#include "pgwire/command_tag.h"
+#include "pgwire/constants.h"
+#include "pgwire/frontend.h"
+
+namespace penstock::upstream {
+
+namespace {
+
+// What the relay must see whole in the server's stream; all else may pass in parts.
+const pgwire::FrameScanner::Policy& server_policy() {
+  static const pgwire::FrameScanner::Policy policy = [] {
+    namespace reply = pgwire::reply;
+    pgwire::FrameScanner::Policy rules;
+    for (const std::uint8_t type : {reply::kParseComplete, reply::kBindComplete, reply::kCloseComplete,
+                                    reply::kReadyForQuery, reply::kNoData, reply::kEmptyQueryResponse,
+                                    reply::kPortalSuspended}) {
+      rules.whole_max[type] = 64;
+    }
+    rules.whole_max[reply::kCommandComplete] = 1024;
+    rules.whole_max[reply::kParameterStatus] = 64 * 1024;
+    rules.whole_max[reply::kErrorResponse] = 16 * 1024;
+    return rules;
+  }();
+  return policy;
+}
+
+}  // namespace
+
+Upstream::Upstream(std::uint64_t number, LoggedIn logged_in, SettingsPtr login_settings)
+    : id(number),
+      address(logged_in.address),
+      process_id(logged_in.process_id),
+      cancel_key(std::move(logged_in.cancel_key)),
+      tls(std::move(logged_in.tls)),
+      scanner(server_policy()),
+      settings(login_settings),
+      settings_at_login(std::move(login_settings)),
+      created_at(logged_in.stream->loop().now()),
+      released_at(created_at),
+      stream_(std::move(logged_in.stream)),
+      early_(std::move(logged_in.received)) {}
+
+void Upstream::set_user(UpstreamUser& user) {
+  const bool first = user_ == nullptr;
+  user_ = &user;
+  if (!first) return;
+  for (io::Chunk& chunk : std::exchange(early_, {})) user_->on_upstream_data(*this, std::move(chunk));
+  stream_->set_sink(*this);
+}
+
+void Upstream::return_stream(io::StreamPtr stream) {
+  stream_ = std::move(stream);
+  stream_->set_sink(*this);
+}
+
+void Upstream::on_data(io::Chunk bytes) { user_->on_upstream_data(*this, std::move(bytes)); }
+
+void Upstream::on_end(const base::Error* error) {
+  ended_ = true;
+  user_->on_upstream_end(*this, error);
+}
+
+void Upstream::on_drained() { user_->on_upstream_drained(*this); }
+
+void Upstream::send_query(std::string_view sql) {
+  base::ByteWriter out;
+  pgwire::query(out, sql);
+  stream_->write(out.view());
+  replies.push({.kind = Reply::Kind::kQuery, .visible = false});
+  unnamed.reset();
+}
+
+void Upstream::adopt_settings(const SettingsPtr& wanted) {
+  if (settings == wanted) return;
+  const std::string sql = difference_sql(*settings, *wanted);
+  settings = wanted;
+  if (!sql.empty()) send_query(sql);
+}
+
+// The server has reported an error and ignores everything up to the next Sync: nothing before that is answered.
+void Upstream::drop_failed_batch() {
+  while (!replies.empty() && replies.front().kind != Reply::Kind::kSync) {
+    const Reply& reply = replies.front();
+    if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.erase(*reply.statement);
+    // A Close the server never saw leaves the statement where it is; under its name nobody will ask for it again.
+    replies.pop();
+  }
+  skipping = replies.empty();
+}
+
+void Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
+  const auto tag = pgwire::parse_command_complete(body);
+  if (!tag) return;
+  switch (pgwire::classify_tag(*tag)) {
+    case pgwire::CommandTag::kDiscardAll: {
+      // What the server reports it reports; settings it does not report are back at their start.
+      Settings::Values reported;
+      for (const auto& entry : settings->values()) {
+        if (settings_at_login->find(entry.first) != nullptr) reported.push_back(entry);
+      }
+      settings = settings_table.intern(std::move(reported));
+      prepared.clear();
+      unnamed.reset();
+      break;
+    }
+    case pgwire::CommandTag::kDeallocateAll:
+      prepared.clear();
+      break;
+    default:
+      break;
+  }
+}
+
+base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Event& event,
+                                                SettingsTable& settings_table) {
+  namespace reply = pgwire::reply;
+  using Kind = Reply::Kind;
+  const bool whole = event.kind == pgwire::FrameScanner::Kind::kMessage;
+  const bool known = !replies.empty();
+  const Kind head = known ? replies.front().kind : Kind::kSync;
+  Tracked result{.visible = !known || replies.front().visible};
+  const auto unexpected = [&]() -> base::Result<Tracked> {
+    broken = true;
+    return base::fail(base::kProtocolViolation,
+                      fmt::format("unexpected message type 0x{:02X} from the server", event.type));
+  };
+  const auto answers = [&](Kind kind) -> base::Result<Tracked> {
+    if (!known || head != kind) return unexpected();
+    replies.pop();
+    return result;
+  };
+  if (!whole && !event.first) return result;  // the rest of a long message
+  switch (event.type) {
+    case reply::kDataRow:
+    case reply::kCopyData:
+    case reply::kRowDescription:
+    case reply::kParameterDescription:
+    case reply::kFunctionCallResponse:
+      if (!known) return unexpected();
+      if (event.type == reply::kRowDescription && head == Kind::kDescribe) replies.pop();
+      return result;
+    case reply::kReadyForQuery: {
+      if (!known || !replies.front().ends_with_ready()) return unexpected();
+      const auto state = pgwire::parse_ready_for_query(event.body());
+      if (!state) return unexpected();
+      replies.pop();
+      status = *state;
+      copy_in = false;
+      result.ready = true;
+      return result;
+    }
+    case reply::kCommandComplete:
+      if (!known || (head != Kind::kQuery && head != Kind::kExecute)) return unexpected();
+      if (head == Kind::kExecute) replies.pop();
+      copy_in = false;
+      note_command(event.body(), settings_table);
+      return result;
+    case reply::kEmptyQueryResponse:
+    case reply::kPortalSuspended:
+      if (!known || (head != Kind::kQuery && head != Kind::kExecute)) return unexpected();
+      if (head == Kind::kExecute) replies.pop();
+      return result;
+    case reply::kParseComplete: {
+      return answers(Kind::kParse);
+    }
+    case reply::kBindComplete:
+      return answers(Kind::kBind);
+    case reply::kCloseComplete:
+      return answers(Kind::kClose);
+    case reply::kNoData:
+      return answers(Kind::kDescribe);
+    case reply::kErrorResponse:
+      copy_in = false;
+      // Without a request it says why the server is about to close the connection: the client should know.
+      if (!known) {
+        broken = true;
+        return Tracked{};
+      }
+      if (head == Kind::kQuery) {
+        result.failed = !result.visible;
+        return result;
+      }
+      result.visible = true;  // also when it answers a Parse of our own: the client's Bind has failed by it
+      if (head != Kind::kSync) drop_failed_batch();
+      return result;
+    case reply::kParameterStatus: {
+      const auto parameter = pgwire::parse_parameter_status(event.body());
+      if (!parameter) return unexpected();
+      if (!is_read_only(parameter->name)) {
+        settings = settings_table.with(settings, parameter->name, parameter->value);
+      }
+      return result;
+    }
+    case reply::kCopyInResponse:
+    case reply::kCopyBothResponse:
+      if (!known) return unexpected();
+      copy_in = true;
+      // Syncs sent before the server began to read CopyData are read and ignored by it.
+      for (std::size_t i = replies.size(); i-- > 1;) {
+        if (replies.at(i).kind == Kind::kSync) replies.erase(i);
+      }
+      return result;
+    case reply::kCopyOutResponse:
+    case reply::kCopyDone:
+      if (!known) return unexpected();
+      return result;
+    case reply::kNoticeResponse:
+    case reply::kNotificationResponse:
+      return result;
+    default:
+      return unexpected();
+  }
+}
+
+}  // namespace penstock::upstream
