@@ -176,16 +176,6 @@ Problems problems_of(const TenantSpec& tenant) {
   return problems;
 }
 
-Problems conflicts_of(const TenantSpec& tenant, const std::vector<model::TenantPtr>& others) {
-  std::vector<const TenantSpec*> all;
-  for (const model::TenantPtr& other : others) all.push_back(other.get());
-  all.push_back(&tenant);
-  Problems problems = conflicts_among(all);
-  std::erase_if(problems,
-                [&](const Problem& problem) { return !problem.path.starts_with(path_of(tenant) + "."); });
-  return problems;
-}
-
 Problems problems_of(const model::CatalogSnapshot& snapshot) {
   Problems problems;
   std::vector<const TenantSpec*> all;

@@ -35,11 +35,6 @@ std::vector<Problem> problems_of(const model::TenantSpec& tenant);
 Problem taken_name(const model::TenantSpec& tenant, std::string_view field, std::string_view name,
                    std::string_view holder);
 
-// What only shows when tenants are seen together: names that lead to two of them. `others` do not contain
-// `tenant`.
-std::vector<Problem> conflicts_of(const model::TenantSpec& tenant,
-                                  const std::vector<model::TenantPtr>& others);
-
 // All tenants of a snapshot, each by itself and together.
 std::vector<Problem> problems_of(const model::CatalogSnapshot& snapshot);
 

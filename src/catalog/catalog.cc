@@ -1,0 +1,80 @@
+#include "catalog/catalog.h"
+
+#include <utility>
+
+namespace penstock::catalog {
+
+namespace {
+
+// `fresh` with the objects of `old` for every tenant that is the same in both.
+model::SnapshotPtr share_unchanged(const model::CatalogSnapshot& old, const model::CatalogSnapshot& fresh) {
+  std::vector<model::TenantPtr> tenants = fresh.tenants();
+  for (model::TenantPtr& tenant : tenants) {
+    model::TenantPtr before = old.by_id(tenant->id);
+    if (before != nullptr && *before == *tenant) tenant = std::move(before);
+  }
+  const model::TenantPtr preset = fresh.default_tenant();
+  return std::make_shared<const model::CatalogSnapshot>(std::move(tenants),
+                                                        preset ? preset->id : std::string(), fresh.version());
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Catalog>> Catalog::open(std::unique_ptr<Store> store, TroubleSink on_trouble) {
+  base::Result<model::SnapshotPtr> first = store->load();
+  if (!first) return base::fail(first.error());
+  return std::unique_ptr<Catalog>(new Catalog(std::move(store), std::move(on_trouble), *std::move(first)));
+}
+
+void Catalog::subscribe(Subscriber subscriber) {
+  subscriber(snapshot_);
+  subscribers_.push_back(std::move(subscriber));
+}
+
+bool Catalog::poll() {
+  const base::Result<bool> changed = store_->changed_since(snapshot_->version());
+  if (!changed) {
+    note(&changed.error());
+    return false;
+  }
+  // What could not be loaded has not been seen: it counts as changed until it can.
+  if (*changed) return reload().has_value();
+  note(nullptr);
+  return false;
+}
+
+base::Status Catalog::reload() {
+  const base::Result<model::SnapshotPtr> fresh = store_->load();
+  if (!fresh) {
+    note(&fresh.error());
+    return base::fail(fresh.error());
+  }
+  note(nullptr);
+  publish(*fresh);
+  return {};
+}
+
+base::Status Catalog::edit(std::string_view tenant_id, const Edit& edit) {
+  const base::Status status = store_->edit(tenant_id, edit);
+  if (status) (void)reload();  // the change is safe; a load that fails is trouble of its own
+  return status;
+}
+
+void Catalog::publish(const model::SnapshotPtr& fresh) {
+  snapshot_ = share_unchanged(*snapshot_, *fresh);
+  for (const Subscriber& subscriber : subscribers_) subscriber(snapshot_);
+}
+
+void Catalog::note(const base::Error* trouble) {
+  const bool had = trouble_.has_value();
+  if (trouble == nullptr) {
+    trouble_.reset();
+    if (had && on_trouble_) on_trouble_(nullptr);
+    return;
+  }
+  const bool is_new = !had || trouble_->message != trouble->message;
+  trouble_ = *trouble;
+  if (is_new && on_trouble_) on_trouble_(&*trouble_);
+}
+
+}  // namespace penstock::catalog

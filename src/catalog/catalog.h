@@ -1,0 +1,63 @@
+// Catalog watches the store and hands every new snapshot of the tenants to whoever subscribed.
+//
+// Without it, each worker would read the store itself, and a store that fails would stop logins. Here the
+// last good snapshot stays in force until a better one can be read.
+//
+// Owner:      the server's composition root, by unique_ptr; it calls poll() about once per second.
+// Home:       the control thread. Snapshots themselves are SHARED: subscribers post them to their own
+// threads. Invariants: 1. snapshot() is never null and never takes a step back because of a failure.
+//             2. A tenant that did not change is the same object in the next snapshot, so that "changed" is a
+//                comparison of pointers.
+//             3. Trouble is told once when it begins or changes, and once when it ends.
+// Errors:     open() fails when the first load does; later failures are trouble(), told to the sink.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "catalog/store.h"
+#include "model/catalog_snapshot.h"
+
+namespace penstock::catalog {
+
+class Catalog {
+ public:
+  using Subscriber = std::function<void(const model::SnapshotPtr& snapshot)>;
+  // For the log: the store has begun to fail in this way, or (null) works again.
+  using TroubleSink = std::function<void(const base::Error* trouble)>;
+
+  static base::Result<std::unique_ptr<Catalog>> open(std::unique_ptr<Store> store,
+                                                     TroubleSink on_trouble = {});
+
+  const model::SnapshotPtr& snapshot() const { return snapshot_; }
+  const std::optional<base::Error>& trouble() const { return trouble_; }
+
+  // Called at once with the current snapshot, and then with every new one. For the life of the catalog.
+  void subscribe(Subscriber subscriber);
+
+  // Loads if the store says that something has changed. True: there is a new snapshot.
+  bool poll();
+  // Loads in any case, and says why it could not.
+  base::Status reload();
+
+  // Changes the store and, when that worked, publishes at once what is there now.
+  base::Status edit(std::string_view tenant_id, const Edit& edit);
+
+ private:
+  Catalog(std::unique_ptr<Store> store, TroubleSink on_trouble, model::SnapshotPtr snapshot)
+      : store_(std::move(store)), on_trouble_(std::move(on_trouble)), snapshot_(std::move(snapshot)) {}
+
+  void publish(const model::SnapshotPtr& fresh);
+  void note(const base::Error* trouble);
+
+  std::unique_ptr<Store> store_;
+  TroubleSink on_trouble_;
+  model::SnapshotPtr snapshot_;
+  std::optional<base::Error> trouble_;
+  std::vector<Subscriber> subscribers_;
+};
+
+}  // namespace penstock::catalog
