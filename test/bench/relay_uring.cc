@@ -23,7 +23,7 @@ constexpr unsigned kBufferBytes = 16 * 1024;
 constexpr unsigned kRingEntries = 4096;
 constexpr int kGroup = 0;
 
-enum class Op : std::uint8_t { kAccept, kReceive, kSend, kShutdown, kClose };
+enum class Op : std::uint8_t { kAccept, kReceive, kSend, kCancel, kClose };
 
 struct Piece {
   std::uint16_t buffer;
@@ -162,7 +162,7 @@ class Relay {
       case Op::kSend:
         on_sent(slot, cqe.res);
         break;
-      case Op::kShutdown:
+      case Op::kCancel:
       case Op::kClose:
         break;
     }
@@ -222,14 +222,15 @@ class Relay {
     close_if_done(slot);
   }
 
-  // One side has ended: end the other, too. What was submitted for sending before goes out first.
+  // One side has ended: end both. What was submitted for sending before goes out first. (Not with a shutdown: the kernel
+  // hands that to a worker thread, which looks its slot up later, when it may be someone else's.)
   void end_pair(unsigned slot) {
     for (const unsigned each : {slot, peer_of(slot)}) {
       if (sides_[each].ended) continue;
       sides_[each].ended = true;
-      io_uring_sqe* sqe = next_sqe(Op::kShutdown, each);
-      io_uring_prep_shutdown(sqe, static_cast<int>(each), SHUT_RDWR);
-      finish_sqe(sqe, IOSQE_FIXED_FILE);
+      io_uring_sqe* sqe = next_sqe(Op::kCancel, each);
+      io_uring_prep_cancel_fd(sqe, static_cast<int>(each), IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
+      finish_sqe(sqe, 0);
     }
   }
 
