@@ -2,7 +2,11 @@
 
 #include <utility>
 
+#include "telemetry/log.h"
+
 namespace penstock::catalog {
+
+namespace log = telemetry::log;
 
 namespace {
 
@@ -20,10 +24,10 @@ model::SnapshotPtr share_unchanged(const model::CatalogSnapshot& old, const mode
 
 }  // namespace
 
-base::Result<std::unique_ptr<Catalog>> Catalog::open(std::unique_ptr<Store> store, TroubleSink on_trouble) {
+base::Result<std::unique_ptr<Catalog>> Catalog::open(std::unique_ptr<Store> store) {
   base::Result<model::SnapshotPtr> first = store->load();
   if (!first) return base::fail(first.error());
-  return std::unique_ptr<Catalog>(new Catalog(std::move(store), std::move(on_trouble), *std::move(first)));
+  return std::unique_ptr<Catalog>(new Catalog(std::move(store), *std::move(first)));
 }
 
 void Catalog::subscribe(Subscriber subscriber) {
@@ -34,22 +38,22 @@ void Catalog::subscribe(Subscriber subscriber) {
 bool Catalog::poll() {
   const base::Result<bool> changed = store_->changed_since(snapshot_->version());
   if (!changed) {
-    note(&changed.error());
+    note_trouble(changed.error());
     return false;
   }
   // What could not be loaded has not been seen: it counts as changed until it can.
   if (*changed) return reload().has_value();
-  note(nullptr);
+  note_health();
   return false;
 }
 
 base::Status Catalog::reload() {
   const base::Result<model::SnapshotPtr> fresh = store_->load();
   if (!fresh) {
-    note(&fresh.error());
+    note_trouble(fresh.error());
     return base::fail(fresh.error());
   }
-  note(nullptr);
+  note_health();
   publish(*fresh);
   return {};
 }
@@ -65,16 +69,21 @@ void Catalog::publish(const model::SnapshotPtr& fresh) {
   for (const Subscriber& subscriber : subscribers_) subscriber(snapshot_);
 }
 
-void Catalog::note(const base::Error* trouble) {
-  const bool had = trouble_.has_value();
-  if (trouble == nullptr) {
-    trouble_.reset();
-    if (had && on_trouble_) on_trouble_(nullptr);
-    return;
-  }
-  const bool is_new = !had || trouble_->message != trouble->message;
-  trouble_ = *trouble;
-  if (is_new && on_trouble_) on_trouble_(&*trouble_);
+void Catalog::note_trouble(const base::Error& trouble) {
+  const bool is_new = !trouble_ || trouble_->message != trouble.message;
+  trouble_ = trouble;
+  if (!is_new) return;
+  log::error("catalog.failed",
+             {{"version", snapshot_->version()},
+              {"error", trouble.message},
+              {"detail", trouble.detail},
+              {"hint", trouble.hint}},
+             "the catalog cannot be read; tenants stay as they were");
+}
+
+void Catalog::note_health() {
+  if (!std::exchange(trouble_, std::nullopt)) return;
+  log::info("catalog.recovered", {{"version", snapshot_->version()}}, "the catalog can be read again");
 }
 
 }  // namespace penstock::catalog

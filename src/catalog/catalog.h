@@ -8,8 +8,8 @@
 // threads. Invariants: 1. snapshot() is never null and never takes a step back because of a failure.
 //             2. A tenant that did not change is the same object in the next snapshot, so that "changed" is a
 //                comparison of pointers.
-//             3. Trouble is told once when it begins or changes, and once when it ends.
-// Errors:     open() fails when the first load does; later failures are trouble(), told to the sink.
+//             3. Trouble is logged once when it begins or changes, and once when it ends.
+// Errors:     open() fails when the first load does; later failures are trouble(), and in the log.
 #pragma once
 
 #include <functional>
@@ -26,11 +26,8 @@ namespace penstock::catalog {
 class Catalog {
  public:
   using Subscriber = std::function<void(const model::SnapshotPtr& snapshot)>;
-  // For the log: the store has begun to fail in this way, or (null) works again.
-  using TroubleSink = std::function<void(const base::Error* trouble)>;
 
-  static base::Result<std::unique_ptr<Catalog>> open(std::unique_ptr<Store> store,
-                                                     TroubleSink on_trouble = {});
+  static base::Result<std::unique_ptr<Catalog>> open(std::unique_ptr<Store> store);
 
   const model::SnapshotPtr& snapshot() const { return snapshot_; }
   const std::optional<base::Error>& trouble() const { return trouble_; }
@@ -47,14 +44,14 @@ class Catalog {
   base::Status edit(std::string_view tenant_id, const Edit& edit);
 
  private:
-  Catalog(std::unique_ptr<Store> store, TroubleSink on_trouble, model::SnapshotPtr snapshot)
-      : store_(std::move(store)), on_trouble_(std::move(on_trouble)), snapshot_(std::move(snapshot)) {}
+  Catalog(std::unique_ptr<Store> store, model::SnapshotPtr snapshot)
+      : store_(std::move(store)), snapshot_(std::move(snapshot)) {}
 
   void publish(const model::SnapshotPtr& fresh);
-  void note(const base::Error* trouble);
+  void note_trouble(const base::Error& trouble);
+  void note_health();
 
   std::unique_ptr<Store> store_;
-  TroubleSink on_trouble_;
   model::SnapshotPtr snapshot_;
   std::optional<base::Error> trouble_;
   std::vector<Subscriber> subscribers_;

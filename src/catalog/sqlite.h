@@ -59,6 +59,7 @@ class SqliteDatabase {
     std::string path;
     std::chrono::milliseconds patience{5000};
   };
+  SqliteDatabase() = default;  // not open
   // The file must exist.
   static base::Result<SqliteDatabase> open(const OpenOptions& options);
 
@@ -76,13 +77,12 @@ class SqliteDatabase {
   base::Status run_script(const std::string& script);
   // The one number a query gives.
   base::Result<std::int64_t> number(std::string_view sql);
-  int rows_changed() const { return sqlite3_changes(database_.get()); }
+  bool is_open() const { return database_ != nullptr; }
 
  private:
   struct Close {
     void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
   };
-  SqliteDatabase() = default;
   std::unique_ptr<sqlite3, Close> database_;
 };
 

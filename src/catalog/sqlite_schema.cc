@@ -28,14 +28,14 @@ CREATE TABLE catalog (
 INSERT INTO catalog VALUES (1, 1);
 CREATE TABLE tenants (
   id         TEXT PRIMARY KEY NOT NULL,
-  record     TEXT NOT NULL CHECK (json_valid(record)),
+  record     TEXT NOT NULL,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   changed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
 CREATE TABLE users (
   tenant     TEXT NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
   name       TEXT NOT NULL,
-  record     TEXT NOT NULL CHECK (json_valid(record)),
+  record     TEXT NOT NULL,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   changed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   PRIMARY KEY (tenant, name)

@@ -76,6 +76,11 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
 }
 
 base::Result<std::uint64_t> SqliteStore::version() {
+  if (const base::Status status = follow_replaced_file(); !status) return base::fail(status.error());
+  return read_version();
+}
+
+base::Result<std::uint64_t> SqliteStore::read_version() {
   const base::Result<std::int64_t> number = database_.number("SELECT version FROM catalog");
   if (!number) return base::fail(number.error());
   return static_cast<std::uint64_t>(*number);
@@ -86,7 +91,7 @@ base::Result<bool> SqliteStore::changed_since(std::uint64_t version) {
   const base::Result<std::int64_t> data_version = database_.number("PRAGMA data_version");
   if (!data_version) return base::fail(data_version.error());
   if (*data_version != seen_data_version_) {
-    const base::Result<std::uint64_t> now = this->version();
+    const base::Result<std::uint64_t> now = read_version();
     if (!now) return base::fail(now.error());
     seen_data_version_ = *data_version;
     seen_version_ = *now;
@@ -94,10 +99,24 @@ base::Result<bool> SqliteStore::changed_since(std::uint64_t version) {
   return was_replaced_ || seen_version_ != version;
 }
 
+// SQLite leaves the write-ahead log of a file that is gone under its name, and would play it into the new
+// one.
+void SqliteStore::drop_stale_log() {
+  const base::Result<FileId> log = identify(options_.path + "-wal");
+  if (!log || *log != log_file_) return;
+  ::unlink((options_.path + "-wal").c_str());
+  ::unlink((options_.path + "-shm").c_str());
+}
+
 base::Status SqliteStore::follow_replaced_file() {
   const base::Result<FileId> file = identify(options_.path);
   if (!file) return base::fail(file.error());
-  if (*file == file_) return {};
+  if (database_.is_open() && *file == file_) {
+    log_file_ = identify(options_.path + "-wal").value_or(FileId{});
+    return {};
+  }
+  database_ = SqliteDatabase();
+  drop_stale_log();
   Options options = options_;
   options.create = false;
   base::Result<std::unique_ptr<SqliteStore>> fresh = open(std::move(options));
@@ -108,10 +127,11 @@ base::Status SqliteStore::follow_replaced_file() {
 }
 
 base::Result<model::SnapshotPtr> SqliteStore::load() {
+  if (const base::Status status = follow_replaced_file(); !status) return base::fail(status.error());
   base::Result<SqliteTransaction> transaction =
       SqliteTransaction::begin(database_, SqliteTransaction::Kind::kRead);
   if (!transaction) return base::fail(transaction.error());
-  const base::Result<std::uint64_t> version = this->version();
+  const base::Result<std::uint64_t> version = read_version();
   if (!version) return base::fail(version.error());
   base::Result<std::vector<model::TenantPtr>> tenants = read_tenants(database_);
   if (!tenants) return base::fail(tenants.error());
@@ -137,7 +157,7 @@ base::Status SqliteStore::edit(std::string_view tenant_id, const Edit& edit) {
     if (const base::Status status = check_routes(database_, *after); !status) return status;
   }
   if (const base::Status status = write_difference(database_, *before, after); !status) return status;
-  const base::Result<std::uint64_t> version = this->version();
+  const base::Result<std::uint64_t> version = read_version();
   if (!version) return base::fail(version.error());
   if (const base::Status status = transaction->commit(); !status) return status;
   seen_version_ = *version;  // data_version does not move for our own changes

@@ -49,11 +49,15 @@ class SqliteStore final : public Store {
       : options_(std::move(options)), database_(std::move(database)), file_(file) {}
 
   static base::Result<FileId> identify(const std::string& path);
+  // Opens the file anew when another one has taken its place, or when that failed the last time.
   base::Status follow_replaced_file();
+  void drop_stale_log();
+  base::Result<std::uint64_t> read_version();
 
   Options options_;
   SqliteDatabase database_;
   FileId file_;
+  FileId log_file_ = {};  // the write-ahead log that belongs to file_
   // The last answer of PRAGMA data_version, which moves when another connection commits, and our version
   // then.
   std::int64_t seen_data_version_ = -1;
