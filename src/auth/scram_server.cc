@@ -203,9 +203,9 @@ LoginVerifiers::Choice LoginVerifiers::choose(const Secret* secret, std::string_
   const std::string salt(base::as_text(salt_key.view()).substr(0, kSaltBytes));
   if (secret != nullptr && secret->kind() == Secret::Kind::kPlain && !secret->plain().empty()) {
     return {.verifier =
-                cache_.keys(secret->plain(), salt, kScramIterations).verifier(salt, kScramIterations)};
+                cache_.keys(secret->plain(), salt, iterations_).verifier(salt, iterations_)};
   }
-  return {.verifier = {.iterations = kScramIterations,
+  return {.verifier = {.iterations = iterations_,
                        .salt = salt,
                        .stored_key = hmac_sha256(process_secret_.view(), {"stored key:", user}),
                        .server_key = hmac_sha256(process_secret_.view(), {"server key:", user})},

@@ -81,8 +81,8 @@ class ScramServer {
 // and the process's secret alone: the same answer at every attempt, as a stored verifier would give.
 class LoginVerifiers {
  public:
-  explicit LoginVerifiers(const Key& process_secret, ScramKeyCache& cache)
-      : process_secret_(process_secret), cache_(cache) {}
+  LoginVerifiers(const Key& process_secret, ScramKeyCache& cache, int iterations = kScramIterations)
+      : process_secret_(process_secret), cache_(cache), iterations_(iterations) {}
 
   struct Choice {
     ScramVerifier verifier;
@@ -94,6 +94,7 @@ class LoginVerifiers {
  private:
   Key process_secret_;
   ScramKeyCache& cache_;
+  int iterations_;  // of verifiers that are not stored: the setting scram_iterations
 };
 
 }  // namespace penstock::auth
