@@ -1,0 +1,217 @@
+"""Session settings that a client keeps although it has no server of its own."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pooler import Endpoint, Pooler
+from wire import ServerError, SYNC, bind, execute, parse, query
+
+
+@pytest.fixture
+def one(pooler_of) -> Endpoint:
+    """A single server for all."""
+    return pooler_of({"pool.size": 1}).endpoint()
+
+
+REPORTED = {"TimeZone": ("Asia/Tokyo", "America/New_York"), "application_name": ("first", "it's second"),
+            "DateStyle": ("German, DMY", "SQL, MDY"), "IntervalStyle": ("iso_8601", "sql_standard"),
+            "client_encoding": ("UTF8", "LATIN1"), "standard_conforming_strings": ("off", "on")}
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("name", REPORTED)
+def test_start_up_values_do_not_mix(one: Endpoint, name: str):
+    first, second = REPORTED[name]
+    with one.wire(**{name: first}) as a, one.wire(**{name: second}) as b, one.wire() as c:
+        plain_value = c.value(f"SHOW {name}")
+        for _ in range(3):
+            assert a.value(f"SHOW {name}") == first
+            assert b.value(f"SHOW {name}") == second
+            assert c.value(f"SHOW {name}") == plain_value
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("name", REPORTED)
+def test_set_stays_with_its_client(one: Endpoint, name: str):
+    value, quoted = REPORTED[name][1], REPORTED[name][1].replace("'", "''")
+    if name == "DateStyle":
+        quoted = f"{value}"
+    with one.wire() as a, one.wire() as b:
+        before = b.value(f"SHOW {name}")
+        a.query(f"SET {name} = '{quoted}'" if name != "DateStyle" else f"SET DateStyle = {value}")
+        for _ in range(3):
+            assert b.value(f"SHOW {name}") == before
+            assert a.value(f"SHOW {name}") == value
+        a.query(f"RESET {name}")
+        assert a.value(f"SHOW {name}") == before
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("parameters", [{"extra_float_digits": "0"}, {"options": "-c extra_float_digits=0"}])
+def test_unreported_start_up_value(one: Endpoint, parameters: dict[str, str]):
+    with one.wire(**parameters) as a, one.wire() as b:
+        for _ in range(3):
+            assert a.value("SHOW extra_float_digits") == "0"
+            assert b.value("SHOW extra_float_digits") == "1"
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("setting,value", [("statement_timeout", "9s"), ("search_path", "pg_catalog"),
+                                           ("work_mem", "5MB"), ("my.own", "thing")])
+def test_unreported_setting_neither_leaks_nor_gets_lost(one: Endpoint, setting: str, value: str):
+    with one.wire() as a, one.wire() as b:
+        before = b.value(f"SELECT current_setting('{setting}', true)")
+        a.query(f"SET {setting} = '{value}'")
+        for _ in range(2):
+            assert (b.value(f"SELECT current_setting('{setting}', true)") or None) == (before or None)
+            assert a.value(f"SHOW {setting}") == value
+
+
+@pytest.mark.penstock
+def test_values_that_differ_in_case_only(one: Endpoint):
+    with one.wire(application_name="SHOP") as a, one.wire(application_name="shop") as b:
+        for _ in range(3):
+            assert a.value("SHOW application_name") == "SHOP"
+            assert b.value("SHOW application_name") == "shop"
+
+
+@pytest.mark.penstock
+def test_long_value(one: Endpoint):
+    path = ", ".join(f"schema_{number}" for number in range(100))
+    with one.wire(search_path=path) as a, one.wire() as b:
+        for _ in range(2):
+            assert a.value("SHOW search_path") == path
+            assert b.value("SHOW search_path") == '"$user", public'
+
+
+@pytest.mark.penstock
+def test_values_with_quotes_backslashes_and_unicode(one: Endpoint):
+    for name in ("a'b", 'a"b', "a\\b", "a b", "';SELECT 1;--", "$$"):
+        with one.wire(application_name=name) as a, one.wire(application_name="other") as b:
+            for _ in range(2):
+                assert a.value("SHOW application_name") == name
+                assert b.value("SHOW application_name") == "other"
+
+
+def test_set_local_ends_with_its_transaction(plain: Endpoint):
+    with plain.wire() as wire:
+        before = wire.value("SHOW TimeZone")
+        wire.query("BEGIN")
+        wire.query("SET LOCAL TimeZone = 'Asia/Tokyo'")
+        assert wire.value("SHOW TimeZone") == "Asia/Tokyo"
+        wire.query("COMMIT")
+        assert wire.value("SHOW TimeZone") == before
+
+
+def test_set_in_a_transaction_rolled_back(plain: Endpoint):
+    with plain.wire() as wire:
+        before = wire.value("SHOW TimeZone")
+        wire.query("BEGIN")
+        wire.query("SET TimeZone = 'Asia/Tokyo'")
+        wire.query("ROLLBACK")
+        assert wire.value("SHOW TimeZone") == before
+
+
+@pytest.mark.penstock
+def test_set_config_and_extended_protocol(one: Endpoint):
+    with one.wire() as a, one.wire() as b:
+        a.run("SELECT set_config('TimeZone', $1, false)", ("Asia/Tokyo",))
+        assert b.value("SHOW TimeZone") == "UTC"
+        assert a.run("SHOW TimeZone").rows == [[b"Asia/Tokyo"]]
+
+
+@pytest.mark.penstock
+def test_reset_all_and_discard_all_return_to_the_start_up_values(one: Endpoint):
+    with one.wire(TimeZone="Asia/Tokyo") as a, one.wire() as b:
+        for sql in ("RESET ALL", "DISCARD ALL"):
+            a.query("SET TimeZone = 'America/New_York'")
+            assert b.value("SHOW TimeZone") == "UTC"
+            assert not a.query(sql).errors
+            assert b.value("SHOW TimeZone") == "UTC"
+            assert a.value("SHOW TimeZone") == "Asia/Tokyo", sql
+
+
+@pytest.mark.penstock
+def test_settings_apply_before_a_pipeline(one: Endpoint):
+    with one.wire(TimeZone="Asia/Tokyo") as a, one.wire(TimeZone="America/New_York") as b:
+        for _ in range(3):
+            for wire, zone in ((a, b"Asia/Tokyo"), (b, b"America/New_York")):
+                wire.send(parse("", "SHOW TimeZone"), bind(), execute(), SYNC, query("SHOW TimeZone"))
+                first, second = wire.reply(), wire.reply()
+                assert first.types == "12DCZ", first
+                assert first.rows == second.rows == [[zone]]
+
+
+@pytest.mark.penstock
+def test_no_status_messages_of_the_switch_reach_the_client(one: Endpoint):
+    with one.wire(TimeZone="Asia/Tokyo") as a, one.wire() as b:
+        for wire in (a, b, a, b):
+            assert wire.query("SELECT 1").types == "TDCZ"
+
+
+@pytest.mark.penstock
+def test_many_clients_many_servers(pooler_of):
+    at = pooler_of({"pool.size": 4}).endpoint()
+    zones = ["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin", "Asia/Kolkata"]
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        zone = zones[number % len(zones)]
+        try:
+            with at.wire(TimeZone=zone, application_name=f"app {number}") as wire:
+                for _ in range(50):
+                    reply = wire.query("SELECT current_setting('TimeZone'), current_setting('application_name')")
+                    if reply.rows != [[zone.encode(), f"app {number}".encode()]]:
+                        wrong.append((zone, number, reply))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong, wrong[:3]
+
+
+@pytest.mark.penstock
+def test_ignored_start_up_parameters(pooler_of):
+    at = pooler_of({"pool.ignore_startup_parameters": ["driver_junk"]}).endpoint()
+    with at.wire(driver_junk="1") as wire:
+        assert wire.value("SELECT 1") == "1"
+    with pytest.raises(ServerError), at.wire(other_junk="1"):
+        pass
+
+
+@pytest.mark.penstock
+def test_session_mode_resets_the_server_between_clients(pooler_of):
+    pooler: Pooler = pooler_of({"pool.size": 1})
+    at = pooler.endpoint(mode="session")
+    with at.wire() as wire:
+        pid = wire.value("SELECT pg_backend_pid()")
+        wire.query("SET statement_timeout = '9s'")
+        wire.query("CREATE TEMP TABLE mine (a int)")
+        wire.query("PREPARE q AS SELECT 1")
+        wire.query("SELECT pg_advisory_lock(42)")
+        wire.query("LISTEN somewhere")
+    with at.wire() as wire:
+        assert wire.value("SELECT pg_backend_pid()") == pid
+        assert wire.value("SHOW statement_timeout") == "0"
+        assert wire.value("SELECT to_regclass('mine') IS NULL") == "t"
+        assert wire.value("SELECT count(*) FROM pg_prepared_statements") == "0"
+        assert wire.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0"
+        assert wire.value("SELECT count(*) FROM pg_listening_channels()") == "0"
+
+
+@pytest.mark.penstock
+def test_reset_query_can_be_changed(pooler_of):
+    at = pooler_of({"pool.size": 1, "pool.reset_query": "RESET ALL"}).endpoint(mode="session")
+    with at.wire() as wire:
+        wire.query("SET statement_timeout = '9s'")
+        wire.query("CREATE TEMP TABLE mine (a int)")
+    with at.wire() as wire:
+        assert wire.value("SHOW statement_timeout") == "0"
+        assert wire.value("SELECT to_regclass('mine') IS NULL") == "f"
