@@ -1,0 +1,182 @@
+"""SIGHUP, SIGTERM, SIGQUIT: what clients see of them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+
+import pytest
+
+from wire import Closed, ServerError, query
+
+pytestmark = pytest.mark.penstock
+
+
+def listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def test_sighup_changes_settings_and_drops_nobody(pooler_of):
+    pooler = pooler_of({"timeouts.query": "0"})
+    at = pooler.endpoint()
+    with at.wire() as idle, at.wire() as busy:
+        busy.send(query("SELECT pg_sleep(1)::text || 'kept'"))
+        pooler.settings["timeouts.query"] = "300ms"
+        pooler.reload()
+        assert idle.value("SELECT 1") == "1"
+        busy.read_until("Z")
+        with at.wire() as wire:
+            wire.send(query("SELECT pg_sleep(5)"))
+            assert wire.expect_error()["C"] == "57014"
+
+
+def test_sighup_with_a_broken_file_keeps_everything(pooler_of):
+    pooler = pooler_of()
+    good = pooler.config_path.read_text()
+    pooler.config_path.write_text(good + "\n[pool]\nsize = \n")
+    before = len(pooler.log())
+    pooler.signal(signal.SIGHUP)
+    pooler.wait_log("penstock.toml", start=before)
+    with pooler.endpoint().wire() as wire:
+        assert wire.value("SELECT 1") == "1"
+
+
+def test_sighup_storm_under_load(pooler_of):
+    pooler = pooler_of()
+    with pooler.endpoint().wire() as wire:
+        for number in range(100):
+            if number % 5 == 0:
+                pooler.signal(signal.SIGHUP)
+            assert wire.value(f"SELECT {number}") == str(number)
+
+
+def test_sigterm_ends_idle_clients_with_57p01(pooler_of):
+    pooler = pooler_of()
+    pooler.expect_dead = True
+    with pooler.endpoint().wire() as idle:
+        idle.value("SELECT 1")
+        pooler.signal(signal.SIGTERM)
+        fields = idle.expect_error()
+        assert (fields["C"], fields["S"]) == ("57P01", "FATAL")
+        assert idle.at_end()
+    assert pooler.wait_exit(5) == 0
+
+
+def test_sigterm_lets_transactions_finish(pooler_of):
+    pooler = pooler_of()
+    pooler.expect_dead = True
+    at = pooler.endpoint()
+    with at.wire() as wire, at.wire() as running:
+        wire.query("BEGIN")
+        running.send(query("SELECT pg_sleep(1)::text || 'finished'"))
+        time.sleep(0.1)
+        pooler.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert wire.value("SELECT 'still in'") == "still in"
+        assert not listening(pooler.port)
+        reply = running.reply()
+        assert reply.rows == [[b"finished"]]
+        assert running.expect_error()["C"] == "57P01"
+        assert wire.query("COMMIT").tags == ["COMMIT"]
+        assert wire.expect_error()["C"] == "57P01"
+    assert pooler.wait_exit(5) == 0
+
+
+def test_sigterm_gives_up_after_the_drain_time(pooler_of, pg):
+    pooler = pooler_of({"timeouts.drain": "1s"})
+    pooler.expect_dead = True
+    with pooler.endpoint().wire(application_name="drained") as wire:
+        wire.query("BEGIN")
+        begun = time.monotonic()
+        pooler.signal(signal.SIGTERM)
+        fields = wire.expect_error()
+        assert fields["C"] == "57P01"
+        assert 0.5 < time.monotonic() - begun < 4
+    assert pooler.wait_exit(5) is not None
+    assert not pg.wait_backends("application_name = 'drained'", 0)
+
+
+def test_second_sigterm_ends_at_once(pooler_of):
+    pooler = pooler_of()
+    pooler.expect_dead = True
+    with pooler.endpoint().wire() as wire:
+        wire.query("BEGIN")
+        pooler.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        pooler.signal(signal.SIGTERM)
+        assert pooler.wait_exit(3) is not None
+
+
+def test_sigquit_stops_now(pooler_of):
+    pooler = pooler_of()
+    pooler.expect_dead = True
+    with pooler.endpoint().wire(application_name="quit") as wire:
+        wire.send(query("SELECT pg_sleep(20)"))
+        time.sleep(0.1)
+        pooler.signal(signal.SIGQUIT)
+        assert pooler.wait_exit(3) is not None
+        with pytest.raises((ServerError, Closed, ConnectionError, AssertionError)):
+            wire.expect_error() and wire.read()
+            raise Closed
+
+
+def test_session_mode_clients_are_drained_too(pooler_of):
+    pooler = pooler_of()
+    pooler.expect_dead = True
+    with pooler.endpoint(mode="session").wire() as wire:
+        wire.value("SELECT 1")
+        pooler.signal(signal.SIGTERM)
+        assert wire.expect_error()["C"] == "57P01"
+    assert pooler.wait_exit(5) == 0
+
+
+def test_waiting_clients_are_served_while_draining(pooler_of):
+    pooler = pooler_of({"pool.size": 1})
+    pooler.expect_dead = True
+    at = pooler.endpoint()
+    with at.wire() as holder, at.wire() as waiting:
+        holder.query("BEGIN")
+        waiting.send(query("SELECT 'my turn'"))
+        time.sleep(0.1)
+        pooler.signal(signal.SIGTERM)
+        time.sleep(0.1)
+        holder.query("COMMIT")
+        got = waiting.read_until("ZE")
+        # Served, or sent away with the reason: never left hanging.
+        assert got.rows == [[b"my turn"]] or got.errors[0]["C"] == "57P01"
+    assert pooler.wait_exit(5) == 0
+
+
+def test_start_twice_on_the_same_port_fails_clearly(pooler_of):
+    import subprocess
+    pooler = pooler_of()
+    done = subprocess.run([str(pooler.program), "serve", "--config", str(pooler.config_path)], capture_output=True, text=True,
+                          timeout=10)
+    assert done.returncode != 0
+    assert "in use" in (done.stdout + done.stderr).lower()
+
+
+def test_unix_socket_of_a_dead_process_is_replaced(pooler_of):
+    pooler = pooler_of()
+    pooler.signal(signal.SIGKILL)
+    pooler.wait_exit(5)
+    pooler.launch()
+    with pooler.unix_endpoint.wire() as wire:
+        assert wire.value("SELECT 1") == "1"
+
+
+def test_sigkill_leaves_no_backend(pooler_of, pg):
+    pooler = pooler_of()
+    with pooler.endpoint().wire(application_name="killed") as wire:
+        wire.value("SELECT 1")
+        pooler.signal(signal.SIGKILL)
+        pooler.wait_exit(5)
+        assert not pg.wait_backends("application_name = 'killed'", 0)
+    pooler.expect_dead = True
+
+
