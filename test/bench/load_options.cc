@@ -36,6 +36,7 @@ void LoadTotals::add(const LoadTotals& other) {
   latency.merge(other.latency);
   login.merge(other.login);
   queries += other.queries;
+  queries_outside += other.queries_outside;
   bytes_in += other.bytes_in;
   overdue += other.overdue;
   unanswered += other.unanswered;
@@ -99,10 +100,10 @@ std::string to_json(const LoadOptions& options, const LoadTotals& totals, double
     buckets.push_back(fmt::format("[{}, {}]", edge, count));
   });
   return fmt::format(
-      R"({{"clients": {}, "seconds": {:.6f}, "queries": {}, "qps": {:.1f}, "latency_us": {}, "login_us": {}, )"
+      R"({{"clients": {}, "seconds": {:.6f}, "queries": {}, "queries_outside": {}, "qps": {:.1f}, "latency_us": {}, "login_us": {}, )"
       R"("bytes_in": {}, "overdue": {}, "unanswered": {}, "errors": {{{}}}, "violations": {}, )"
       R"("first_violations": [{}], "cpu_ns": {{{}}}, "histogram_ns": [{}]}})",
-      options.clients, seconds, totals.queries, static_cast<double>(totals.queries) / seconds,
+      options.clients, seconds, totals.queries, totals.queries_outside, static_cast<double>(totals.queries) / seconds,
       summary(totals.latency), summary(totals.login), totals.bytes_in, totals.overdue, totals.unanswered,
       fmt::join(errors, ", "), totals.violations, fmt::join(violations, ", "), fmt::join(watched, ", "),
       fmt::join(buckets, ", "));

@@ -51,6 +51,7 @@ struct LoadTotals {
   Histogram latency;
   Histogram login;
   std::uint64_t queries = 0;
+  std::uint64_t queries_outside = 0;  // answered before and after
   std::uint64_t bytes_in = 0;
   std::uint64_t overdue = 0;     // open loop: queries that were due and never sent
   std::uint64_t unanswered = 0;  // at the end

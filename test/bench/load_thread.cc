@@ -78,23 +78,28 @@ timespec LoadThread::patience() const {
 }
 
 void LoadThread::change_phase(Phase phase) {
+  (phase_ == Phase::kMeasure ? measured_ : outside_).add(std::exchange(totals_, {}));
   phase_ = phase;
   if (phase == Phase::kWarm) {
     next_due_ns_ = now_ns_;
-    totals_.login = {};
-  }
-  if (phase == Phase::kMeasure) {
-    const LoadTotals before = std::exchange(totals_, {});
-    totals_.errors = before.errors;
-    totals_.violations = before.violations;
-    totals_.first_violations = before.first_violations;
+    if (interval_ns_ == 0) {
+      for (LoadClient* client : std::exchange(idle_, {})) ask(*client, now_ns_);
+    }
   }
   if (phase == Phase::kDrain && interval_ns_ != 0 && next_due_ns_ < now_ns_) {
-    totals_.overdue = (now_ns_ - next_due_ns_) / interval_ns_;
+    measured_.overdue = (now_ns_ - next_due_ns_) / interval_ns_;
   }
-  if (phase == Phase::kWarm && interval_ns_ == 0) {
-    for (LoadClient* client : std::exchange(idle_, {})) ask(*client, now_ns_);
-  }
+}
+
+LoadTotals LoadThread::result() {
+  LoadTotals result = measured_;
+  outside_.add(std::exchange(totals_, {}));
+  result.queries_outside = outside_.queries;
+  result.unanswered = outside_.unanswered;
+  for (const auto& [code, count] : outside_.errors) result.errors[code] += count;
+  result.violations += outside_.violations;
+  for (const std::string& what : outside_.first_violations) result.first_violations.push_back(what);
+  return result;
 }
 
 void LoadThread::connect_some() {

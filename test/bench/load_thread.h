@@ -3,7 +3,7 @@
 // Owner:      main(), by unique_ptr.
 // Home:       LOOP, but for enter() and the counts (SYNC: atomics).
 // Invariants: 1. Queries are asked in kWarm and kMeasure only (and once per client in kConnect, with --greet).
-//             2. totals() keeps latencies and counts of kMeasure only.
+//             2. result() has latencies and counts of kMeasure only, but errors and violations of all phases.
 #pragma once
 
 #include <atomic>
@@ -26,6 +26,7 @@ class LoadThread final : public LoadHost {
 
   void run();  // until kStop
   void enter(Phase phase) { wanted_.store(phase); }
+  LoadTotals result();  // after run()
   unsigned ready() const { return ready_.load(); }
   unsigned outstanding() const { return outstanding_.load(); }
   std::uint64_t failures() const { return failures_.load(); }
@@ -68,7 +69,9 @@ class LoadThread final : public LoadHost {
   ScramKeyCache scram_keys_;
   base::ByteWriter out_;
   std::vector<char> scratch_;
-  LoadTotals totals_;
+  LoadTotals totals_;    // of the phase at hand
+  LoadTotals measured_;  // of kMeasure
+  LoadTotals outside_;   // of all other phases that are over
   Phase phase_ = Phase::kConnect;
   std::uint64_t now_ns_ = 0;
   std::uint64_t next_due_ns_ = 0;

@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
   enter(threads, Phase::kStop);
   runners.clear();
   LoadTotals totals;
-  for (const auto& thread : threads) totals.add(thread->totals());
+  for (const auto& thread : threads) totals.add(thread->result());
   tell(to_json(options, totals, std::max(seconds, 1e-9), cpu));
   return !connected ? 2 : totals.violations > 0 ? 1 : 0;
 }

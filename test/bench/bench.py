@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Benchmarks of Penstock: `./dev bench NAME [options]`, or python3 test/bench/bench.py NAME [options]."""
+
+import importlib
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "load")]
+
+from harness.lab import Unusable  # noqa: E402
+
+BENCHMARKS = {
+    "compare": ("compare", "Penstock, PgBouncer and raw relays side by side: CPU, throughput, latency, calls, memory"),
+    "load": ("load", "many clients doing everything at once, with kills and cancels; any wrong byte fails"),
+}
+
+
+def main():
+    name = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if name not in BENCHMARKS:
+        print("usage: ./dev bench NAME [options]; ./dev bench NAME --help\n")
+        for known, (_, what) in BENCHMARKS.items():
+            print(f"  {known:10} {what}")
+        return 0 if name in ("help", "-h", "--help") else 2
+    try:
+        return importlib.import_module(BENCHMARKS[name][0]).main(sys.argv[2:])
+    except Unusable as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

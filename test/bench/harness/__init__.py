@@ -1,0 +1,1 @@
+"""What the benchmarks and the load test share: processes, subjects, measurements, reports."""
