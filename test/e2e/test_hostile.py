@@ -40,6 +40,8 @@ def answer_to(plain: Endpoint, raw: bytes) -> bytes:
 
 def sqlstate(raw: bytes) -> str:
     assert raw[:1] == b"E", raw[:100]
+    if b"\0C" not in raw:
+        return "old"  # protocols 1 and 2 have errors without fields
     return raw.split(b"\0C", 1)[1].split(b"\0", 1)[0].decode()
 
 
@@ -81,7 +83,7 @@ def test_malformed_start_up(plain: Endpoint, what: str):
             return  # taken for what it says and asked for a password: fine as well
         raise
     if got and got[:1] != b"R":
-        assert sqlstate(got) in ("08P01", "28000", "0A000", "54000", "22023", "28P01"), got
+        assert sqlstate(got) in ("08P01", "28000", "0A000", "54000", "22023", "28P01", "old"), got
 
 
 def test_protocol_3_2_is_granted_and_3_9_negotiated_down(plain: Endpoint):
