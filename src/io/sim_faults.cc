@@ -7,7 +7,7 @@ SimFaults SimFaults::calm(base::Random& random) {
   const bool far = random.below(4) == 0;
   faults.latency_max = far ? std::chrono::milliseconds(20) : std::chrono::microseconds(200);
   // Narrow windows exercise backpressure; tiny pieces split every message.
-  if (random.below(4) == 0) faults.window_max = faults.window_min = 1 + random.below(3'000);
+  if (random.below(4) == 0) faults.window_max = faults.window_min = 200 + random.below(3'000);
   if (random.below(3) == 0) faults.piece_max = 1 + random.below(64);
   return faults;
 }
