@@ -42,6 +42,7 @@ suite_lint() {
   check "$results" tally_test python3 tools/tally_test.py
   check "$results" tidy lint_tidy "$@"
   check "$results" shell lint_shell
+  check "$results" version lint_version
 }
 
 lint_format() { cxx_files | xargs -r clang-format-19 --dry-run --Werror; }
@@ -58,6 +59,14 @@ lint_shell() {
   for script in dev .ci/run tools/dev/*.sh packaging/debian/{postinst,prerm,postrm}; do
     bash -n "$script" || return 1
   done
+}
+
+# CMakeLists.txt and src/base/version.h tell the same version.
+lint_version() {
+  local cmake source
+  cmake=$(sed -n 's/^project(penstock VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+  source=$(sed -n 's/.*kVersion = "\([0-9.]*\)".*/\1/p' src/base/version.h)
+  [[ $cmake == "$source" ]] || { echo "CMakeLists.txt says version $cmake, src/base/version.h $source" && return 1; }
 }
 
 # check RESULTS NAME COMMAND…: runs it, says so, and writes NAME.xml.

@@ -35,7 +35,7 @@ END
   "$penstock" tenant add default --host "$(bracketed "$DB_HOST"):$DB_PORT" --config "$RUN/penstock.toml" >&2
   # The password comes on standard input: command lines are public.
   printf '%s\n' "$DB_PASSWORD" |
-    "$penstock" user add default "$DB_USER" --password-stdin --config "$RUN/penstock.toml" >&2
+    "$penstock" user add --tenant default "$DB_USER" --password-stdin --config "$RUN/penstock.toml" >&2
 
   setsid setpriv --pdeathsig TERM "$penstock" serve --config "$RUN/penstock.toml" >"$RUN/penstock.log" 2>&1 &
   PENSTOCK_PID=$!
