@@ -48,6 +48,12 @@ class Tally(unittest.TestCase):
     def test_a_program_that_died_without_a_report_is_a_failure(self):
         self.assertEqual(self.tally({"unit/ctest.xml": CTEST.format("fail")}), ("0 passed, 1 failed", 1))
 
+    def test_a_program_that_was_not_built_is_a_failure(self):
+        case = '<testsuite><testcase name="a" status="notrun"><skipped message="{}"/></testcase></testsuite>'
+        missing = case.format("Unable to find executable")
+        self.assertEqual(self.tally({"unit/ctest.xml": missing}), ("0 passed, 1 failed", 1))
+        self.assertEqual(self.tally({"unit/ctest.xml": case.format("")}), ("0 passed, 0 failed, 1 skipped", 1))
+
     def test_a_program_that_failed_after_its_tests_is_a_failure(self):
         files = {"unit/base_test.xml": PASSING, "unit/ctest.xml": CTEST.format("fail")}
         self.assertEqual(self.tally(files), ("1 passed, 1 failed", 1))
