@@ -16,7 +16,7 @@ void CannedSession::describe_rows(const Plan& plan) {
   MessageWriter message(host_.out(), 'T');
   message->be16(plan.column_count);
   for (std::size_t i = 0; i < plan.column_count; ++i) {
-    message->cstring(plan.verb == Verb::kShow ? plan.name : "?column?");
+    message->cstring(plan.verb == Verb::kShow ? plan.name : plan.columns[i].label);
     message->be32(0);            // no table
     message->be16(0);            // no column of one
     message->be32(25);           // text

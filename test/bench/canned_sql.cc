@@ -109,6 +109,7 @@ bool parse_expression(Reader& reader, Expression& out);
 bool parse_call(std::string_view function, Reader& reader, Expression& out) {
   using Kind = Expression::Kind;
   if (!reader.sign('(')) return false;
+  out.label = function;
   if (same_word(function, "repeat")) {
     if (!parse_expression(reader, out) || !reader.sign(',') || !reader.number(out.repeat)) return false;
   } else if (same_word(function, "current_setting")) {
@@ -158,7 +159,7 @@ bool parse_select(Reader& reader, Plan& plan) {
     if (!parse_expression(reader, column)) return false;
     ++plan.column_count;
     plan.parameter_count = std::max(plan.parameter_count, column.parameter);
-    if (reader.keyword("AS")) (void)reader.word();
+    if (reader.keyword("AS")) column.label = reader.word();
   } while (reader.sign(','));
   if (reader.keyword("FROM")) {
     std::uint64_t first = 0;

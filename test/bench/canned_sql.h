@@ -37,6 +37,7 @@ struct Expression {
   Kind kind = Kind::kText;
   std::uint16_t parameter = 0;  // kParameter and kTerminate: from 1; 0 for a literal
   std::string_view text = {};   // kText, kSetting, kTerminate
+  std::string_view label = "?column?";  // the column's name
   std::uint64_t repeat = 1;
   double seconds = 0;  // kSleep
 };

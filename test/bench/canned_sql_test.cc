@@ -15,6 +15,8 @@ TEST(CannedSql, ReadsASelectOfEverythingItKnows) {
   ASSERT_EQ(plan.column_count, 6);
   EXPECT_EQ(plan.parameter_count, 2);
   EXPECT_EQ(plan.columns[0].text, "a b");
+  EXPECT_EQ(plan.columns[0].label, "?column?");
+  EXPECT_EQ(plan.columns[1].label, "x");
   EXPECT_EQ(plan.columns[1].parameter, 2);
   EXPECT_EQ(plan.columns[2].repeat, 3U);
   EXPECT_EQ(plan.columns[2].text, "ab");
