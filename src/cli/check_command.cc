@@ -1,0 +1,130 @@
+#include "cli/check_command.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "catalog/validate.h"
+#include "config/render.h"
+
+namespace penstock::cli {
+
+namespace {
+
+struct CheckOptions {
+  CatalogOptions catalog = {};
+  bool print = false;
+};
+
+struct Findings {
+  int errors = 0;
+  int warnings = 0;
+};
+
+std::string plural(int count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+// "penstock.toml:3:8: pool.size: 0 is out of range. Allowed: …"
+std::string one_line(const base::Error& error) {
+  std::string line = error.where.empty() ? error.message : fmt::format("{}: {}", error.where, error.message);
+  if (!error.detail.empty()) line += fmt::format(". {}", error.detail);
+  if (!error.hint.empty()) line += fmt::format(" {}", error.hint);
+  return line + "\n";
+}
+
+// Only the user who runs the check can be asked, so this is no error.
+void check_readable(const model::TenantSpec& tenant, std::string_view field, const std::string& path,
+                    std::vector<catalog::Problem>& problems) {
+  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
+  problems.push_back({.path = fmt::format("tenants.{}.{}", tenant.id, field),
+                      .text = fmt::format("\"{}\" cannot be read by this user", path),
+                      .weight = catalog::Problem::Weight::kWarning});
+}
+
+void check_mode(const std::string& file, std::vector<catalog::Problem>& problems) {
+  struct stat found{};
+  if (::stat(file.c_str(), &found) != 0 || (found.st_mode & 0077) == 0) return;
+  problems.push_back({.path = "mode",
+                      .text = fmt::format("others may read it ({:04o}), but it holds secrets: chmod 600 {}",
+                                          found.st_mode & 07777, file),
+                      .weight = catalog::Problem::Weight::kWarning});
+}
+
+base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::SqliteStore& store,
+                                                             const std::string& file) {
+  const base::Result<model::SnapshotPtr> snapshot = store.load();
+  if (!snapshot) return base::fail(snapshot.error());
+  std::vector<catalog::Problem> problems = catalog::problems_of(**snapshot);
+  for (const model::TenantPtr& tenant : (*snapshot)->tenants()) {
+    check_readable(*tenant, "upstream_tls_ca_file", tenant->upstream_tls_ca_file, problems);
+    check_readable(*tenant, "upstream_tls_cert_file", tenant->upstream_tls_cert_file, problems);
+    check_readable(*tenant, "upstream_tls_key_file", tenant->upstream_tls_key_file, problems);
+  }
+  check_mode(file, problems);
+  return problems;
+}
+
+void check_catalog(const config::Settings& settings, Terminal& terminal, Findings& findings) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(settings.catalog, ignored)) {
+    terminal.out(fmt::format("note: catalog file \"{}\" does not exist yet; `penstock serve` creates it\n",
+                             settings.catalog));
+    return;
+  }
+  base::Result<std::unique_ptr<catalog::SqliteStore>> store = catalog::SqliteStore::open(
+      {.path = settings.catalog, .default_tenant = settings.default_tenant, .create = false});
+  const base::Result<std::vector<catalog::Problem>> problems =
+      store ? catalog_problems(**store, settings.catalog) : base::fail(store.error());
+  if (!problems) {
+    ++findings.errors;
+    terminal.out(one_line(problems.error()));
+    return;
+  }
+  for (const catalog::Problem& problem : *problems) {
+    const bool is_warning = problem.weight == catalog::Problem::Weight::kWarning;
+    ++(is_warning ? findings.warnings : findings.errors);
+    terminal.out(
+        fmt::format("{}: {}{}\n", settings.catalog, is_warning ? "warning: " : "", problem.to_string()));
+  }
+}
+
+int run_check(const CheckOptions& options, const Call& call) {
+  Findings findings;
+  Terminal& terminal = call.terminal();
+  std::expected<config::Loaded, config::Errors> loaded =
+      config::load(load_options(options.catalog.settings, call.world));
+  if (!loaded) {
+    for (const base::Error& error : loaded.error()) terminal.out(one_line(error));
+    findings.errors = static_cast<int>(loaded.error().size());
+  } else {
+    for (const std::string& warning : loaded->warnings) terminal.out(fmt::format("warning: {}\n", warning));
+    findings.warnings = static_cast<int>(loaded->warnings.size());
+    if (!options.catalog.catalog_file.empty()) loaded->settings.catalog = options.catalog.catalog_file;
+    check_catalog(loaded->settings, terminal, findings);
+    if (options.print) terminal.out(config::render_effective(*loaded));
+  }
+  if (findings.errors > 0) {
+    terminal.err(fmt::format("penstock: {}, {}\n", plural(findings.errors, "error"),
+                             plural(findings.warnings, "warning")));
+    return kFailed;
+  }
+  if (!options.print) terminal.out(fmt::format("ok, {}\n", plural(findings.warnings, "warning")));
+  return kDone;
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& app, Call& call) {
+  auto options = std::make_shared<CheckOptions>();
+  CLI::App* command =
+      app.add_subcommand("check", "Checks configuration and catalog, and says what is wrong where");
+  add_catalog_options(*command, options->catalog);
+  command->add_flag("--print", options->print, "Prints the settings in effect and where each comes from");
+  command->footer("Exit code: 0 when a server would start with this, 1 when not. Warnings do not count.");
+  on_call(*command, call, options, run_check);
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,14 @@
+// Columns of text for people: as wide as their widest cell, two blanks between them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace penstock::cli {
+
+using Row = std::vector<std::string>;
+
+// The first row is the heading. Bytes of control characters are replaced, widths count UTF-8 characters.
+std::string columns(const std::vector<Row>& rows);
+
+}  // namespace penstock::cli

@@ -1,0 +1,68 @@
+// What all commands share: where the catalog is, and how to end.
+//
+// Home: the main thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "catalog/sqlite_store.h"
+#include "cli/run.h"
+#include "config/load.h"
+
+namespace penstock::cli {
+
+// One call of the program. Commands leave their exit code here.
+struct Call {
+  const World& world;
+  int exit_code = kDone;
+
+  Terminal& terminal() const { return world.terminal; }
+  // Writes the error to stderr and gives the exit code for it.
+  int fail(const base::Error& error) const;
+  int misuse(const base::Error& error) const;
+};
+
+struct SettingsOptions {
+  std::string config_file = {};
+  std::vector<std::string> overrides = {};
+};
+
+struct CatalogOptions {
+  SettingsOptions settings = {};
+  std::string catalog_file = {};  // wins over the setting server.catalog
+  bool json = false;
+};
+
+// --config and --set
+void add_settings_options(CLI::App& app, SettingsOptions& options);
+// --config, --set, --catalog
+void add_catalog_options(CLI::App& app, CatalogOptions& options);
+void add_json_option(CLI::App& app, CatalogOptions& options);
+
+config::LoadOptions load_options(const SettingsOptions& options, const World& world);
+
+struct OpenCatalog {
+  config::Settings settings;
+  std::unique_ptr<catalog::SqliteStore> store;
+};
+enum class IfMissing { kFail, kCreate };
+base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const World& world,
+                                       IfMissing if_missing);
+
+// Parses nothing itself: calls `run` when the command line has been understood, and keeps its exit code.
+template <class Options>
+void on_call(CLI::App& app, Call& call, std::shared_ptr<Options> options,
+             int (*run)(const Options&, const Call&)) {
+  app.callback([&call, options = std::move(options), run] { call.exit_code = run(*options, call); });
+}
+
+// "did you mean "acme"?" or, if nothing is like it, `otherwise`.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         std::string_view otherwise);
+
+}  // namespace penstock::cli

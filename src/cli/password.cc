@@ -1,0 +1,106 @@
+#include "cli/password.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+
+#include "auth/secret.h"
+#include "base/random.h"
+
+namespace penstock::cli {
+
+namespace {
+
+base::Result<std::string> refuse_empty(base::Result<std::string> password) {
+  if (password && password->empty()) {
+    return base::fail(base::kInvalidParameterValue, "the password is empty", {},
+                      "--no-password adds a user without one.");
+  }
+  return password;
+}
+
+base::Result<std::string> first_line_of(const std::string& file) {
+  std::ifstream stream(file);
+  std::string line;
+  if (!stream || (!std::getline(stream, line) && !stream.eof())) {
+    return base::fail(
+        base::errno_error(base::kIoError, fmt::format("password file \"{}\" cannot be read", file), errno));
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  return line;
+}
+
+base::Result<std::string> ask_twice(Terminal& terminal) {
+  if (!terminal.is_interactive()) {
+    return base::fail(base::kInvalidParameterValue,
+                      "no password was given, and there is no terminal to ask on", {},
+                      "Use --password-stdin, --password-file FILE, --secret or --no-password.");
+  }
+  base::Result<std::string> first = terminal.ask_secret("Password: ");
+  if (!first) return first;
+  const base::Result<std::string> second = terminal.ask_secret("Again: ");
+  if (!second) return second;
+  if (*first != *second) return base::fail(base::kInvalidParameterValue, "the two passwords differ");
+  return first;
+}
+
+}  // namespace
+
+void add_password_options(CLI::App& app, PasswordOptions& options) {
+  CLI::Option* from_stdin = app.add_flag("--password-stdin", options.from_stdin,
+                                         "Reads the password from the first line of the standard input");
+  CLI::Option* file =
+      app.add_option("--password-file", options.file, "Reads the password from the first line of a file")
+          ->type_name("FILE");
+  CLI::Option* password = app.add_option("--password", options.password,
+                                         "The password itself; others can see it in the process list")
+                              ->type_name("TEXT");
+  CLI::Option* none = app.add_flag("--no-password", options.none,
+                                   "No secret: the tenant's auth_query, a certificate or trust decides");
+  CLI::Option* verifier_only =
+      app.add_flag("--verifier-only", options.verifier_only,
+                   "Stores a SCRAM-SHA-256 verifier instead of the password. The server must then "
+                   "have the same verifier, or upstream_secret must be set");
+  const std::array sources = {from_stdin, file, password, none};
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    sources[i]->group("Password");
+    for (std::size_t j = 0; j < i; ++j) sources[i]->excludes(sources[j]);
+  }
+  verifier_only->group("Password")->excludes(none);
+}
+
+base::Result<std::optional<std::string>> read_password(const PasswordOptions& options, Terminal& terminal) {
+  if (options.none) return std::nullopt;
+  base::Result<std::string> password = options.from_stdin      ? terminal.read_line()
+                                       : !options.file.empty() ? first_line_of(options.file)
+                                       : !options.password.empty()
+                                           ? base::Result<std::string>(options.password)
+                                           : ask_twice(terminal);
+  password = refuse_empty(std::move(password));
+  if (!password) return base::fail(password.error());
+  if (!options.password.empty()) {
+    terminal.err(
+        "penstock: warning: a password on the command line can be seen in the process list; better use "
+        "--password-stdin or --password-file\n");
+  }
+  return *std::move(password);
+}
+
+base::Result<std::string> verifier_of(const std::string& password, int iterations) {
+  if (!is_plain_password(password)) {
+    return base::fail(base::kInvalidParameterValue,
+                      "--verifier-only needs a password, not a hash or verifier");
+  }
+  std::array<std::uint8_t, 16> salt{};
+  base::SystemRandom().fill(salt);
+  const std::string_view bytes(reinterpret_cast<const char*>(salt.data()), salt.size());
+  return auth::make_verifier(password, bytes, iterations).to_string();
+}
+
+bool is_plain_password(const std::string& secret) {
+  return auth::Secret::parse(secret).kind() == auth::Secret::Kind::kPlain;
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,70 @@
+#include "cli/run.h"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <sqlite3.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <sstream>
+
+#include "base/version.h"
+#include "cli/check_command.h"
+#include "cli/command.h"
+#include "cli/serve_command.h"
+#include "cli/tenant_commands.h"
+#include "cli/user_commands.h"
+
+namespace penstock::cli {
+
+namespace {
+
+void add_version_command(CLI::App& app, Call& call) {
+  CLI::App* command = app.add_subcommand("version", "Prints the versions of Penstock and of its libraries");
+  command->callback([&call] {
+    call.terminal().out(fmt::format("penstock {}\n{}\nSQLite {}\n", base::kVersion,
+                                    OpenSSL_version(OPENSSL_VERSION), sqlite3_libversion()));
+  });
+}
+
+// CLI11 wants the last word first, and throws what it does not understand.
+int parse(CLI::App& app, std::vector<std::string> words, const Call& call) {
+  std::ranges::reverse(words);
+  try {
+    app.parse(std::move(words));
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    std::ostringstream out;
+    (void)app.exit(wanted, out, out);
+    call.terminal().out(out.str());
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    call.terminal().err(
+        fmt::format("penstock: {}\n  Hint: --help behind a command says what it takes.\n", error.what()));
+    return kMisused;
+  }
+  return call.exit_code;
+}
+
+}  // namespace
+
+int run(std::vector<std::string> words, const World& world) {
+  Call call{.world = world};
+  CLI::App app("Penstock, a connection pooler for Postgres", "penstock");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", fmt::format("penstock {}", base::kVersion));
+  app.footer(
+      "To begin:\n"
+      "  penstock tenant add default --host 127.0.0.1 --port 5432\n"
+      "  penstock user add app\n"
+      "  penstock serve\n"
+      "  psql -h 127.0.0.1 -p 6432 -U app mydatabase\n"
+      "Exit codes: 0 done, 1 could not be done, 2 the command was not understood.");
+  add_serve_command(app, call);
+  add_check_command(app, call);
+  add_tenant_commands(app, call);
+  add_user_commands(app, call);
+  add_version_command(app, call);
+  return parse(app, std::move(words), call);
+}
+
+}  // namespace penstock::cli

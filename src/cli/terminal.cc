@@ -1,0 +1,75 @@
+#include "cli/terminal.h"
+
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace penstock::cli {
+
+namespace {
+
+// Typed characters are not shown until this dies.
+class EchoOff {
+ public:
+  explicit EchoOff(int descriptor) : descriptor_(descriptor) {
+    changed_ = ::tcgetattr(descriptor_, &before_) == 0;
+    if (!changed_) return;
+    termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    quiet.c_lflag |= ECHONL;
+    ::tcsetattr(descriptor_, TCSAFLUSH, &quiet);
+  }
+  ~EchoOff() {
+    if (changed_) ::tcsetattr(descriptor_, TCSAFLUSH, &before_);
+  }
+  EchoOff(const EchoOff&) = delete;
+  EchoOff& operator=(const EchoOff&) = delete;
+
+ private:
+  int descriptor_;
+  termios before_ = {};
+  bool changed_ = false;
+};
+
+}  // namespace
+
+void PosixTerminal::out(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+void PosixTerminal::err(std::string_view text) {
+  std::fflush(stdout);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+bool PosixTerminal::is_interactive() const {
+  return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+}
+
+base::Result<std::string> PosixTerminal::ask_secret(std::string_view prompt) {
+  err(prompt);
+  const EchoOff quiet(STDIN_FILENO);
+  return read_line();
+}
+
+base::Result<std::string> PosixTerminal::read_line() {
+  std::string line;
+  while (line.size() <= kLineBytesMax) {
+    char c = 0;
+    const ssize_t count = ::read(STDIN_FILENO, &c, 1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0)
+      return base::fail(base::errno_error(base::kIoError, "the standard input cannot be read", errno));
+    if (count == 0 && line.empty())
+      return base::fail(base::kIoError, "the standard input ended before a line was there");
+    if (count == 0 || c == '\n') {
+      if (line.ends_with('\r')) line.pop_back();
+      return line;
+    }
+    line += c;
+  }
+  return base::fail(base::kIoError, "the line is too long");
+}
+
+}  // namespace penstock::cli

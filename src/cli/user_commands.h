@@ -1,0 +1,10 @@
+// penstock user add | list | show | set | remove
+#pragma once
+
+#include "cli/command.h"
+
+namespace penstock::cli {
+
+void add_user_commands(CLI::App& app, Call& call);
+
+}  // namespace penstock::cli
