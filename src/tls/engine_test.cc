@@ -175,7 +175,9 @@ TEST_F(EngineTest, ResumesAcrossReloadsWhenTheRulesAreTheSame) {
   SSL_CTX_set_session_cache_mode(client->native(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_set_app_data(client->native(), &session);
   SSL_CTX_sess_set_new_cb(client->native(), [](SSL* ssl, SSL_SESSION* fresh) {
-    *static_cast<SSL_SESSION**>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl))) = fresh;
+    auto*& kept = *static_cast<SSL_SESSION**>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    SSL_SESSION_free(kept);
+    kept = fresh;
     return 1;
   });
   EnginePair first(*setup.server(), *client);

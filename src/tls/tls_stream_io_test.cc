@@ -214,7 +214,7 @@ TEST_P(TlsStreamTest, CarriesManyMegabytesInLittleMemory) {
     at_client.changed = [&] {
       for (const char byte : at_client.received) intact &= static_cast<std::uint8_t>(byte) == checked++ % 251;
       at_client.received.clear();
-      if (checked == kTotal) stop();
+      if (checked == kTotal) return stop();
       // A reader that stops now and then.
       if (checked / 1'000'000 > at_client.drained) {
         at_client.drained = checked / 1'000'000;
