@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -188,16 +190,25 @@ class Pooler:
             self.add_user(tenant.id, name, options)
 
     def add_user(self, tenant: str, name: str, options: dict[str, str]) -> None:
-        self.cli("user", "add", tenant, name, *_options(options))
+        given = [] if "secret" in options else ["--no-password"]
+        self.cli("user", "add", name, "--tenant", tenant, *given, *_options(options))
 
     # -- its life
 
     def start(self) -> "Pooler":
         self.write_config()
-        if not (self.directory / "tenants-made").exists():
-            for tenant in self.tenants:
-                self.add_tenant(tenant)
-            (self.directory / "tenants-made").touch()
+        catalog = self.directory / "penstock.db"
+        if not catalog.exists():
+            # Dozens of commands for the same tenants again and again would take longer than the tests themselves.
+            same = hashlib.sha256(repr((self.tenants, self.program.stat().st_mtime)).encode()).hexdigest()[:20]
+            made_before = self.directory.parent / f"catalog-{same}.db"
+            if made_before.exists():
+                shutil.copy(made_before, catalog)
+            else:
+                for tenant in self.tenants:
+                    self.add_tenant(tenant)
+                if not Path(f"{catalog}-wal").exists():
+                    shutil.copy(catalog, made_before)
         return self.launch()
 
     def launch(self, wait: bool = True) -> "Pooler":
