@@ -54,6 +54,8 @@ class FrameScanner {
   void feed(base::ByteView chunk);
   Event next();
 
+  // The type of the message after the one shown last, if its first byte is here; else 0.
+  std::uint8_t next_type() const { return chunk_.empty() || remaining_ > 0 ? 0 : chunk_[0]; }
   // Between two messages: nothing is held, nothing is half shown.
   bool at_boundary() const { return remaining_ == 0 && held_.empty(); }
   // Of the message being shown in parts, bytes not shown yet.

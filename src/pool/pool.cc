@@ -12,6 +12,7 @@ namespace {
 constexpr int kSettingsSearchMax = 16;
 // How much older another worker's waiter must be before an upstream moves there: moving costs as much as some queries.
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
+constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
 std::int64_t ticks(base::TimePoint time) { return time.time_since_epoch().count(); }
@@ -315,6 +316,7 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   }
   const upstream::SettingsPtr settings = home_.settings.intern(std::move(values));
   parameters_ = std::make_shared<const ServerParameters>(std::move(logged_in.parameters));
+  if (settings_at_login_ != settings) outcomes_.clear();
   settings_at_login_ = settings;
   static std::atomic<std::uint64_t> next_id{1};
   const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
@@ -328,6 +330,16 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   }
   offer(taken);
   plan_maintenance();
+}
+
+upstream::SettingsPtr Pool::known_outcome(const upstream::SettingsPtr& asked) const {
+  const auto found = outcomes_.find(asked);
+  return found == outcomes_.end() ? nullptr : found->second;
+}
+
+void Pool::remember_outcome(const upstream::SettingsPtr& asked, upstream::SettingsPtr outcome) {
+  if (outcomes_.size() >= kOutcomesMax) outcomes_.clear();
+  outcomes_[asked] = std::move(outcome);
 }
 
 // --- between workers ---

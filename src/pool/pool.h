@@ -79,6 +79,10 @@ class Pool final : private upstream::UpstreamUser {
   // The settings of a fresh session, of those that can be set.
   const upstream::SettingsPtr& settings_at_login() const { return settings_at_login_; }
 
+  // What the server made of settings a client asked for, if that has been tried before; null: not known.
+  upstream::SettingsPtr known_outcome(const upstream::SettingsPtr& asked) const;
+  void remember_outcome(const upstream::SettingsPtr& asked, upstream::SettingsPtr outcome);
+
   // Closes idle upstreams; those lent out are closed when they come back. For reconnects and shutdown.
   void retire_upstreams();
   bool quiet() const { return upstreams_.empty() && dials_.empty() && waiters_.empty(); }
@@ -134,14 +138,13 @@ class Pool final : private upstream::UpstreamUser {
   std::vector<std::unique_ptr<Dial>> dials_;
   std::shared_ptr<const ServerParameters> parameters_;
   upstream::SettingsPtr settings_at_login_;
+  std::unordered_map<upstream::SettingsPtr, upstream::SettingsPtr> outcomes_;  // at most kOutcomesMax
   std::size_t idle_count_ = 0;
-  std::size_t waiting_count_ = 0;  // may lag behind: waiters unlink themselves
 
   std::optional<base::Error> last_error_;
   base::TimePoint no_dial_before_{};
   base::Duration backoff_{0};
   base::TimePoint last_dial_{};
-  bool asked_others_ = false;
   io::Timer retry_timer_;
   io::Timer maintenance_timer_;
 };

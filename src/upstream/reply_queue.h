@@ -37,7 +37,8 @@ struct Reply {
   };
   Kind kind;
   bool visible = true;  // the client asked for it (else: we did, and swallow the answer)
-  StatementPtr statement = nullptr;  // kParse, kOurParse: which
+  bool names_statement = false;      // kParse, kOurParse: the client gave the statement a name
+  StatementPtr statement = nullptr;  // kParse: what the server then has prepared
 
   bool is_ours() const { return kind >= Kind::kOurParse; }
   bool ends_with_ready() const { return kind == Kind::kQuery || kind == Kind::kSync; }

@@ -72,7 +72,7 @@ void Upstream::send_query(std::string_view sql) {
   pgwire::query(out, sql);
   stream_->write(out.view());
   replies.push({.kind = Reply::Kind::kQuery, .visible = false});
-  unnamed.reset();
+  unnamed_of = 0;
 }
 
 void Upstream::adopt_settings(const SettingsPtr& wanted) {
@@ -93,9 +93,10 @@ void Upstream::drop_failed_batch() {
   skipping = replies.empty();
 }
 
-void Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
+// True: the server has forgotten all prepared statements.
+bool Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
   const auto tag = pgwire::parse_command_complete(body);
-  if (!tag) return;
+  if (!tag) return false;
   switch (pgwire::classify_tag(*tag)) {
     case pgwire::CommandTag::kDiscardAll: {
       // What the server reports it reports; settings it does not report are back at their start.
@@ -105,14 +106,14 @@ void Upstream::note_command(base::ByteView body, SettingsTable& settings_table) 
       }
       settings = settings_table.intern(std::move(reported));
       prepared.clear();
-      unnamed.reset();
-      break;
+      unnamed_of = 0;
+      return true;
     }
     case pgwire::CommandTag::kDeallocateAll:
       prepared.clear();
-      break;
+      return true;
     default:
-      break;
+      return false;
   }
 }
 
@@ -158,7 +159,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       if (!known || (head != Kind::kQuery && head != Kind::kExecute)) return unexpected();
       if (head == Kind::kExecute) replies.pop();
       copy_in = false;
-      note_command(event.body(), settings_table);
+      if (whole) result.forgot_statements = note_command(event.body(), settings_table);
       return result;
     case reply::kEmptyQueryResponse:
     case reply::kPortalSuspended:

@@ -64,6 +64,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
     bool visible = true;  // the client is to hear it
     bool ready = false;   // a ReadyForQuery
     bool failed = false;  // an answer to something of our own was an error
+    bool forgot_statements = false;  // DEALLOCATE ALL or DISCARD ALL was done
   };
   base::Result<Tracked> track(const pgwire::FrameScanner::Event& event, SettingsTable& settings_table);
   // Queues a statement of our own, whose answers are swallowed.
@@ -93,7 +94,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   SettingsPtr settings;
   SettingsPtr settings_at_login;
   PreparedSet prepared;
-  StatementPtr unnamed;           // what its unnamed statement is, if it came through us and was remembered
+  std::uint64_t unnamed_of = 0;   // the session whose unnamed statement the server has; 0: nobody's
   base::TimePoint created_at;
   base::TimePoint released_at;
 
@@ -102,7 +103,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void on_end(const base::Error* error) override;
   void on_drained() override;
   void drop_failed_batch();
-  void note_command(base::ByteView body, SettingsTable& settings_table);
+  bool note_command(base::ByteView body, SettingsTable& settings_table);
 
   io::StreamPtr stream_;
   UpstreamUser* user_ = nullptr;

@@ -1,0 +1,252 @@
+#include "server/serve.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "catalog/catalog.h"
+#include "catalog/sqlite_store.h"
+#include "config/render.h"
+#include "server/worker.h"
+#include "telemetry/log.h"
+#include "telemetry/service_notifier.h"
+
+namespace penstock::server {
+
+namespace log = telemetry::log;
+
+namespace {
+
+constexpr int kPollEveryMs = 1000;  // the catalog, the log's upkeep
+
+log::Options log_options(const config::Settings& settings) {
+  static constexpr std::array kLevels = {telemetry::log::Level::kError, telemetry::log::Level::kWarning,
+                                         telemetry::log::Level::kInfo, telemetry::log::Level::kDebug};
+  log::Options options;
+  options.level = kLevels[static_cast<std::size_t>(settings.log_level)];
+  options.format = settings.log_format == config::LogFormat::kJson ? telemetry::log::Format::kJson
+                                                                    : telemetry::log::Format::kText;
+  options.file = settings.log_file;
+  options.events_per_second = settings.log_events_per_second;
+  return options;
+}
+
+base::Result<std::shared_ptr<const tls::ServerContext>> client_tls(const config::Settings& settings,
+                                                                   const tls::TicketKeys& ticket_keys) {
+  if (settings.client_tls_mode == model::TlsMode::kDisable || settings.client_tls_cert_file.empty()) return nullptr;
+  tls::ServerOptions options;
+  options.mode = settings.client_tls_mode;
+  options.cert_file = settings.client_tls_cert_file;
+  options.key_file = settings.client_tls_key_file;
+  options.ca_file = settings.client_tls_ca_file;
+  options.min_protocol = settings.client_tls_min_protocol;
+  options.ciphers = settings.client_tls_ciphers;
+  return tls::ServerContext::build(options, ticket_keys);
+}
+
+void complain(const base::Error& error) {
+  std::fprintf(stderr, "penstock: %s%s%s\n", error.where.empty() ? "" : (error.where + ": ").c_str(),
+               error.message.c_str(), error.hint.empty() ? "" : ("\n  HINT: " + error.hint).c_str());
+}
+
+class Server {
+ public:
+  explicit Server(const config::LoadOptions& options)
+      : options_(options), ticket_keys_(shared_.random), notifier_(telemetry::ServiceNotifier::from_environment()) {}
+
+  int run() {
+    block_signals();
+    if (auto started = start(); !started) {
+      complain(started.error());
+      log::stop();
+      return 1;
+    }
+    notifier_.ready(status_line());
+    wait_for_the_end();
+    for (auto& worker : shared_.workers) worker->stop();
+    for (auto& worker : shared_.workers) worker->join();
+    log::info("server.stopped", {});
+    log::stop();
+    if (!settings_->pid_file.empty()) unlink(settings_->pid_file.c_str());
+    return 0;
+  }
+
+ private:
+  base::Status start() {
+    auto loaded = config::load(options_);
+    if (!loaded) {
+      for (const base::Error& error : loaded.error()) complain(error);
+      return base::fail(base::kConfigFileError, "the configuration is not valid");
+    }
+    settings_ = std::make_shared<const config::Settings>(std::move(loaded->settings));
+    if (auto started = log::start(log_options(*settings_)); !started) return started;
+    for (const std::string& warning : loaded->warnings) log::warning("config.warning", {}, warning);
+    raise_file_limit();
+
+    auto tls = client_tls(*settings_, ticket_keys_);
+    if (!tls) return std::unexpected(std::move(tls.error()));
+    client_tls_ = std::move(*tls);
+
+    auto store = catalog::SqliteStore::open({.path = settings_->catalog, .default_tenant = settings_->default_tenant});
+    if (!store) return std::unexpected(std::move(store.error()));
+    auto catalog = catalog::Catalog::open(std::move(*store));
+    if (!catalog) return std::unexpected(std::move(catalog.error()));
+    catalog_ = std::move(*catalog);
+
+    shared_.random.fill({shared_.login_secret.data(), auth::Key::kSize});
+    if (auto made = make_workers(); !made) return made;
+    for (auto& worker : shared_.workers) worker->start();
+    catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
+    if (!settings_->pid_file.empty()) return write_pid_file();
+    return {};
+  }
+
+  base::Status make_workers() {
+    const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    const unsigned count = std::min<unsigned>(
+        pool::kWorkersMax, settings_->workers > 0 ? static_cast<unsigned>(settings_->workers) : cores);
+    static constexpr std::array kBackends = {io::Backend::kAuto, io::Backend::kIoUring, io::Backend::kEpoll};
+    for (unsigned i = 0; i < count; ++i) {
+      auto choice = io::make_loop(kBackends[static_cast<std::size_t>(settings_->io_backend)], shared_.random);
+      if (!choice) return std::unexpected(std::move(choice.error()));
+      if (i == 0) log::info("server.loop", {{"backend", choice->loop->backend()}}, choice->note);
+      auto worker = std::make_unique<Worker>(shared_, i, std::move(choice->loop), instructions());
+      if (auto listening = worker->listen(settings_->listeners); !listening) return listening;
+      shared_.workers.push_back(std::move(worker));
+    }
+    for (const auto& listener : settings_->listeners) {
+      log::info("server.listening", {{"address", listener.address}, {"port", listener.port}, {"workers", count}});
+    }
+    return {};
+  }
+
+  session::Instructions instructions() const {
+    return {.settings = settings_, .catalog = catalog_->snapshot(), .client_tls = client_tls_};
+  }
+  void instruct_workers() {
+    for (auto& worker : shared_.workers) worker->instruct(instructions());
+  }
+
+  std::string status_line() const {
+    return fmt::format("{} tenants, {} workers", catalog_->snapshot()->tenants().size(), shared_.workers.size());
+  }
+
+  base::Status write_pid_file() const {
+    FILE* file = std::fopen(settings_->pid_file.c_str(), "w");
+    if (file == nullptr) {
+      return base::fail(base::errno_error(base::kIoError, "could not write \"" + settings_->pid_file + "\"", errno));
+    }
+    std::fprintf(file, "%d\n", getpid());
+    std::fclose(file);
+    return {};
+  }
+
+  static void raise_file_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+      limit.rlim_cur = limit.rlim_max;
+      setrlimit(RLIMIT_NOFILE, &limit);
+    }
+  }
+
+  void block_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int number : {SIGHUP, SIGTERM, SIGINT, SIGQUIT}) sigaddset(&set, number);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+
+  // The next signal, or 0 after `timeout_ms`.
+  int next_signal(int timeout_ms) const {
+    pollfd entry{.fd = signals_, .events = POLLIN, .revents = 0};
+    if (poll(&entry, 1, timeout_ms) <= 0) return 0;
+    signalfd_siginfo info{};
+    return read(signals_, &info, sizeof(info)) == sizeof(info) ? static_cast<int>(info.ssi_signo) : 0;
+  }
+
+  void wait_for_the_end() {
+    for (;;) {
+      const int number = next_signal(kPollEveryMs);
+      log::tick();
+      if (number == SIGHUP) {
+        reload();
+      } else if (number == SIGTERM) {
+        return drain();
+      } else if (number != 0) {
+        notifier_.stopping("stopping");
+        return;
+      } else {
+        catalog_->poll();
+      }
+    }
+  }
+
+  void reload() {
+    notifier_.reloading();
+    log::reopen();
+    auto loaded = config::load(options_);
+    if (!loaded) {
+      for (const base::Error& error : loaded.error()) log::error("config.invalid", {{"where", error.where}}, error.message);
+      log::error("config.kept", {}, "the configuration was not changed");
+      notifier_.ready(status_line());
+      return;
+    }
+    auto tls = client_tls(loaded->settings, ticket_keys_);
+    if (!tls) {
+      log::error("config.invalid", {}, tls.error().to_string());
+      notifier_.ready(status_line());
+      return;
+    }
+    for (const auto& change : config::diff(*settings_, loaded->settings)) {
+      log::info("config.changed", {{"setting", change.name}, {"before", change.before}, {"after", change.after}},
+                change.needs_restart ? "takes effect with the next start" : "");
+    }
+    settings_ = std::make_shared<const config::Settings>(std::move(loaded->settings));
+    client_tls_ = std::move(*tls);
+    log::configure(log_options(*settings_));
+    if (auto status = catalog_->reload(); !status) log::error("catalog.trouble", {}, status.error().to_string());
+    instruct_workers();
+    log::info("server.reloaded", {});
+    notifier_.ready(status_line());
+  }
+
+  void drain() {
+    notifier_.stopping("waiting for clients to finish their transactions");
+    log::info("server.draining", {});
+    auto left = std::make_shared<std::atomic<std::size_t>>(shared_.workers.size());
+    for (auto& worker : shared_.workers) {
+      worker->drain([left] { left->fetch_sub(1); });
+    }
+    const auto deadline = std::chrono::steady_clock::now() + settings_->drain_timeout;
+    while (left->load() > 0 && std::chrono::steady_clock::now() < deadline) {
+      if (const int number = next_signal(20); number == SIGTERM || number == SIGINT || number == SIGQUIT) return;
+      log::tick();
+    }
+  }
+
+  const config::LoadOptions options_;
+  Shared shared_;
+  tls::TicketKeys ticket_keys_;
+  telemetry::ServiceNotifier notifier_;
+  std::shared_ptr<const config::Settings> settings_;
+  std::shared_ptr<const tls::ServerContext> client_tls_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  int signals_ = -1;
+};
+
+}  // namespace
+
+int serve(const config::LoadOptions& options) { return Server(options).run(); }
+
+}  // namespace penstock::server

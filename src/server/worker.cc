@@ -1,0 +1,224 @@
+#include "server/worker.h"
+
+#include "session/pool_plan.h"
+
+namespace penstock::server {
+
+namespace {
+
+constexpr base::Duration kUpkeepEvery = std::chrono::seconds(10);
+
+// The addresses one listener stands for.
+base::Result<std::vector<io::Address>> addresses_of(const config::ListenerSettings& listener) {
+  std::vector<io::Address> addresses;
+  const auto add = [&](base::Result<io::Address> address) -> base::Status {
+    if (!address) return std::unexpected(std::move(address.error()));
+    addresses.push_back(*address);
+    return {};
+  };
+  base::Status status;
+  if (listener.address == "*") {
+    status = add(io::Address::from_ip("0.0.0.0", listener.port));
+    if (status) status = add(io::Address::from_ip("::", listener.port));
+  } else if (listener.address.starts_with('/') || listener.address.starts_with('@')) {
+    status = add(io::Address::from_path(listener.address + "/.s.PGSQL." + std::to_string(listener.port)));
+  } else {
+    status = add(io::Address::from_ip(listener.address, listener.port));
+  }
+  if (!status) return std::unexpected(std::move(status.error()));
+  return addresses;
+}
+
+io::TcpOptions tcp_options(const config::Settings& settings) {
+  const auto seconds = [](std::chrono::milliseconds time) { return std::chrono::duration_cast<std::chrono::seconds>(time); };
+  return {.keepalive = settings.tcp_keepalive,
+          .keepalive_idle = seconds(settings.tcp_keepalive_idle),
+          .keepalive_interval = seconds(settings.tcp_keepalive_interval),
+          .keepalive_count = settings.tcp_keepalive_count,
+          .user_timeout = settings.tcp_user_timeout};
+}
+
+}  // namespace
+
+// One listening socket and what is said of those who come in there.
+class Worker::Door final : private io::AcceptSink {
+ public:
+  Door(Worker& worker, session::Entrance entrance) : worker_(worker), entrance_(entrance) {}
+  base::Status open(const io::Address& address, const io::ListenOptions& options) {
+    auto listener = worker_.loop_->listen(address, options, *this);
+    if (!listener) return std::unexpected(std::move(listener.error()));
+    listener_ = std::move(*listener);
+    return {};
+  }
+
+ private:
+  void on_accept(io::StreamPtr stream) override { worker_.accept(std::move(stream), entrance_); }
+  Worker& worker_;
+  session::Entrance entrance_;
+  io::ListenerPtr listener_;
+};
+
+Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, session::Instructions instructions)
+    : shared_(shared),
+      index_(index),
+      loop_(std::move(loop)),
+      instructions_(std::move(instructions)),
+      statement_table_(index),
+      handshake_gate_(*loop_, instructions_.settings->tls_handshakes_per_second),
+      login_verifiers_(shared.login_secret, shared.scram_keys),
+      pools_({.worker = index,
+              .tools = {*loop_, shared.resolver, shared.scram_keys},
+              .settings = settings_table_,
+              .ledger = shared.ledger},
+             shared.directory),
+      home_{.worker = index,
+            .loop = *loop_,
+            .tools = {*loop_, shared.resolver, shared.scram_keys},
+            .instructions = instructions_,
+            .settings_table = settings_table_,
+            .statement_table = statement_table_,
+            .pools = pools_,
+            .ledger = shared.ledger,
+            .cancels = shared.cancels,
+            .handshake_gate = handshake_gate_,
+            .login_verifiers = login_verifiers_,
+            .with_session =
+                [this](session::CancelRegistry::Owner owner, std::move_only_function<void(session::Session*)> call) {
+                  shared_.workers[owner.worker]->with_session(owner.session, std::move(call));
+                },
+            .bury = [this](session::Session& session) { bury(session); }},
+      upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
+  loop_->set_tcp_options(tcp_options(*instructions_.settings));
+}
+
+Worker::~Worker() = default;
+
+void Worker::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("worker " + std::to_string(index_)).c_str());
+    loop_->post([this] { upkeep(); });
+    loop_->run();
+  });
+}
+
+base::Status Worker::listen(const std::vector<config::ListenerSettings>& listeners) {
+  for (const config::ListenerSettings& listener : listeners) {
+    auto addresses = addresses_of(listener);
+    if (!addresses) return std::unexpected(std::move(addresses.error()));
+    for (const io::Address& address : *addresses) {
+      // Unix sockets cannot be shared by several listeners: the first worker has them.
+      if (address.is_unix() && index_ != 0) continue;
+      auto door = std::make_unique<Door>(*this, session::Entrance{.pool_mode = listener.pool_mode});
+      const io::ListenOptions options{.backlog = instructions_.settings->listen_backlog,
+                                      .reuse_port = true,
+                                      .unix_mode = listener.unix_mode};
+      auto opened = door->open(address, options);
+      if (!opened) {
+        // "*" means what there is: a machine may have no IPv6.
+        if (listener.address == "*" && addresses->size() == 2 && &address == &addresses->back()) continue;
+        return opened;
+      }
+      doors_.push_back(std::move(door));
+    }
+  }
+  return {};
+}
+
+void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
+  // Ids are unique in the process and tell the worker.
+  const std::uint64_t id = (next_session_++ << 8) | index_;
+  auto session = std::make_unique<session::Session>(home_, id, std::move(stream), entrance);
+  session::Session& started = *session;
+  sessions_.emplace(id, std::move(session));
+  started.start();
+}
+
+void Worker::bury(session::Session& session) {
+  const auto found = sessions_.find(session.id());
+  if (found == sessions_.end()) return;
+  auto remains = std::shared_ptr<session::Session>(std::move(found->second));
+  sessions_.erase(found);
+  loop_->defer([remains] {});
+  if (sessions_.empty() && drained_) {
+    auto drained = std::move(drained_);
+    drained_ = nullptr;
+    drained();
+  }
+}
+
+void Worker::with_session(std::uint64_t id, std::move_only_function<void(session::Session*)> call) {
+  loop_->post([this, id, call = std::move(call)]() mutable {
+    const auto found = sessions_.find(id);
+    call(found == sessions_.end() ? nullptr : found->second.get());
+  });
+}
+
+void Worker::instruct(session::Instructions instructions) {
+  loop_->post([this, instructions = std::move(instructions)]() mutable { apply(std::move(instructions)); });
+}
+
+void Worker::apply(session::Instructions instructions) {
+  const bool settings_changed = !(*instructions.settings == *instructions_.settings);
+  instructions_ = std::move(instructions);
+  if (settings_changed) {
+    loop_->set_tcp_options(tcp_options(*instructions_.settings));
+    handshake_gate_.set_rate(instructions_.settings->tls_handshakes_per_second);
+  }
+  session::follow_catalog(home_, settings_changed);
+  // Clients of tenants and users that are no more.
+  std::vector<session::Session*> gone;
+  for (auto& [id, session] : sessions_) {
+    if (!session->logged_in()) continue;
+    const session::Identity& identity = session->identity();
+    const model::TenantPtr tenant = instructions_.catalog->by_id(identity.tenant->id);
+    if (tenant == nullptr) gone.push_back(session.get());
+  }
+  for (session::Session* session : gone) {
+    session->end_now({.sqlstate = base::kAdminShutdown,
+                      .message = "terminating connection because the tenant was removed"});
+  }
+}
+
+void Worker::drain(std::move_only_function<void()> drained) {
+  loop_->post([this, drained = std::move(drained)]() mutable {
+    doors_.clear();
+    home_.draining = true;
+    if (sessions_.empty()) return drained();
+    drained_ = std::move(drained);
+    std::vector<session::Session*> all;
+    for (auto& [id, session] : sessions_) all.push_back(session.get());
+    for (session::Session* session : all) session->drain();
+  });
+}
+
+void Worker::stop() {
+  loop_->post([this] { end_everything(); });
+  loop_->stop();
+}
+
+void Worker::end_everything() {
+  doors_.clear();
+  drained_ = nullptr;
+  home_.draining = true;
+  std::vector<session::Session*> all;
+  for (auto& [id, session] : sessions_) all.push_back(session.get());
+  for (session::Session* session : all) {
+    session->end_now({.sqlstate = base::kAdminShutdown,
+                      .message = "terminating connection due to administrator command",
+                      .hint = "Penstock is shutting down; connect again."});
+  }
+  sessions_.clear();
+  upkeep_timer_.cancel();
+  loop_->defer([this] { pools_.clear(); });
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::upkeep() {
+  pools_.sweep();
+  loop_->timers().arm(upkeep_timer_, loop_->now() + kUpkeepEvery);
+}
+
+}  // namespace penstock::server

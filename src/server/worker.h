@@ -1,0 +1,79 @@
+// Worker: one thread with its own loop, listening sockets, sessions, pools and caches.
+//
+// Owner:      the Server.
+// Home:       its own thread (LOOP), but for the constructor, start(), tell() and join(), which the control thread calls.
+// Invariants: everything below `loop_` is touched by the worker's thread alone.
+// Bounds:     the limits of settings; each session's own.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "io/loop.h"
+#include "session/pool_set.h"
+#include "session/session.h"
+#include "session/session_home.h"
+
+namespace penstock::server {
+
+// What all workers share.
+struct Shared {
+  base::SystemRandom random;
+  io::Resolver resolver;
+  auth::ScramKeyCache scram_keys{random};
+  auth::Key login_secret;
+  pool::Ledger ledger;
+  pool::PoolDirectory directory;
+  session::CancelRegistry cancels;
+  std::vector<std::unique_ptr<class Worker>> workers;
+};
+
+class Worker {
+ public:
+  Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, session::Instructions instructions);
+  ~Worker();
+
+  // Starts the thread.
+  void start();
+  // Listens; the first error comes back. Before start() only.
+  base::Status listen(const std::vector<config::ListenerSettings>& listeners);
+
+  // --- any thread ---
+  void instruct(session::Instructions instructions);
+  // Stops listening and ends each session when it is quiet; `drained` (on this worker's thread) when none is left.
+  void drain(std::move_only_function<void()> drained);
+  void stop();
+  void join();
+  void with_session(std::uint64_t id, std::move_only_function<void(session::Session*)> call);
+
+ private:
+  class Door;
+  void accept(io::StreamPtr stream, session::Entrance entrance);
+  void apply(session::Instructions instructions);
+  void bury(session::Session& session);
+  void upkeep();
+  void end_everything();
+
+  Shared& shared_;
+  const unsigned index_;
+  std::unique_ptr<io::Loop> loop_;
+  std::thread thread_;
+
+  session::Instructions instructions_;
+  upstream::SettingsTable settings_table_;
+  upstream::StatementTable statement_table_;
+  tls::HandshakeGate handshake_gate_;
+  auth::LoginVerifiers login_verifiers_;
+  session::PoolSet pools_;
+  session::SessionHome home_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<session::Session>> sessions_;
+  std::uint64_t next_session_ = 1;
+  std::move_only_function<void()> drained_;
+  io::Timer upkeep_timer_;
+};
+
+}  // namespace penstock::server

@@ -1,0 +1,49 @@
+// CancelRegistry knows which client a cancel key belongs to, whichever worker the client is on.
+//
+// Owner:      the server; all workers share it.
+// Home:       SYNC (one mutex per shard; touched at log-in, log-out and cancel only)
+// Invariants: process ids are unique among the clients that are registered; a key is compared in constant time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/random.h"
+
+namespace penstock::session {
+
+struct CancelKey {
+  std::uint32_t process_id = 0;
+  std::string key;  // 4 bytes (protocol 3.0) or 32 (3.2)
+};
+
+class CancelRegistry {
+ public:
+  struct Owner {
+    unsigned worker = 0;
+    std::uint64_t session = 0;
+  };
+  CancelKey add(Owner owner, std::size_t key_bytes, base::Random& random);
+  void remove(std::uint32_t process_id);
+  std::optional<Owner> find(std::uint32_t process_id, std::string_view key) const;
+
+ private:
+  struct Entry {
+    std::string key;
+    Owner owner;
+  };
+  struct Shard {
+    mutable std::mutex mutex;
+    std::unordered_map<std::uint32_t, Entry> entries;  // guarded by mutex
+  };
+  static constexpr std::size_t kShards = 64;
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace penstock::session

@@ -1,0 +1,331 @@
+// The client's half of the relay: what each message from the client means for the upstream it goes to.
+#include "pgwire/constants.h"
+#include "pgwire/frontend.h"
+#include "pgwire/sql_text.h"
+#include "session/session.h"
+
+namespace penstock::session {
+
+namespace msg = pgwire::msg;
+using Event = pgwire::FrameScanner::Event;
+using EventKind = pgwire::FrameScanner::Kind;
+using upstream::Reply;
+
+namespace {
+
+// The zero-terminated text at the start of `bytes`; empty optional: its end is not here.
+std::optional<std::string_view> first_text(base::ByteView bytes) {
+  const auto* end = static_cast<const std::uint8_t*>(std::memchr(bytes.data(), 0, bytes.size()));
+  if (end == nullptr) return std::nullopt;
+  return base::as_text(bytes.first(static_cast<std::size_t>(end - bytes.data())));
+}
+
+base::Error protocol_error(std::string message) {
+  return {.sqlstate = base::kProtocolViolation, .message = std::move(message)};
+}
+
+}  // namespace
+
+void Session::forward(const io::Chunk& chunk) {
+  PassThrough run(upstream_->stream(), chunk);
+  scanner_.feed(chunk.view());
+  for (Event event = scanner_.next(); event.kind != EventKind::kMore; event = scanner_.next()) {
+    if (event.kind == EventKind::kBroken) {
+      run.flush();
+      return tell_and_end(protocol_error("invalid message length"));
+    }
+    if (!on_client_event(event, run)) return run.forget();
+  }
+  run.flush();
+  // All was answered here, or only a part of a message has come.
+  if (upstream_->replies.empty()) return on_ready();
+  const bool full = upstream_->stream().unsent() > io::kUnsentHigh ||
+                    upstream_->replies.size() > upstream::kReplyQueueHigh;
+  if (full && !client_paused_) {
+    client_paused_ = true;
+    client_->pause_receiving();
+  }
+}
+
+void Session::push(Reply reply) {
+  if (upstream_->replies.empty()) {
+    request_since_ = home_.loop.now();
+    upstream_->replies.push(std::move(reply));
+    return plan_timer();
+  }
+  upstream_->replies.push(std::move(reply));
+}
+
+// False: the session has ended.
+bool Session::on_client_event(const Event& event, PassThrough& run) {
+  if (event.kind == EventKind::kPart && !event.first) {
+    if (!dropping_) run.pass(event);
+    return true;
+  }
+  dropping_ = false;
+  if (upstream_->skipping && event.type != msg::kSync && event.type != msg::kTerminate) {
+    // The server would read this and ignore it.
+    dropping_ = true;
+    return true;
+  }
+  switch (event.type) {
+    case msg::kQuery:
+      on_query(event, run);
+      return true;
+    case msg::kParse:
+      on_parse(event, run);
+      return state_ == State::kActive;
+    case msg::kBind:
+      on_bind(event, run);
+      return state_ == State::kActive;
+    case msg::kDescribe:
+      on_describe(event, run);
+      return state_ == State::kActive;
+    case msg::kClose:
+      on_close(event, run);
+      return state_ == State::kActive;
+    case msg::kExecute:
+      push({.kind = Reply::Kind::kExecute});
+      break;
+    case msg::kSync:
+      // While the server reads CopyData it ignores Sync.
+      if (!upstream_->copy_in) {
+        upstream_->skipping = false;
+        push({.kind = Reply::Kind::kSync});
+      }
+      break;
+    case msg::kFlush: {
+      run.pass(event);
+      // Answers of our own that nothing of the server's stands before are due now.
+      const io::Chunk nothing;
+      PassThrough to_client(*client_, nothing);
+      answer_ours(to_client);
+      return true;
+    }
+    case msg::kFunctionCall:
+      push({.kind = Reply::Kind::kQuery});
+      break;
+    case msg::kCopyDone:
+    case msg::kCopyFail:
+      upstream_->copy_in = false;
+      break;
+    case msg::kCopyData:
+      break;
+    case msg::kTerminate:
+      run.flush();
+      end("client disconnected");
+      return false;
+    default:
+      run.flush();
+      tell_and_end(protocol_error("invalid frontend message type " + std::to_string(event.type)));
+      return false;
+  }
+  run.pass(event);
+  return true;
+}
+
+void Session::on_query(const Event& event, PassThrough& run) {
+  if (statements_ != nullptr && event.kind == EventKind::kMessage) {
+    const auto text = pgwire::parse_query(event.body());
+    if (text && on_deallocate(*text)) return;
+  }
+  unnamed_.reset();
+  upstream_->unnamed_of = 0;
+  push({.kind = Reply::Kind::kQuery});
+  run.pass(event);
+}
+
+// DEALLOCATE of a name that the client has prepared through the protocol: the upstream's statement is shared and stays.
+bool Session::on_deallocate(std::string_view text) {
+  const auto statement = pgwire::classify_simple(text);
+  if (statement.kind != pgwire::StatementKind::kDeallocate || statement.multiple()) return false;
+  if (!statements_->remove(pgwire::identifier(statement.name))) return false;
+  push({.kind = Reply::Kind::kOurDeallocate});
+  if (upstream_->replies.size() == 1) {
+    const io::Chunk nothing;
+    PassThrough to_client(*client_, nothing);
+    answer_ours(to_client);
+  }
+  return true;
+}
+
+void Session::on_parse(const Event& event, PassThrough& run) {
+  const auto name = first_text(event.body());
+  const bool whole = event.kind == EventKind::kMessage;
+  if (!name.has_value()) return tell_and_end(protocol_error("invalid string in message"));
+  const bool translated = identity_.mode != model::PoolMode::kSession;
+  if (name->empty() || !translated) {
+    if (name->empty()) {
+      upstream_->unnamed_of = id_;
+      unnamed_.reset();
+      // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at once
+      // need not be remembered.
+      if (translated && whole && scanner_.next_type() != msg::kBind) {
+        unnamed_ = home_.statement_table.intern(event.body().subspan(1));
+      }
+    }
+    push({.kind = Reply::Kind::kParse});
+    return run.pass(event);
+  }
+  if (!whole) {
+    return tell_and_end({.sqlstate = base::kProgramLimitExceeded,
+                         .message = "prepared statement \"" + std::string(*name) + "\" is too large to be shared",
+                         .detail = "Its text has " + std::to_string(event.total) + " bytes.",
+                         .hint = "Raise statement_bytes_max, or use session mode."});
+  }
+  const base::ByteView definition = event.body().subspan(name->size() + 1);
+  if (statements_ == nullptr) statements_ = std::make_unique<ClientStatements>();
+  const upstream::StatementPtr known = statements_->find(*name);
+  if (known != nullptr || statements_->full()) {
+    // The server says that the name is taken, in its own words: it has it under ours.
+    const upstream::StatementPtr statement = known != nullptr ? known : home_.statement_table.intern(definition);
+    prepare_upstream(statement, run);
+    base::ByteWriter out;
+    pgwire::parse_header(out, statement->name, definition.size());
+    push({.kind = Reply::Kind::kParse});
+    run.insert(out.view());
+    return run.pass(definition, event.in_chunk);
+  }
+  const upstream::StatementPtr statement = home_.statement_table.intern(definition);
+  statements_->add(*name, statement);
+  if (upstream_->prepared.touch(*statement)) {
+    return push({.kind = Reply::Kind::kOurParse, .names_statement = true});
+  }
+  base::ByteWriter out;
+  pgwire::parse_header(out, statement->name, definition.size());
+  push({.kind = Reply::Kind::kParse, .names_statement = true, .statement = statement});
+  upstream_->prepared.insert(statement);
+  run.insert(out.view());
+  run.pass(definition, event.in_chunk);
+}
+
+// Sees to it that the upstream knows the statement when the next message arrives there.
+void Session::prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run) {
+  if (upstream_->prepared.touch(*statement)) return;
+  base::ByteWriter out;
+  const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max - 1);
+  if (evicted != nullptr) {
+    pgwire::close(out, pgwire::kStatement, evicted->name);
+    push({.kind = Reply::Kind::kClose, .visible = false});
+  }
+  pgwire::parse_header(out, statement->name, statement->definition.size());
+  out.raw(std::string_view(statement->definition));
+  push({.kind = Reply::Kind::kParse, .visible = false, .statement = statement});
+  upstream_->prepared.insert(statement);
+  run.insert(out.view());
+}
+
+// The same for the unnamed statement, which may have been parsed on another upstream.
+void Session::prepare_unnamed(PassThrough& run) {
+  if (upstream_->unnamed_of == id_) return;
+  base::ByteWriter out;
+  if (unnamed_ != nullptr) {
+    pgwire::parse_header(out, "", unnamed_->definition.size());
+    out.raw(std::string_view(unnamed_->definition));
+    push({.kind = Reply::Kind::kParse, .visible = false});
+  } else {
+    // Another client's statement must not answer: without one the server says that there is none.
+    pgwire::close(out, pgwire::kStatement, "");
+    push({.kind = Reply::Kind::kClose, .visible = false});
+  }
+  upstream_->unnamed_of = id_;
+  run.insert(out.view());
+}
+
+void Session::on_bind(const Event& event, PassThrough& run) {
+  const std::size_t body_bytes = event.total - pgwire::kHeaderBytes;
+  const auto prefix = pgwire::parse_bind_prefix(event.body(), body_bytes);
+  if (!prefix || !prefix->has_value()) return tell_and_end(protocol_error("invalid Bind message"));
+  const bool translated = identity_.mode != model::PoolMode::kSession;
+  const upstream::StatementPtr statement =
+      translated && statements_ != nullptr && !(*prefix)->statement.empty() ? statements_->find((*prefix)->statement) : nullptr;
+  if (statement == nullptr) {
+    if (translated && (*prefix)->statement.empty()) prepare_unnamed(run);
+    push({.kind = Reply::Kind::kBind});
+    return run.pass(event);
+  }
+  prepare_upstream(statement, run);
+  base::ByteWriter out;
+  const std::size_t offset = (*prefix)->rest_offset;
+  pgwire::bind_header(out, (*prefix)->portal, statement->name, body_bytes - offset);
+  push({.kind = Reply::Kind::kBind});
+  run.insert(out.view());
+  run.pass(event.body().subspan(offset), event.in_chunk);
+}
+
+void Session::on_describe(const Event& event, PassThrough& run) {
+  const auto describe = event.kind == EventKind::kMessage ? pgwire::parse_describe(event.body())
+                                                          : base::fail(protocol_error("invalid Describe message"));
+  if (!describe) return tell_and_end(describe.error());
+  const bool translated = identity_.mode != model::PoolMode::kSession && describe->kind == pgwire::kStatement;
+  if (translated && describe->name.empty()) prepare_unnamed(run);
+  const upstream::StatementPtr statement =
+      translated && statements_ != nullptr ? statements_->find(describe->name) : nullptr;
+  if (statement == nullptr) {
+    push({.kind = Reply::Kind::kDescribe});
+    return run.pass(event);
+  }
+  prepare_upstream(statement, run);
+  base::ByteWriter out;
+  pgwire::describe(out, pgwire::kStatement, statement->name);
+  push({.kind = Reply::Kind::kDescribe});
+  run.insert(out.view());
+}
+
+void Session::on_close(const Event& event, PassThrough& run) {
+  const auto close = event.kind == EventKind::kMessage ? pgwire::parse_close(event.body())
+                                                       : base::fail(protocol_error("invalid Close message"));
+  if (!close) return tell_and_end(close.error());
+  const bool translated = identity_.mode != model::PoolMode::kSession && close->kind == pgwire::kStatement;
+  if (translated && !close->name.empty()) {
+    // The upstream's statement is shared: only the client's name for it goes.
+    if (statements_ != nullptr) statements_->remove(close->name);
+    return push({.kind = Reply::Kind::kOurClose});
+  }
+  if (translated) unnamed_.reset();
+  push({.kind = Reply::Kind::kClose});
+  run.pass(event);
+}
+
+// The request that waited has been cancelled: it ends with an error, as the server would have ended it.
+void Session::refuse_held() {
+  base::ByteWriter out;
+  const auto fail = [&] {
+    pgwire::error_response(out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
+  };
+  std::vector<io::Chunk> held;
+  held.swap(held_);
+  held_bytes_ = 0;
+  bool over = false;
+  for (io::Chunk& chunk : held) {
+    if (over) {
+      hold(std::move(chunk));
+      continue;
+    }
+    scanner_.feed(chunk.view());
+    for (Event event = scanner_.next(); event.kind != EventKind::kMore; event = scanner_.next()) {
+      if (event.kind == EventKind::kBroken) return tell_and_end(protocol_error("invalid message length"));
+      const bool last = event.kind == EventKind::kMessage || event.last;
+      if (event.kind == EventKind::kMessage || event.first) {
+        if (event.type == msg::kTerminate) return end("client disconnected");
+      }
+      if (!last || (event.type != msg::kQuery && event.type != msg::kSync)) continue;
+      if (!over) fail();
+      over = true;
+      pgwire::ready_for_query(out, pgwire::kStatusIdle);
+    }
+  }
+  client_->write(out.view());
+  if (!over) return;
+  state_ = State::kIdle;
+  idle_since_ = home_.loop.now();
+  if (client_paused_) {
+    client_paused_ = false;
+    client_->resume_receiving();
+  }
+  if (draining_) return drain();
+  plan_timer();
+  if (!held_.empty() && first_message_is_here()) want_upstream();
+}
+
+}  // namespace penstock::session

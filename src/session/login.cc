@@ -1,0 +1,556 @@
+#include "session/login.h"
+
+#include <pwd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "auth/md5.h"
+#include "io/await.h"
+#include "pgwire/backend.h"
+#include "pgwire/constants.h"
+#include "pgwire/frontend.h"
+#include "session/pool_plan.h"
+#include "session/pool_set.h"
+#include "session/settings_trial.h"
+#include "telemetry/log.h"
+#include "tls/handshake.h"
+
+namespace penstock::session {
+
+namespace log = telemetry::log;
+
+namespace {
+
+// How many requests for encryption a client may make before it must begin.
+constexpr int kPreludeMax = 3;
+constexpr base::Duration kCancelPatience = std::chrono::seconds(10);
+
+std::string clean_application_name(std::string_view name) {
+  std::string clean(name.substr(0, 63));
+  for (char& c : clean) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return clean;
+}
+
+bool is_application_name(std::string_view name) { return name == "application_name"; }
+
+}  // namespace
+
+Login::Login(SessionHome& home, Session& session, io::StreamPtr stream, Entrance entrance)
+    : home_(home), session_(session), entrance_(entrance), instructions_(home.instructions) {
+  pgwire::MessageAssembler::Limits limits;
+  limits.startup_bytes_max = instructions_.settings->startup_bytes_max;
+  reader_ = std::make_unique<upstream::MessageReader>(std::move(stream), limits);
+  const auto timeout = instructions_.settings->client_login_timeout;
+  deadline_ = timeout.count() > 0 ? home_.loop.now() + timeout : base::kNever;
+}
+
+void Login::start() {
+  task_ = run();
+  task_.start([this] { session_.login_done(); });
+}
+
+void Login::refuse(const base::Error& error) {
+  if (reader_ == nullptr) return;
+  base::ByteWriter out;
+  pgwire::error_response(out, error, "FATAL");
+  send(out);
+}
+
+tls::TlsStream* Login::tls_stream() const { return dynamic_cast<tls::TlsStream*>(&reader_->stream()); }
+
+base::Error Login::wrong_password() const {
+  return {.sqlstate = base::kInvalidPassword,
+          .message = fmt::format("password authentication failed for user \"{}\"", outcome_.identity.user)};
+}
+
+io::Task<> Login::run() {
+  const auto startup = co_await read_startup();
+  base::Status status;
+  if (!startup) {
+    status = std::unexpected(startup.error());
+  } else {
+    outcome_.identity.protocol_minor = std::min(startup->minor, pgwire::kProtocolMinorMax);
+    if (startup->needs_negotiation()) {
+      base::ByteWriter out;
+      pgwire::negotiate_protocol_version(out, pgwire::kProtocolMinorMax, startup->pq_options);
+      send(out);
+    }
+    status = choose_tenant(*startup);
+    if (status) status = co_await authenticate();
+    if (status) status = reserve();
+    if (status) status = find_pool();
+    if (status) status = co_await settle_settings(*startup);
+  }
+  if (!status) {
+    const base::Error& error = status.error();
+    outcome_.reason = error.message;
+    if (!error.message.empty()) {
+      refuse(error);
+      if (instructions_.settings->log_pooler_errors) {
+        log::warning("client.refused",
+                     {{"client", session_.id()}, {"address", reader_->stream().peer().to_string()},
+                      {"user", outcome_.identity.user}, {"sqlstate", error.sqlstate.view()}},
+                     error.message);
+      }
+    }
+    std::vector<io::Chunk> unread;
+    io::finish(reader_->release(unread));
+    co_return;
+  }
+  greet();
+  outcome_.stream = reader_->release(outcome_.received);
+}
+
+// --- before the start-up message ---
+
+io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
+  bool encrypted = false;
+  for (int i = 0; i < kPreludeMax; ++i) {
+    if (!encrypted) {
+      const auto first = co_await reader_->peek(deadline_);
+      // Somebody who connects and goes is a port scan or a health check: nothing to say.
+      if (!first) co_return base::fail(base::Error{.message = ""});
+      if (first->type == pgwire::kTlsHandshakeRecord) {
+        auto status = co_await become_encrypted(true);
+        if (!status) co_return base::fail(std::move(status.error()));
+        encrypted = true;
+        continue;
+      }
+    }
+    const auto packet = co_await reader_->startup_packet(deadline_);
+    if (!packet) {
+      base::Error error = packet.error();
+      if (error.sqlstate == base::kConnectionFailure) error.message.clear();
+      co_return base::fail(std::move(error));
+    }
+    auto parsed = pgwire::parse_startup(packet->body);
+    if (!parsed) co_return base::fail(std::move(parsed.error()));
+    if (std::holds_alternative<pgwire::SslRequest>(*parsed)) {
+      if (reader_->has_more()) {
+        co_return base::fail(base::kProtocolViolation, "received unencrypted data after SSL request",
+                             "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.");
+      }
+      base::ByteWriter answer;
+      const bool yes = instructions_.client_tls != nullptr && !encrypted && !reader_->stream().peer().is_unix();
+      answer.u8(yes ? pgwire::kAnswerYesSsl : pgwire::kAnswerNo);
+      send(answer);
+      if (yes) {
+        auto status = co_await become_encrypted(false);
+        if (!status) co_return base::fail(std::move(status.error()));
+        encrypted = true;
+      }
+      continue;
+    }
+    if (std::holds_alternative<pgwire::GssEncRequest>(*parsed)) {
+      if (reader_->has_more()) {
+        co_return base::fail(base::kProtocolViolation, "received unencrypted data after GSSAPI encryption request");
+      }
+      base::ByteWriter answer;
+      answer.u8(pgwire::kAnswerNo);
+      send(answer);
+      continue;
+    }
+    if (auto* request = std::get_if<pgwire::CancelRequest>(&*parsed)) {
+      co_await serve_cancel(std::move(*request));
+      co_return base::fail(base::Error{.message = ""});
+    }
+    co_return std::move(std::get<pgwire::StartupMessage>(*parsed));
+  }
+  co_return base::fail(base::kProtocolViolation, "too many requests for encryption before the start-up packet");
+}
+
+io::Task<base::Status> Login::become_encrypted(bool direct) {
+  if (instructions_.client_tls == nullptr) {
+    co_return base::fail(base::kProtocolViolation, "TLS is not switched on here");
+  }
+  if (auto admitted = co_await home_.handshake_gate.pass(deadline_); !admitted) {
+    co_return base::fail(std::move(admitted.error()));
+  }
+  tls::AcceptOptions options{.deadline = deadline_, .direct = direct};
+  io::StreamPtr raw = reader_->release(options.received);
+  auto secured = co_await tls::accept(std::move(raw), instructions_.client_tls, std::move(options));
+  if (!secured) {
+    log::info("client.tls_failed", {{"client", session_.id()}}, secured.error().message);
+    reader_.reset();
+    co_return base::fail(base::Error{.message = ""});
+  }
+  server_name_ = (*secured)->engine().server_name();
+  outcome_.identity.tls = (*secured)->engine().negotiated();
+  pgwire::MessageAssembler::Limits limits;
+  limits.startup_bytes_max = instructions_.settings->startup_bytes_max;
+  reader_ = std::make_unique<upstream::MessageReader>(std::move(*secured), limits);
+  co_return base::Status{};
+}
+
+io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
+  const auto owner = home_.cancels.find(request.process_id, request.key);
+  if (!owner.has_value()) co_return;
+  // The connection closes when the request has been seen to, as Postgres does it.
+  struct State {
+    bool done = false;
+  };
+  auto state = std::make_shared<State>();
+  home_.with_session(*owner, [state, loop = &home_.loop](Session* session) {
+    auto done = [state, loop] { loop->post([state] { state->done = true; }); };
+    if (session == nullptr) return done();
+    session->cancel(done);
+  });
+  const base::TimePoint until = home_.loop.now() + kCancelPatience;
+  while (!state->done && home_.loop.now() < until) {
+    co_await io::SleepAwait(home_.loop, std::chrono::milliseconds(1));
+  }
+}
+
+// --- who is it ---
+
+base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
+  const std::string* options = startup.find("options");
+  const std::string* database = startup.find("database");
+  auto resolved = catalog::resolve(*instructions_.catalog,
+                                   {.user = startup.user(),
+                                    .options = options == nullptr ? std::string_view{} : std::string_view(*options),
+                                    .server_name = server_name_,
+                                    .database = database == nullptr ? std::string_view{} : std::string_view(*database)});
+  Identity& identity = outcome_.identity;
+  if (!resolved) {
+    // Played to its end with a tenant that has no users, so that nobody can tell.
+    log::info("client.unresolved", {{"client", session_.id()}, {"user", resolved.error().user}}, resolved.error().reason);
+    auto nobody = std::make_shared<model::TenantSpec>();
+    resolved_ = {.tenant = std::move(nobody), .user = resolved.error().user};
+  } else {
+    resolved_ = std::move(*resolved);
+    user_ = model::CatalogSnapshot::find_user(*resolved_.tenant, resolved_.user);
+  }
+  identity.tenant = resolved_.tenant;
+  identity.user = resolved_.user;
+  const auto replication = startup.replication();
+  if (!replication) return std::unexpected(replication.error());
+  identity.replication = *replication;
+  const std::string_view named = database == nullptr || database->empty() ? std::string_view(resolved_.user) : *database;
+  identity.database = resolved_.tenant->upstream_database.empty() ? std::string(named) : resolved_.tenant->upstream_database;
+
+  const bool tls_demanded = resolved_.tenant->require_tls ||
+                            instructions_.settings->client_tls_mode >= model::TlsMode::kRequire;
+  if (tls_demanded && tls_stream() == nullptr && !reader_->stream().peer().is_unix()) {
+    return base::fail(base::kInvalidAuthorization, "this connection must use TLS", "",
+                      "Connect with sslmode=require or stronger.");
+  }
+  return {};
+}
+
+io::Task<base::Status> Login::authenticate() {
+  std::optional<auth::Secret> secret;
+  if (user_ != nullptr && user_->secret.has_value()) secret = auth::Secret::parse(*user_->secret);
+  const auth::Secret* known = secret.has_value() ? &*secret : nullptr;
+  const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value() ? *user_->auth_method
+                                                                                       : resolved_.tenant->auth_method;
+  base::Status status;
+  switch (method) {
+    case model::AuthMethod::kTrust:
+      if (user_ == nullptr) status = std::unexpected(wrong_password());
+      break;
+    case model::AuthMethod::kMd5:
+      if (known != nullptr && known->kind() != auth::Secret::Kind::kScram) {
+        status = co_await authenticate_md5(*known);
+      } else {
+        status = co_await authenticate_scram(known);
+      }
+      break;
+    case model::AuthMethod::kPassword:
+      status = co_await authenticate_password(known);
+      break;
+    case model::AuthMethod::kCertificate:
+      status = authenticate_certificate();
+      break;
+    case model::AuthMethod::kPeer:
+      status = authenticate_peer();
+      break;
+    case model::AuthMethod::kScram:
+      status = co_await authenticate_scram(known);
+      break;
+  }
+  if (!status) co_return status;
+  base::ByteWriter out;
+  pgwire::authentication_ok(out);
+  send(out);
+  co_return base::Status{};
+}
+
+io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
+  auto choice = home_.login_verifiers.choose(secret, outcome_.identity.user);
+  auth::ScramServer::Options options{.on_tls = tls_stream() != nullptr, .doomed = choice.doomed};
+  if (options.on_tls) options.channel_binding = tls_stream()->engine().channel_binding();
+  auth::ScramServer scram(std::move(choice.verifier), home_.loop.random(), std::move(options));
+  base::ByteWriter out;
+  pgwire::authentication_sasl(out, scram.mechanisms());
+  send(out);
+
+  auto message = co_await reader_->message(deadline_);
+  if (!message) co_return base::fail(std::move(message.error()));
+  if (message->type != pgwire::msg::kPassword) {
+    co_return base::fail(base::kProtocolViolation,
+                         fmt::format("expected SASL response, got message type {}", message->type));
+  }
+  auto initial = pgwire::parse_sasl_initial_response(message->body);
+  if (!initial) co_return base::fail(std::move(initial.error()));
+  std::string mechanism(initial->mechanism);
+  std::string client_first;
+  if (initial->data.has_value()) {
+    client_first = *initial->data;
+  } else {
+    base::ByteWriter empty;
+    pgwire::authentication_sasl_continue(empty, "");
+    send(empty);
+    auto second = co_await reader_->message(deadline_);
+    if (!second) co_return base::fail(std::move(second.error()));
+    client_first = pgwire::parse_sasl_response(second->body);
+  }
+  auto challenge = scram.first(mechanism, client_first);
+  if (!challenge) co_return base::fail(std::move(challenge.error()));
+  base::ByteWriter next;
+  pgwire::authentication_sasl_continue(next, *challenge);
+  send(next);
+
+  auto proof = co_await reader_->message(deadline_);
+  if (!proof) co_return base::fail(std::move(proof.error()));
+  if (proof->type != pgwire::msg::kPassword) {
+    co_return base::fail(base::kProtocolViolation, fmt::format("expected SASL response, got message type {}", proof->type));
+  }
+  auto last = scram.final(pgwire::parse_sasl_response(proof->body));
+  if (!last) {
+    if (last.error().sqlstate == base::kInvalidPassword) co_return base::fail(wrong_password());
+    co_return base::fail(std::move(last.error()));
+  }
+  if (secret != nullptr && secret->kind() == auth::Secret::Kind::kScram) keys_ = scram.keys();
+  base::ByteWriter done;
+  pgwire::authentication_sasl_final(done, *last);
+  send(done);
+  co_return base::Status{};
+}
+
+io::Task<base::Status> Login::authenticate_md5(const auth::Secret& secret) {
+  std::array<std::uint8_t, 4> salt{};
+  home_.loop.random().fill(salt);
+  base::ByteWriter out;
+  pgwire::authentication_md5(out, salt);
+  send(out);
+  auto message = co_await reader_->message(deadline_);
+  if (!message) co_return base::fail(std::move(message.error()));
+  auto response = pgwire::parse_password(message->body);
+  if (message->type != pgwire::msg::kPassword || !response) {
+    co_return base::fail(base::kProtocolViolation, "expected password response");
+  }
+  const auto matches = auth::md5_matches(secret, outcome_.identity.user, salt, *response);
+  if (!matches) co_return base::fail(matches.error());
+  if (!*matches) co_return base::fail(wrong_password());
+  co_return base::Status{};
+}
+
+io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) {
+  if (tls_stream() == nullptr && !instructions_.settings->allow_cleartext_without_tls &&
+      !reader_->stream().peer().is_unix()) {
+    co_return base::fail(base::kInvalidAuthorization, "passwords in the clear are accepted over TLS only", "",
+                         "Connect with sslmode=require, or set auth.allow_cleartext_without_tls.");
+  }
+  base::ByteWriter out;
+  pgwire::authentication_cleartext(out);
+  send(out);
+  auto message = co_await reader_->message(deadline_);
+  if (!message) co_return base::fail(std::move(message.error()));
+  if (message->type != pgwire::msg::kPassword) co_return base::fail(base::kProtocolViolation, "expected password response");
+  auto password = pgwire::parse_password(message->body);
+  if (!password) co_return base::fail(std::move(password.error()));
+  if (secret == nullptr ||
+      !auth::password_matches(*secret, outcome_.identity.user, *password, home_.tools.scram_keys)) {
+    co_return base::fail(wrong_password());
+  }
+  co_return base::Status{};
+}
+
+base::Status Login::authenticate_certificate() const {
+  const auto* stream = tls_stream();
+  const auto certificate = stream == nullptr ? std::nullopt : stream->engine().peer_certificate();
+  if (user_ == nullptr || !certificate.has_value() || certificate->common_name != outcome_.identity.user) {
+    return base::fail(base::kInvalidAuthorization,
+                      fmt::format("certificate authentication failed for user \"{}\"", outcome_.identity.user));
+  }
+  return {};
+}
+
+base::Status Login::authenticate_peer() const {
+  const io::PeerName& peer = reader_->stream().peer();
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> buffer;
+  if (peer.uid >= 0) getpwuid_r(static_cast<uid_t>(peer.uid), &entry, buffer.data(), buffer.size(), &found);
+  if (user_ == nullptr || found == nullptr || outcome_.identity.user != found->pw_name) {
+    return base::fail(base::kInvalidAuthorization,
+                      fmt::format("peer authentication failed for user \"{}\"", outcome_.identity.user));
+  }
+  return {};
+}
+
+// --- limits, pool, greeting ---
+
+base::Status Login::reserve() {
+  const Identity& identity = outcome_.identity;
+  const config::Settings& settings = *instructions_.settings;
+  const model::PoolOverrides& of_tenant = identity.tenant->overrides;
+  const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value() ? *user_->overrides.max_clients
+                                                                                      : settings.max_clients_per_user;
+  pool::Ledger& ledger = home_.ledger;
+  const std::string tenant = "tenant \"" + identity.tenant->id + "\"";
+  const pool::Scope* full = nullptr;
+  auto reservation = pool::Reservation::take(
+      {{ledger.scope("this server (max_clients)"), settings.max_clients},
+       {ledger.scope(tenant), of_tenant.max_clients.value_or(settings.max_clients_per_tenant)},
+       {ledger.scope("user \"" + identity.user + "\" of " + tenant), user_limit},
+       {ledger.scope("database \"" + identity.database + "\" of " + tenant), settings.max_clients_per_database}},
+      &full);
+  if (!reservation) {
+    return base::fail(base::kTooManyConnections, "no more connections allowed for " + full->name, "",
+                      "Raise the limit, or close connections that are not needed.");
+  }
+  outcome_.reservations.push_back(std::move(reservation));
+  return {};
+}
+
+base::Status Login::find_pool() {
+  Identity& identity = outcome_.identity;
+  const config::Settings& settings = *instructions_.settings;
+  const std::string upstream_user =
+      user_ != nullptr && !user_->upstream_user.empty() ? user_->upstream_user : identity.user;
+  std::string key = pool_key(*identity.tenant, upstream_user, identity.database);
+  const bool replication = identity.replication != pgwire::Replication::kNo;
+  if (!replication) outcome_.pool = home_.pools.find(key);
+  if (outcome_.pool == nullptr) {
+    upstream::Credential credential;
+    if (user_ != nullptr) {
+      const auto& text = user_->upstream_secret.has_value() ? user_->upstream_secret : user_->secret;
+      if (text.has_value()) credential.secret = auth::Secret::parse(*text);
+    }
+    credential.keys = keys_;
+    PoolWish wish{.tenant = identity.tenant,
+                  .user = user_,
+                  .client_user = identity.user,
+                  .user_name = upstream_user,
+                  .database = identity.database,
+                  .credential = std::move(credential),
+                  .parameters = {}};
+    if (replication) {
+      wish.parameters.emplace_back("replication",
+                                   identity.replication == pgwire::Replication::kDatabase ? "database" : "true");
+    }
+    auto config = make_pool_config(settings, std::move(wish));
+    if (!config) return std::unexpected(std::move(config.error()));
+    outcome_.pool = replication ? home_.pools.make_private(key + "/replication/" + std::to_string(session_.id()), *config)
+                                : home_.pools.find_or_make(key, *config);
+  }
+  identity.mode = entrance_.pool_mode.value_or(outcome_.pool->config().mode);
+  if (replication) identity.mode = model::PoolMode::kSession;
+
+  const model::PoolOverrides nothing;
+  const model::PoolOverrides& of_user = user_ != nullptr ? user_->overrides : nothing;
+  const model::PoolOverrides& of_tenant = identity.tenant->overrides;
+  const auto time = [&](auto member, std::chrono::milliseconds otherwise) {
+    return (of_user.*member).value_or((of_tenant.*member).value_or(otherwise));
+  };
+  identity.query = time(&model::PoolOverrides::query_timeout, settings.query_timeout);
+  identity.query_wait = time(&model::PoolOverrides::query_wait_timeout, settings.query_wait_timeout);
+  identity.transaction = time(&model::PoolOverrides::transaction_timeout, settings.transaction_timeout);
+  identity.idle_transaction = time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
+  identity.client_idle = time(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
+  return {};
+}
+
+base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::StartupMessage& startup) const {
+  pgwire::Parameters requested;
+  const auto& ignored = instructions_.settings->ignore_startup_parameters;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (std::ranges::find(ignored, name) == ignored.end()) requested.emplace_back(name, value);
+  };
+  for (const auto& [name, value] : startup.parameters) {
+    if (name == "user" || name == "database" || name == "replication") continue;
+    if (name != "options") {
+      add(name, value);
+      continue;
+    }
+    auto options = pgwire::parse_options(value);
+    if (!options) return std::unexpected(std::move(options.error()));
+    for (const auto& [option, setting] : options->settings) add(option, setting);
+  }
+  return requested;
+}
+
+io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& startup) {
+  auto requested = requested_settings(startup);
+  if (!requested) co_return base::fail(std::move(requested.error()));
+  Identity& identity = outcome_.identity;
+  // Any name is allowed for an application: no server need be asked.
+  std::erase_if(*requested, [&](const auto& entry) {
+    if (!is_application_name(entry.first)) return false;
+    identity.application_name = clean_application_name(entry.second);
+    return true;
+  });
+  pool::Pool& pool = *outcome_.pool;
+  upstream::SettingsTable& table = home_.settings_table;
+  const bool cold = pool.settings_at_login() == nullptr || pool.parameters() == nullptr;
+  if (cold || !requested->empty()) {
+    const base::TimePoint until =
+        identity.query_wait.count() > 0 ? home_.loop.now() + identity.query_wait : base::kNever;
+    upstream::SettingsPtr asked = pool.settings_at_login();
+    if (!cold) {
+      for (const auto& [name, value] : *requested) asked = table.with(asked, name, value);
+    }
+    if (cold || pool.known_outcome(asked) == nullptr) {
+      auto tried = co_await SettingsTrial(pool, *requested, until);
+      if (!tried) co_return base::fail(std::move(tried.error()));
+      outcome_.settings = std::move(*tried);
+      if (!cold) pool.remember_outcome(asked, outcome_.settings);
+    } else {
+      outcome_.settings = pool.known_outcome(asked);
+    }
+  } else {
+    outcome_.settings = pool.settings_at_login();
+  }
+  if (instructions_.settings->application_name_add_host) {
+    if (identity.application_name.empty()) identity.application_name = "app";
+    identity.application_name =
+        clean_application_name(identity.application_name + " - " + reader_->stream().peer().to_string());
+  }
+  if (!identity.application_name.empty()) {
+    outcome_.settings = table.with(outcome_.settings, "application_name", identity.application_name);
+  }
+  co_return base::Status{};
+}
+
+void Login::greet() {
+  const Identity& identity = outcome_.identity;
+  base::ByteWriter out;
+  const pool::ServerParameters* parameters = outcome_.pool->parameters();
+  for (const auto& [name, value] : *parameters) {
+    const std::string* own = upstream::is_read_only(name) ? nullptr : outcome_.settings->find(name);
+    pgwire::parameter_status(out, name, own != nullptr ? *own : value);
+  }
+  const std::size_t key_bytes = identity.protocol_minor >= 2 ? 32 : 4;
+  const CancelKey key = home_.cancels.add({.worker = home_.worker, .session = session_.id()}, key_bytes,
+                                          home_.loop.random());
+  outcome_.cancel_id = key.process_id;
+  pgwire::backend_key_data(out, key.process_id, key.key);
+  pgwire::ready_for_query(out, pgwire::kStatusIdle);
+  send(out);
+  if (instructions_.settings->log_connections) {
+    log::info("client.login", {{"client", session_.id()},
+                               {"address", reader_->stream().peer().to_string()},
+                               {"tenant", identity.tenant->id},
+                               {"user", identity.user},
+                               {"database", identity.database},
+                               {"tls", identity.tls.empty() ? std::string_view("no") : std::string_view(identity.tls)}});
+  }
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,81 @@
+// Login: from the first byte of a connection to "ready for query", or to a clear refusal.
+//
+// Start-up packets, TLS, which tenant is meant, who the client is, the limits, and the greeting with the server's true
+// parameters. Read run() from top to bottom.
+//
+// Owner:      a Session, while it logs in.
+// Home:       LOOP
+// Waits:      client_login_timeout in all; while the pool is cold, query_wait_timeout.
+// Errors:     FATAL to the client with the SQLSTATE that Postgres would use; unknown tenants and users look like wrong
+//             passwords.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/task.h"
+#include "session/session.h"
+#include "tls/tls_stream.h"
+#include "upstream/message_reader.h"
+
+namespace penstock::session {
+
+class Login {
+ public:
+  struct Outcome {
+    io::StreamPtr stream;  // null: there is no session; it has been told why
+    std::vector<io::Chunk> received;
+    std::string reason;
+    Identity identity;
+    std::shared_ptr<pool::Pool> pool;
+    upstream::SettingsPtr settings;
+    std::uint32_t cancel_id = 0;
+    std::vector<pool::Reservation> reservations;
+  };
+
+  Login(SessionHome& home, Session& session, io::StreamPtr stream, Entrance entrance);
+  void start();
+  Outcome take_outcome() { return std::move(outcome_); }
+  // The server stops: the client is told, if there is one to tell.
+  void refuse(const base::Error& error);
+
+ private:
+  io::Task<> run();
+  io::Task<base::Result<pgwire::StartupMessage>> read_startup();
+  io::Task<base::Status> become_encrypted(bool direct);
+  io::Task<> serve_cancel(pgwire::CancelRequest request);
+  base::Status choose_tenant(const pgwire::StartupMessage& startup);
+  io::Task<base::Status> authenticate();
+  io::Task<base::Status> authenticate_scram(const auth::Secret* secret);
+  io::Task<base::Status> authenticate_md5(const auth::Secret& secret);
+  io::Task<base::Status> authenticate_password(const auth::Secret* secret);
+  base::Status authenticate_certificate() const;
+  base::Status authenticate_peer() const;
+  base::Status reserve();
+  base::Status find_pool();
+  io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
+  base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
+  void greet();
+
+  base::Error wrong_password() const;
+  tls::TlsStream* tls_stream() const;
+  upstream::MessageReader& reader() { return *reader_; }
+  void send(const base::ByteWriter& bytes) { reader_->write(bytes); }
+
+  SessionHome& home_;
+  Session& session_;
+  Entrance entrance_;
+  Instructions instructions_;  // as they were when the client came
+  std::unique_ptr<upstream::MessageReader> reader_;
+  base::TimePoint deadline_;
+  io::Task<> task_;
+
+  catalog::Resolved resolved_;
+  const model::UserSpec* user_ = nullptr;  // in resolved_.tenant; null: not listed
+  std::string server_name_;
+  std::optional<auth::ScramKeys> keys_;    // shown by the client's own log-in
+  Outcome outcome_;
+};
+
+}  // namespace penstock::session

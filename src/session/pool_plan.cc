@@ -1,0 +1,122 @@
+#include "session/pool_plan.h"
+
+#include "session/pool_set.h"
+
+namespace penstock::session {
+
+std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user, std::string_view database) {
+  std::string key = tenant.id;
+  key += '/';
+  key += database;
+  key += '/';
+  key += upstream_user;
+  return key;
+}
+
+base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish) {
+  const model::TenantSpec& tenant = *wish.tenant;
+  const model::PoolOverrides nothing;
+  const model::PoolOverrides& of_user = wish.user != nullptr ? wish.user->overrides : nothing;
+  const model::PoolOverrides& of_tenant = tenant.overrides;
+  const auto chosen = [&](auto member, auto otherwise) {
+    if ((of_user.*member).has_value()) return static_cast<decltype(otherwise)>(*(of_user.*member));
+    if ((of_tenant.*member).has_value()) return static_cast<decltype(otherwise)>(*(of_tenant.*member));
+    return otherwise;
+  };
+
+  auto plan = std::make_shared<upstream::DialPlan>();
+  plan->hosts = tenant.hosts;
+  plan->user = wish.user_name;
+  plan->database = wish.database;
+  plan->credential = std::move(wish.credential);
+  plan->parameters = std::move(wish.parameters);
+  for (const auto& [name, value] : tenant.default_parameters) plan->parameters.emplace_back(name, value);
+  plan->tls_mode = tenant.upstream_tls;
+  plan->connect_timeout = settings.upstream_connect_timeout;
+  plan->login_timeout = settings.upstream_login_timeout;
+  if (tenant.upstream_tls != model::TlsMode::kDisable) {
+    tls::ClientOptions options;
+    options.mode = tenant.upstream_tls;
+    options.ca_file = tenant.upstream_tls_ca_file;
+    options.cert_file = tenant.upstream_tls_cert_file;
+    options.key_file = tenant.upstream_tls_key_file;
+    auto tls = tls::ClientContext::build(options);
+    if (!tls) return std::unexpected(std::move(tls.error()));
+    plan->tls = std::move(*tls);
+  }
+
+  auto config = std::make_shared<pool::PoolConfig>();
+  config->tenant = tenant.id;
+  config->tenant_spec = wish.tenant;
+  config->client_user = wish.client_user;
+  config->database = plan->database;
+  config->user = plan->user;
+  config->plan = std::move(plan);
+  config->connect_query = tenant.connect_query;
+  config->reset_query = settings.reset_query;
+  config->check_query = settings.upstream_check_query;
+  config->mode = chosen(&model::PoolOverrides::pool_mode, settings.pool_mode);
+  config->size = chosen(&model::PoolOverrides::pool_size, settings.pool_size);
+  config->min_size = chosen(&model::PoolOverrides::min_pool_size, settings.min_pool_size);
+  config->reserve_size = chosen(&model::PoolOverrides::reserve_pool_size, settings.reserve_pool_size);
+  config->max_upstreams_of_tenant = of_tenant.max_upstreams.value_or(settings.max_upstreams_per_tenant);
+  config->max_upstreams_of_user = of_user.max_upstreams.value_or(settings.max_upstreams_per_user);
+  config->max_upstreams_of_database = settings.max_upstreams_per_database;
+  config->max_upstreams_of_process = settings.max_upstreams;
+  config->max_waiting = settings.max_waiting_clients;
+  config->connects_per_second = settings.connects_per_second;
+  config->prepared_max = static_cast<std::size_t>(std::max(1, settings.max_prepared_statements));
+  config->reserve_timeout = settings.reserve_pool_timeout;
+  config->lifetime = settings.upstream_lifetime;
+  config->idle_timeout = settings.upstream_idle_timeout;
+  config->check_delay = settings.upstream_check_delay;
+  config->retry = settings.upstream_login_retry;
+  config->retry_max = settings.upstream_login_retry_max;
+  config->cleanup_timeout = settings.cancel_wait_timeout;
+  return config;
+}
+
+namespace {
+
+bool same_target(const upstream::DialPlan& a, const upstream::DialPlan& b, const model::TenantSpec& before,
+                 const model::TenantSpec& after) {
+  const auto text = [](const upstream::Credential& credential) {
+    return credential.secret.has_value() ? credential.secret->to_string() : std::string();
+  };
+  return a.hosts == b.hosts && a.user == b.user && a.database == b.database && a.parameters == b.parameters &&
+         a.tls_mode == b.tls_mode && text(a.credential) == text(b.credential) &&
+         before.upstream_tls_ca_file == after.upstream_tls_ca_file &&
+         before.upstream_tls_cert_file == after.upstream_tls_cert_file &&
+         before.upstream_tls_key_file == after.upstream_tls_key_file;
+}
+
+}  // namespace
+
+void follow_catalog(SessionHome& home, bool settings_changed) {
+  home.pools.for_each([&](pool::Pool& pool) {
+    const pool::PoolConfig& old = pool.config();
+    const model::TenantPtr tenant = home.instructions.catalog->by_id(old.tenant);
+    if (tenant == nullptr) return pool.retire_upstreams();
+    if (tenant == old.tenant_spec && !settings_changed) return;
+    const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
+    upstream::Credential credential;
+    credential.keys = old.plan->credential.keys;
+    if (user != nullptr) {
+      const auto& text = user->upstream_secret.has_value() ? user->upstream_secret : user->secret;
+      if (text.has_value()) credential.secret = auth::Secret::parse(*text);
+    }
+    auto config = make_pool_config(*home.instructions.settings, {.tenant = tenant,
+                                                                 .user = user,
+                                                                 .client_user = old.client_user,
+                                                                 .user_name = old.user,
+                                                                 .database = old.database,
+                                                                 .credential = std::move(credential),
+                                                                 .parameters = {}});
+    if (!config) return;  // TLS files that cannot be read: the old ones stay in force
+    auto changed = std::make_shared<pool::PoolConfig>(**config);
+    if (same_target(*old.plan, *changed->plan, *old.tenant_spec, *tenant)) changed->plan = old.plan;
+    pool.change_config(std::move(changed));
+  });
+}
+
+}  // namespace penstock::session

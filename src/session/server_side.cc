@@ -1,0 +1,137 @@
+// The server's half of the relay: what of an upstream's answers the client gets to see, and when the upstream is free.
+#include "pgwire/constants.h"
+#include "session/session.h"
+#include "telemetry/log.h"
+
+namespace penstock::session {
+
+namespace reply = pgwire::reply;
+using Event = pgwire::FrameScanner::Event;
+using EventKind = pgwire::FrameScanner::Kind;
+using upstream::Reply;
+
+void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
+  PassThrough run(*client_, bytes);
+  upstream.scanner.feed(bytes.view());
+  bool ready = false;
+  for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore; event = upstream.scanner.next()) {
+    if (event.kind == EventKind::kBroken || !on_server_event(event, run)) {
+      run.flush();
+      upstream.broken = true;
+      return tell_and_end({.sqlstate = base::kProtocolViolation,
+                           .message = "the server sent something that is not valid in the Postgres protocol",
+                           .detail = "Message type " + std::to_string(event.type) + "."});
+    }
+    if (state_ != State::kActive) return run.forget();
+    ready |= event.type == reply::kReadyForQuery;
+  }
+  run.flush();
+  if (client_->unsent() > io::kUnsentHigh && !upstream_paused_) {
+    upstream_paused_ = true;
+    upstream.stream().pause_receiving();
+  }
+  if (ready) on_ready();
+}
+
+// False: the server has left the protocol.
+bool Session::on_server_event(const Event& event, PassThrough& run) {
+  if (event.kind == EventKind::kPart && !event.first) {
+    if (server_part_visible_) run.pass(event);
+    return true;
+  }
+  upstream::Upstream& upstream = *upstream_;
+  answer_ours(run);
+  if (event.type == reply::kErrorResponse) note_failed_names();
+  const bool names = !upstream.replies.empty() && upstream.replies.front().names_statement;
+  const auto tracked = upstream.track(event, home_.settings_table);
+  if (!tracked) return false;
+  if (event.type == reply::kParseComplete && names) statements_->confirm_one();
+  if (tracked->forgot_statements && tracked->visible && statements_ != nullptr) statements_->clear();
+  if (tracked->failed) {
+    run.flush();
+    tell_and_end({.sqlstate = base::kInvalidParameterValue,
+                  .message = "the server refused a setting of this session",
+                  .hint = "See the server's log; a value that was accepted before may no longer be allowed."});
+    return true;
+  }
+  server_part_visible_ = tracked->visible;
+  if (tracked->visible) run.pass(event);
+  if (tracked->ready) {
+    settings_ = upstream.settings;
+    answer_ours(run);
+  }
+  return true;
+}
+
+// Answers of our own whose turn has come.
+void Session::answer_ours(PassThrough& run) {
+  upstream::ReplyQueue& replies = upstream_->replies;
+  if (replies.empty() || !replies.front().is_ours()) return;
+  base::ByteWriter out;
+  while (!replies.empty() && replies.front().is_ours()) {
+    const Reply& ours = replies.front();
+    switch (ours.kind) {
+      case Reply::Kind::kOurParse:
+        if (ours.names_statement) statements_->confirm_one();
+        pgwire::parse_complete(out);
+        break;
+      case Reply::Kind::kOurClose:
+        pgwire::close_complete(out);
+        break;
+      default:
+        pgwire::command_complete(out, "DEALLOCATE");
+        pgwire::ready_for_query(out, upstream_->status);
+        break;
+    }
+    replies.pop();
+  }
+  run.insert(out.view());
+}
+
+// An error in a batch: the names given in the rest of the batch were never given.
+void Session::note_failed_names() {
+  upstream::ReplyQueue& replies = upstream_->replies;
+  if (replies.empty() || replies.front().kind == Reply::Kind::kQuery) return;
+  for (std::size_t i = 0; i < replies.size() && replies.at(i).kind != Reply::Kind::kSync; ++i) {
+    if (replies.at(i).names_statement) statements_->drop_one();
+  }
+}
+
+// The server is ready and all has been passed on.
+void Session::on_ready() {
+  upstream::Upstream& upstream = *upstream_;
+  if (!upstream.replies.empty()) return;
+  if (client_paused_) {
+    client_paused_ = false;
+    client_->resume_receiving();
+  }
+  if (upstream.status == pgwire::kStatusIdle) {
+    transaction_since_ = home_.loop.now();
+    if (identity_.mode != model::PoolMode::kSession || draining_) return let_go();
+  } else if (identity_.mode == model::PoolMode::kStatement) {
+    return tell_and_end({.sqlstate = base::kFeatureNotSupported,
+                         .message = "transaction blocks not allowed in statement pooling mode"});
+  }
+  idle_transaction_since_ = home_.loop.now();
+  plan_timer();
+}
+
+void Session::on_upstream_end(upstream::Upstream& upstream, const base::Error* error) {
+  telemetry::log::warning("server.lost", {{"client", id_}, {"server", upstream.id}},
+                          error == nullptr ? "the server closed the connection" : std::string_view(error->message));
+  // It has said why itself, and the client has heard it.
+  if (upstream.broken) return end("the server closed the connection");
+  tell_and_end({.sqlstate = base::kConnectionFailure,
+                .message = "server closed the connection unexpectedly",
+                .detail = "This probably means the server terminated abnormally before or while processing the request."});
+}
+
+void Session::on_upstream_drained(upstream::Upstream&) {
+  const bool room = upstream_ != nullptr && upstream_->replies.size() <= upstream::kReplyQueueHigh;
+  if (client_paused_ && room) {
+    client_paused_ = false;
+    client_->resume_receiving();
+  }
+}
+
+}  // namespace penstock::session

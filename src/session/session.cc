@@ -1,0 +1,345 @@
+#include "session/session.h"
+
+#include <algorithm>
+
+#include "pgwire/constants.h"
+#include "pgwire/frontend.h"
+#include "session/login.h"
+#include "telemetry/log.h"
+
+namespace penstock::session {
+
+namespace log = telemetry::log;
+
+namespace {
+
+// A first message up to this size is waited for before an upstream is taken: a slow sender must not hold one.
+constexpr std::size_t kFirstMessageWholeMax = 16 * 1024;
+
+// What the relay must see whole in the client's stream; all else may pass in parts.
+const pgwire::FrameScanner::Policy& client_policy(const config::Settings& settings) {
+  static const pgwire::FrameScanner::Policy policy = [&] {
+    namespace msg = pgwire::msg;
+    pgwire::FrameScanner::Policy rules;
+    rules.whole_max[msg::kSync] = 64;
+    rules.whole_max[msg::kFlush] = 64;
+    rules.whole_max[msg::kTerminate] = 64;
+    rules.whole_max[msg::kExecute] = 4096;
+    rules.whole_max[msg::kDescribe] = 4096;
+    rules.whole_max[msg::kClose] = 4096;
+    rules.whole_max[msg::kCopyDone] = 64;
+    rules.whole_max[msg::kCopyFail] = 4096;
+    rules.whole_max[msg::kParse] = static_cast<std::uint32_t>(std::min<std::size_t>(settings.statement_bytes_max, 1U << 30));
+    rules.whole_max[msg::kBind] = 4096;
+    rules.prefix_bytes[msg::kBind] = 1024;
+    rules.prefix_bytes[msg::kParse] = 1024;
+    rules.prefix_bytes[msg::kQuery] = 64;
+    rules.message_bytes_max = static_cast<std::uint32_t>(std::min<std::size_t>(settings.message_bytes_max, 1U << 30));
+    return rules;
+  }();
+  return policy;
+}
+
+}  // namespace
+
+Session::Session(SessionHome& home, std::uint64_t id, io::StreamPtr client, Entrance entrance)
+    : home_(home),
+      id_(id),
+      client_(std::move(client)),
+      scanner_(client_policy(*home.instructions.settings)),
+      entrance_(entrance),
+      timer_(io::Timer::calling<&Session::on_timer>(this)) {}
+
+Session::~Session() {
+  if (cancel_id_ != 0) home_.cancels.remove(cancel_id_);
+}
+
+void Session::start() {
+  login_ = std::make_unique<Login>(home_, *this, std::move(client_), entrance_);
+  login_->start();
+}
+
+void Session::login_done() {
+  Login::Outcome outcome = login_->take_outcome();
+  home_.loop.defer([ended = std::shared_ptr<Login>(std::move(login_))] {});
+  if (!outcome.stream) return end(outcome.reason);
+  client_ = std::move(outcome.stream);
+  identity_ = std::move(outcome.identity);
+  pool_ = std::move(outcome.pool);
+  settings_ = std::move(outcome.settings);
+  cancel_id_ = outcome.cancel_id;
+  reservations_ = std::move(outcome.reservations);
+  state_ = State::kIdle;
+  idle_since_ = home_.loop.now();
+  if (home_.draining) return drain();
+  plan_timer();
+  client_->set_sink(*this);
+  for (io::Chunk& chunk : outcome.received) {
+    if (state_ == State::kGone) return;
+    on_data(std::move(chunk));
+  }
+}
+
+// --- the client's bytes ---
+
+void Session::on_data(io::Chunk bytes) {
+  switch (state_) {
+    case State::kActive:
+      return forward(bytes);
+    case State::kIdle:
+      hold(std::move(bytes));
+      if (first_message_is_here()) want_upstream();
+      return;
+    case State::kWaiting:
+      return hold(std::move(bytes));
+    case State::kRefusing:
+      hold(std::move(bytes));
+      return refuse_held();
+    case State::kLogin:
+    case State::kGone:
+      return;
+  }
+}
+
+void Session::hold(io::Chunk bytes) {
+  held_bytes_ += bytes.size();
+  // A small message must not keep a whole receive buffer for as long as its client waits.
+  if (state_ == State::kWaiting && bytes.size() * 4 < bytes.held()) bytes = io::Chunk::copy_of(bytes.view());
+  held_.push_back(std::move(bytes));
+  if (held_bytes_ > io::kUnsentHigh && !client_paused_) {
+    client_paused_ = true;
+    client_->pause_receiving();
+  }
+}
+
+bool Session::first_message_is_here() const {
+  if (!scanner_.at_boundary()) return true;
+  std::array<std::uint8_t, pgwire::kHeaderBytes> header{};
+  std::size_t have = 0;
+  for (const io::Chunk& chunk : held_) {
+    for (const std::uint8_t byte : chunk.view().first(std::min(chunk.size(), header.size() - have))) {
+      header[have++] = byte;
+    }
+  }
+  if (have < header.size()) return false;
+  const std::size_t total = std::size_t{base::load_be32(header.data() + 1)} + 1;
+  return held_bytes_ >= std::min(total, kFirstMessageWholeMax);
+}
+
+void Session::want_upstream() {
+  const std::uint8_t type = held_.front().data()[0];
+  if (scanner_.at_boundary() && type == pgwire::msg::kTerminate) return end("client disconnected");
+  state_ = State::kWaiting;
+  request_since_ = home_.loop.now();
+  notified_ = false;
+  pool_->check_out(*this, settings_);
+  if (state_ == State::kWaiting) {
+    for (io::Chunk& chunk : held_) {
+      if (chunk.size() * 4 < chunk.held()) chunk = io::Chunk::copy_of(chunk.view());
+    }
+    plan_timer();
+  }
+}
+
+void Session::on_granted(upstream::Upstream& upstream) {
+  state_ = State::kActive;
+  upstream_ = &upstream;
+  upstream.set_user(*this);
+  upstream.adopt_settings(settings_);
+  transaction_since_ = home_.loop.now();
+  plan_timer();
+  if (client_paused_) {
+    client_paused_ = false;
+    client_->resume_receiving();
+  }
+  held_bytes_ = 0;
+  std::vector<io::Chunk> held;
+  held.swap(held_);
+  for (const io::Chunk& chunk : held) {
+    if (state_ != State::kActive) return;
+    forward(chunk);
+  }
+  // Nothing but a part of a message: it goes on when the rest comes.
+}
+
+void Session::on_refused(const base::Error& error) { tell_and_end(error); }
+
+// The transaction is over: the upstream goes back to the pool.
+void Session::let_go() {
+  upstream::Upstream& upstream = *std::exchange(upstream_, nullptr);
+  state_ = State::kIdle;
+  idle_since_ = home_.loop.now();
+  if (upstream_paused_) {
+    upstream_paused_ = false;
+    upstream.stream().resume_receiving();
+  }
+  if (client_paused_) {
+    client_paused_ = false;
+    client_->resume_receiving();
+  }
+  pool_->release(upstream, false);
+  if (draining_) return drain();
+  plan_timer();
+}
+
+void Session::on_drained() {
+  if (upstream_paused_ && upstream_ != nullptr) {
+    upstream_paused_ = false;
+    upstream_->stream().resume_receiving();
+  }
+}
+
+void Session::on_end(const base::Error* error) {
+  end(error == nullptr ? "client closed the connection" : std::string_view(error->message));
+}
+
+// --- ends ---
+
+void Session::tell_and_end(const base::Error& error) {
+  if (state_ == State::kGone) return;
+  if (client_ != nullptr) {
+    base::ByteWriter out;
+    pgwire::error_response(out, error, "FATAL");
+    client_->write(out.view());
+  }
+  if (home_.instructions.settings->log_pooler_errors) {
+    log::warning("client.error", {{"client", id_}, {"sqlstate", error.sqlstate.view()}}, error.message);
+  }
+  end(error.message);
+}
+
+void Session::end(std::string_view reason) {
+  if (state_ == State::kGone) return;
+  const bool was_logged_in = state_ != State::kLogin;
+  state_ = State::kGone;
+  timer_.cancel();
+  if (pool::Waiter::is_linked()) pool::Waiter::unlink();
+  if (upstream_ != nullptr) {
+    upstream::Upstream& upstream = *std::exchange(upstream_, nullptr);
+    // A message the client has not finished cannot be finished by anybody else.
+    const bool cut_off = scanner_.remaining() > 0 && !dropping_;
+    if (cut_off || identity_.replication != pgwire::Replication::kNo) {
+      pool_->bury(upstream);
+    } else {
+      pool_->release(upstream, identity_.mode == model::PoolMode::kSession);
+    }
+  }
+  if (was_logged_in && home_.instructions.settings->log_disconnections) {
+    log::info("client.logout", {{"client", id_}, {"reason", reason}});
+  }
+  if (client_ != nullptr) io::finish(std::move(client_));
+  home_.bury(*this);
+}
+
+void Session::end_now(const base::Error& why) { tell_and_end(why); }
+
+void Session::drain() {
+  draining_ = true;
+  const bool busy = state_ == State::kActive || state_ == State::kWaiting || state_ == State::kRefusing;
+  if (busy || state_ == State::kGone || state_ == State::kLogin) return;
+  tell_and_end({.sqlstate = base::kAdminShutdown,
+                .message = "terminating connection due to administrator command",
+                .hint = "Penstock is shutting down; connect again."});
+}
+
+// --- cancel ---
+
+void Session::cancel(std::move_only_function<void()> done) {
+  if (state_ == State::kWaiting) {
+    pool::Waiter::unlink();
+    state_ = State::kRefusing;
+    refuse_held();
+    return done();
+  }
+  if (state_ != State::kActive || upstream_->replies.empty()) return done();
+  ++upstream_->cancels_under_way;
+  auto task = std::make_shared<io::Task<base::Status>>(upstream::cancel(home_.tools, pool_->config().plan,
+                                                                        upstream_->address, upstream_->process_id,
+                                                                        upstream_->cancel_key));
+  // The task keeps itself until it is done; the pool learns of it even when this session has gone.
+  task->start([task, pool = pool_, upstream_id = upstream_->id, loop = &home_.loop, done = std::move(done)]() mutable {
+    pool->cancel_answered(upstream_id);
+    done();
+    loop->defer([task = std::move(task)] {});
+  });
+}
+
+// --- time ---
+
+void Session::plan_timer() {
+  base::TimePoint next = base::kNever;
+  const auto consider = [&](base::TimePoint since, std::chrono::milliseconds limit) {
+    if (limit.count() > 0) next = std::min(next, since + limit);
+  };
+  switch (state_) {
+    case State::kIdle:
+      consider(idle_since_, identity_.client_idle);
+      break;
+    case State::kWaiting:
+      consider(request_since_, identity_.query_wait);
+      if (!notified_) consider(request_since_, home_.instructions.settings->query_wait_notify);
+      break;
+    case State::kActive:
+      if (!upstream_->replies.empty()) {
+        consider(transaction_since_, identity_.transaction);
+        consider(request_since_, identity_.query);
+      } else if (upstream_->status != pgwire::kStatusIdle) {
+        consider(transaction_since_, identity_.transaction);
+        consider(idle_transaction_since_, identity_.idle_transaction);
+      } else {
+        consider(idle_transaction_since_, identity_.client_idle);  // session mode, between transactions
+      }
+      break;
+    default:
+      break;
+  }
+  if (next == base::kNever) {
+    timer_.cancel();
+  } else if (!timer_.armed() || timer_.deadline() != next) {
+    home_.loop.timers().arm(timer_, next);
+  }
+}
+
+void Session::on_timer() {
+  const base::TimePoint now = home_.loop.now();
+  const auto over = [&](base::TimePoint since, std::chrono::milliseconds limit) {
+    return limit.count() > 0 && now >= since + limit;
+  };
+  const auto fatal = [&](base::SqlState state, std::string message, std::string hint) {
+    tell_and_end({.sqlstate = state, .message = std::move(message), .hint = std::move(hint)});
+  };
+  if (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) {
+    return fatal(base::kIdleSessionTimeout, "terminating connection due to idle-session timeout (client_idle_timeout)", "");
+  }
+  if (state_ == State::kWaiting) {
+    if (over(request_since_, identity_.query_wait)) {
+      return fatal(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
+                   "The pool has too few server connections for its load, or queries and transactions take too long.");
+    }
+    if (!notified_ && over(request_since_, home_.instructions.settings->query_wait_notify)) {
+      notified_ = true;
+      base::ByteWriter out;
+      pgwire::notice_response(out, {.sqlstate = base::SqlState("00000"),
+                                    .message = "No server connection available in postgres backend, client being queued"});
+      client_->write(out.view());
+    }
+  }
+  if (state_ == State::kActive && upstream_->replies.empty() && upstream_->status == pgwire::kStatusIdle) {
+    if (over(idle_transaction_since_, identity_.client_idle)) {
+      return fatal(base::kIdleSessionTimeout, "terminating connection due to idle-session timeout (client_idle_timeout)", "");
+    }
+  } else if (state_ == State::kActive) {
+    if (over(transaction_since_, identity_.transaction)) {
+      return fatal(base::kTransactionTimeout, "terminating connection due to transaction timeout", "");
+    }
+    if (!upstream_->replies.empty() && over(request_since_, identity_.query)) {
+      return fatal(base::kQueryCanceled, "canceling statement due to query timeout (query_timeout)", "");
+    }
+    if (upstream_->replies.empty() && over(idle_transaction_since_, identity_.idle_transaction)) {
+      return fatal(base::kIdleInTransactionTimeout, "terminating connection due to idle-in-transaction timeout", "");
+    }
+  }
+  plan_timer();
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,148 @@
+// Session: our side of one client: log-in, then relaying between the client and whatever upstream it has.
+//
+//   state        event                      next
+//   kLogin       log-in done                kIdle, or gone
+//   kIdle        first message is here      kWaiting
+//   kWaiting     upstream granted           kActive
+//                refused, timeout           gone (the client is told why)
+//                cancel                     kRefusing
+//   kActive      nothing outstanding and I  kIdle (transaction mode: the upstream goes back)
+//   kRefusing    Sync or Query answered     kIdle
+//   any          client or upstream ends    gone
+//
+// Owner:      the Worker's list; destroyed at the end of the turn in which it ended.
+// Home:       LOOP
+// Invariants: 1. It has an upstream exactly in kActive; then settings_ and the upstream's are the same set.
+//             2. What a client sent before it had an upstream waits in held_, in order, and is sent first.
+//             3. A client's bytes go to its own upstream only; an upstream's bytes to the client that asked.
+// Waits:      every state has its deadline, if one is configured (plan_timer).
+// Bounds:     held_ and each direction's unsent bytes: io::kUnsentHigh and one receive buffer.
+// See:        docs/internals/relay.md
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/task.h"
+#include "pgwire/startup.h"
+#include "pool/pool.h"
+#include "session/client_statements.h"
+#include "session/pass_through.h"
+#include "session/session_home.h"
+
+namespace penstock::session {
+
+// How the client came in.
+struct Entrance {
+  std::optional<model::PoolMode> pool_mode;  // forced by the listener
+};
+
+// What the log-in has found out.
+struct Identity {
+  model::TenantPtr tenant;
+  std::string user;      // the client's, without the tenant
+  std::string database;  // at the server
+  std::string application_name;
+  model::PoolMode mode = model::PoolMode::kTransaction;
+  pgwire::Replication replication = pgwire::Replication::kNo;
+  int protocol_minor = 0;
+  std::string tls;  // "TLSv1.3/…" or empty
+  // Times that end a session; zero: off.
+  std::chrono::milliseconds query_wait{0}, query{0}, transaction{0}, idle_transaction{0}, client_idle{0};
+};
+
+class Login;
+
+class Session final : public base::ListHook<Session>,
+                      private io::StreamSink,
+                      private upstream::UpstreamUser,
+                      private pool::Waiter {
+ public:
+  Session(SessionHome& home, std::uint64_t id, io::StreamPtr client, Entrance entrance);
+  ~Session();
+  Session(const Session&) = delete;
+
+  std::uint64_t id() const { return id_; }
+  void start();
+
+  // Another connection asks to cancel what runs; `done` when it has been seen to.
+  void cancel(std::move_only_function<void()> done);
+  // Ends the session with 57P01: when its transaction is over, or now.
+  void drain();
+  void end_now(const base::Error& why);
+  // Its tenant has changed or gone.
+  const Identity& identity() const { return identity_; }
+  bool logged_in() const { return state_ != State::kLogin; }
+
+ private:
+  friend class Login;
+  enum class State : std::uint8_t { kLogin, kIdle, kWaiting, kActive, kRefusing, kGone };
+
+  // --- life (session.cc) ---
+  void login_done();
+  void on_data(io::Chunk bytes) override;
+  void on_end(const base::Error* error) override;
+  void on_drained() override;
+  void on_granted(upstream::Upstream& upstream) override;
+  void on_refused(const base::Error& error) override;
+  void hold(io::Chunk bytes);
+  bool first_message_is_here() const;
+  void want_upstream();
+  void let_go();
+  void tell_and_end(const base::Error& error);
+  void end(std::string_view reason);
+  void plan_timer();
+  void on_timer();
+
+  // --- from the client (client_side.cc) ---
+  void forward(const io::Chunk& chunk);
+  bool on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void on_query(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  bool on_deallocate(std::string_view text);
+  void on_parse(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void on_bind(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
+  void prepare_unnamed(PassThrough& run);
+  void push(upstream::Reply reply);
+  void refuse_held();
+
+  // --- from the server (server_side.cc) ---
+  void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
+  void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
+  void on_upstream_drained(upstream::Upstream& upstream) override;
+  bool on_server_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void answer_ours(PassThrough& run);
+  void note_failed_names();
+  void on_ready();
+
+  SessionHome& home_;
+  const std::uint64_t id_;
+  io::StreamPtr client_;
+  pgwire::FrameScanner scanner_;
+  State state_ = State::kLogin;
+  bool dropping_ = false;           // the rest of a message that is not passed on
+  bool server_part_visible_ = true; // the rest of a long message from the server is passed on
+  bool client_paused_ = false;
+  bool upstream_paused_ = false;
+  bool draining_ = false;
+  bool notified_ = false;           // has been told that it waits
+  Entrance entrance_;
+  std::unique_ptr<Login> login_;
+  Identity identity_;
+  std::shared_ptr<pool::Pool> pool_;
+  upstream::Upstream* upstream_ = nullptr;
+  upstream::SettingsPtr settings_;
+  std::unique_ptr<ClientStatements> statements_;
+  upstream::StatementPtr unnamed_;  // the unnamed statement, if it must survive the upstream
+  std::vector<io::Chunk> held_;
+  std::size_t held_bytes_ = 0;
+  std::uint32_t cancel_id_ = 0;     // 0: not registered
+  std::vector<pool::Reservation> reservations_;
+  base::TimePoint idle_since_{}, request_since_{}, transaction_since_{}, idle_transaction_since_{};
+  io::Timer timer_;
+};
+
+}  // namespace penstock::session

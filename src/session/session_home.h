@@ -1,0 +1,57 @@
+// SessionHome: what a session finds on its worker.
+//
+// Owner: the Worker; all references outlive every session. Home: LOOP (what is shared between threads says so itself).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "auth/scram_server.h"
+#include "catalog/resolve.h"
+#include "config/settings.h"
+#include "io/loop.h"
+#include "model/catalog_snapshot.h"
+#include "pool/ledger.h"
+#include "pool/pool.h"
+#include "session/cancel_registry.h"
+#include "tls/context.h"
+#include "tls/handshake_gate.h"
+#include "upstream/settings.h"
+#include "upstream/statement.h"
+
+namespace penstock::session {
+
+class Session;
+class PoolSet;
+
+// What a worker is told from outside; replaced whole on a reload or a change of the catalog.
+struct Instructions {
+  std::shared_ptr<const config::Settings> settings;
+  model::SnapshotPtr catalog;
+  std::shared_ptr<const tls::ServerContext> client_tls;  // null: TLS is off
+};
+
+struct SessionHome {
+  unsigned worker;
+  io::Loop& loop;
+  upstream::DialTools tools;
+  Instructions& instructions;
+  upstream::SettingsTable& settings_table;
+  upstream::StatementTable& statement_table;
+  PoolSet& pools;
+  pool::Ledger& ledger;
+  CancelRegistry& cancels;
+  tls::HandshakeGate& handshake_gate;
+  auth::LoginVerifiers& login_verifiers;
+  // Runs `call` with the session of that id on its worker; null when it has gone meanwhile.
+  std::function<void(CancelRegistry::Owner, std::move_only_function<void(Session*)>)> with_session;
+  // The session has ended; it is to be destroyed at the end of the turn.
+  std::function<void(Session&)> bury;
+  bool draining = false;
+};
+
+}  // namespace penstock::session
