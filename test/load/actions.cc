@@ -156,8 +156,7 @@ Task<Outcome> Actor::failing_pipeline() {
   bench::write_execute(rest);
   bench::write_bind(rest, "", token());
   bench::write_execute(rest);
-  script.unanswered(base::as_text(rest.view()));
-  script.expect('2');
+  script.unanswered(base::as_text(rest.view()));  // Postgres divides while it plans, which is in the Bind
   script.expect_error("22012");
   script.sync();
   const Outcome outcome = co_await peer_.play(script);

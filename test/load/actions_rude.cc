@@ -11,6 +11,8 @@ Task<Outcome> Actor::cancelled_query() {
   const std::string text = token();
   Script script;
   script.query(fmt::format("SELECT '{}' AS t, pg_sleep(20)::text AS s", text));
+  script.expect_columns({"t", "s"});
+  script.or_nothing();  // when it was cancelled before it began
   script.expect_error("57014");
   script.expect_ready();
   const Outcome sent = co_await peer_.send(script.bytes());

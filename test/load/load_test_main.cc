@@ -109,9 +109,9 @@ std::string penstock::load::to_json(const Tally& tally) {
   std::vector<std::string> violations;
   for (const std::string& what : tally.first_violations) violations.push_back(::quoted(what));
   return fmt::format(
-      R"({{"violations": {}, "first_violations": [{}], "exchanges": {}, "messages": {}, "bytes": {}, "connects": {}, )"
+      R"({{"violations": {}, "first_violations": [{}], "exchanges": {}, "late_errors": {}, "messages": {}, "bytes": {}, "connects": {}, )"
       R"("connects_failed": {}, "kills": {}, "cancels": {}, "cancels_hit": {}, "errors": {{{}}}, "actions": {{{}}}}})",
-      tally.violations, fmt::join(violations, ", "), tally.exchanges, tally.messages, tally.bytes, tally.connects,
+      tally.violations, fmt::join(violations, ", "), tally.exchanges, tally.late_errors, tally.messages, tally.bytes, tally.connects,
       tally.connects_failed, tally.kills, tally.cancels, tally.cancels_hit, fmt::join(errors, ", "),
       fmt::join(actions, ", "));
 }

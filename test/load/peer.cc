@@ -102,7 +102,7 @@ Task<Outcome> Peer::answer_authentication(std::string body) {
         kind == 3 ? plan_.password : bench::md5_answer(plan_.user, plan_.password, fields.take(4)));
   } else if (kind == 10) {
     scram_ = std::make_unique<bench::ScramClient>();
-    const std::string first = scram_->first(fmt::format("{}{}", name_, tally_.connects));
+    const std::string first = scram_->first(fmt::format("load{}x{}", plan_.seed, tally_.connects));
     bench::MessageWriter message(out, 'p');
     message->cstring("SCRAM-SHA-256");
     message->be32(static_cast<std::uint32_t>(first.size()));
@@ -198,6 +198,13 @@ Task<Outcome> Peer::check(const Script& script) {
   captured_ = checker.captured();
   if (checker.state() == Checker::State::kFailed) co_return Outcome::kFailed;
   if (checker.state() == Checker::State::kDone && received_.empty()) co_return Outcome::kGood;
+  if (checker.state() == Checker::State::kDone && received_.front().type == 'E') {
+    // The server was killed right after its answer, and the pooler has passed that on although nothing was asked.
+    ++tally_.late_errors;
+    sqlstate_ = bench::read_error(received_.front().body).sqlstate;
+    fd_.reset();
+    co_return Outcome::kLost;
+  }
   co_return complain(checker.state() == Checker::State::kWrong
                          ? checker.complaint()
                          : fmt::format("message '{}' that nobody asked for", received_.front().type));

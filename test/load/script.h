@@ -17,6 +17,7 @@ namespace penstock::load {
 struct Expected {
   enum class Kind : std::uint8_t {
     kExact,    // exactly these bytes: type, then body
+    kMaybe,    // the same, or nothing
     kError,    // an ErrorResponse with this SQLSTATE
     kCapture,  // a row, whatever is in it
   };
@@ -43,6 +44,8 @@ class Script {
   // --- what comes back ---
   void expect(char type, std::string_view body = {});
   void expect_columns(std::initializer_list<std::string_view> names);
+  // What was expected last may be missing.
+  void or_nothing() { expected_.back().kind = Expected::Kind::kMaybe; }
   void expect_row(std::initializer_list<std::string_view> values);
   void expect_any_row() { expected_.push_back({Expected::Kind::kCapture, {}}); }
   void expect_complete(std::string_view tag);

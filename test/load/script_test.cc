@@ -81,8 +81,24 @@ TEST(Checker, AnExpectedErrorMustHaveItsSqlstate) {
   EXPECT_EQ(good.take('Z', "I"), State::kDone);
   Script other;
   other.expect_error("22012");
+  other.expect_ready();
   Checker bad(other);
   EXPECT_EQ(bad.take('E', kError), State::kWrong);
+}
+
+TEST(Checker, WhatMayBeMissingMayBeMissingButNotDifferent) {
+  Script script;
+  script.expect_columns({"t"});
+  script.or_nothing();
+  script.expect_error("57014");
+  const std::string columns = script.expected()[0].bytes.substr(1);
+  Checker with(script);
+  EXPECT_EQ(with.take('T', columns), State::kMore);
+  EXPECT_EQ(with.take('E', kError), State::kDone);
+  Checker without(script);
+  EXPECT_EQ(without.take('E', kError), State::kDone);
+  Checker other(script);
+  EXPECT_EQ(other.take('T', "other columns"), State::kWrong);
 }
 
 TEST(Checker, CapturesRowsThatCannotBeForeseen) {

@@ -47,6 +47,7 @@ struct Tally {
   std::uint64_t cancels = 0;
   std::uint64_t cancels_hit = 0;
   std::uint64_t exchanges = 0;
+  std::uint64_t late_errors = 0;  // told to clients that had nothing outstanding
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
   std::uint64_t violations = 0;

@@ -69,7 +69,7 @@ class Cores:
         available = sorted(os.sched_getaffinity(0))
         if proxy is None and len(available) >= 2:
             proxy, others = str(available[0]), ",".join(map(str, available[1:]))
-        self.proxy = proxy or None
+        self.proxy = proxy or None  # empty: no pinning
         self.others = others or None
 
     def describe(self):
