@@ -309,19 +309,24 @@ void Pool::refuse_all(const base::Error& error) {
   }
 }
 
+// What clients are told in the greeting comes from the upstream that joined last.
+void Pool::learn_from(const upstream::Upstream& upstream) {
+  parameters_ = upstream.parameters;
+  if (settings_at_login_ != upstream.settings_at_login) outcomes_.clear();
+  settings_at_login_ = upstream.settings_at_login;
+}
+
 void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   upstream::Settings::Values values;
   for (const auto& [name, value] : logged_in.parameters) {
     if (!upstream::is_read_only(name)) values.emplace_back(name, value);
   }
   const upstream::SettingsPtr settings = home_.settings.intern(std::move(values));
-  parameters_ = std::make_shared<const ServerParameters>(std::move(logged_in.parameters));
-  if (settings_at_login_ != settings) outcomes_.clear();
-  settings_at_login_ = settings;
   static std::atomic<std::uint64_t> next_id{1};
   const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
   auto upstream = std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings);
   upstream::Upstream& taken = *upstream;
+  learn_from(taken);
   upstreams_.emplace(id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
   if (!config_->connect_query.empty()) {
     taken.set_user(*this);
@@ -375,7 +380,7 @@ void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation rese
   // Settings are interned per worker.
   taken.settings = home_.settings.intern(taken.settings->values());
   taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());
-  if (settings_at_login_ == nullptr) settings_at_login_ = taken.settings_at_login;
+  learn_from(taken);
   upstreams_.emplace(taken.id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
   taken.set_user(*this);
   taken.return_stream(std::move(*stream));

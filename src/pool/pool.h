@@ -49,9 +49,6 @@ class Waiter : public base::ListHook<Waiter> {
   ~Waiter() = default;
 };
 
-// What a server said of itself at log-in.
-using ServerParameters = std::vector<std::pair<std::string, std::string>>;
-
 class Pool final : private upstream::UpstreamUser {
  public:
   Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr<PoolHub> hub);
@@ -75,7 +72,7 @@ class Pool final : private upstream::UpstreamUser {
   upstream::Upstream* find(std::uint64_t upstream_id);
 
   // What the server reported at the last log-in; null until there was one.
-  const ServerParameters* parameters() const { return parameters_.get(); }
+  const upstream::ServerParameters* parameters() const { return parameters_.get(); }
   // The settings of a fresh session, of those that can be set.
   const upstream::SettingsPtr& settings_at_login() const { return settings_at_login_; }
 
@@ -117,6 +114,7 @@ class Pool final : private upstream::UpstreamUser {
   void dial_done(Dial& dial);
   void dial_failed(base::Error error);
   Reservation reserve();
+  void learn_from(const upstream::Upstream& upstream);
   void take_in(upstream::LoggedIn logged_in, Reservation reservation);
   void refuse_all(const base::Error& error);
 
@@ -136,7 +134,7 @@ class Pool final : private upstream::UpstreamUser {
   base::List<upstream::Upstream, upstream::Upstream> idle_;  // most recently used first
   base::List<Waiter, Waiter> waiters_;
   std::vector<std::unique_ptr<Dial>> dials_;
-  std::shared_ptr<const ServerParameters> parameters_;
+  std::shared_ptr<const upstream::ServerParameters> parameters_;
   upstream::SettingsPtr settings_at_login_;
   std::unordered_map<upstream::SettingsPtr, upstream::SettingsPtr> outcomes_;  // at most kOutcomesMax
   std::size_t idle_count_ = 0;

@@ -531,7 +531,7 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
 void Login::greet() {
   const Identity& identity = outcome_.identity;
   base::ByteWriter out;
-  const pool::ServerParameters* parameters = outcome_.pool->parameters();
+  const upstream::ServerParameters* parameters = outcome_.pool->parameters();
   for (const auto& [name, value] : *parameters) {
     const std::string* own = upstream::is_read_only(name) ? nullptr : outcome_.settings->find(name);
     pgwire::parameter_status(out, name, own != nullptr ? *own : value);

@@ -36,6 +36,9 @@ class UpstreamUser {
   ~UpstreamUser() = default;
 };
 
+// What a server said of itself at log-in: ParameterStatus, in order.
+using ServerParameters = std::vector<std::pair<std::string, std::string>>;
+
 // What a log-in to Postgres yields.
 struct LoggedIn {
   io::StreamPtr stream;
@@ -43,7 +46,7 @@ struct LoggedIn {
   io::Address address;              // where cancel requests go
   std::uint32_t process_id = 0;
   std::string cancel_key;
-  std::vector<std::pair<std::string, std::string>> parameters;  // ParameterStatus, in order, last value each
+  ServerParameters parameters;
   std::string tls;  // "TLSv1.3/…" or empty
 };
 
@@ -82,6 +85,8 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   const std::uint32_t process_id;
   const std::string cancel_key;
   const std::string tls;
+
+  const std::shared_ptr<const ServerParameters> parameters;
 
   pgwire::FrameScanner scanner;
   ReplyQueue replies;
