@@ -19,7 +19,8 @@ namespace penstock::cli {
 // What --help says behind an option.
 template <class Spec>
 std::string help_of(const catalog::Field<Spec>& field) {
-  return fmt::format("{} [{}; otherwise: {}]", field.meaning, field.allowed, field.preset);
+  std::string repeated = field.takes_many() ? "; may be repeated" : "";
+  return fmt::format("{} [{}{}; otherwise: {}]", field.meaning, field.allowed, repeated, field.preset);
 }
 
 inline std::string_view placeholder(catalog::FieldKind kind) {
@@ -33,9 +34,9 @@ inline std::string_view placeholder(catalog::FieldKind kind) {
     case catalog::FieldKind::kWord:
       return "WORD";
     case catalog::FieldKind::kList:
-      return "VALUE ...";
+      return "VALUE...";
     case catalog::FieldKind::kMap:
-      return "NAME=VALUE ...";
+      return "NAME=VALUE...";
     case catalog::FieldKind::kText:
     case catalog::FieldKind::kSecret:
       return "TEXT";

@@ -49,26 +49,36 @@ base::Result<std::string> ask_twice(Terminal& terminal) {
 }  // namespace
 
 void add_password_options(CLI::App& app, PasswordOptions& options) {
-  CLI::Option* from_stdin = app.add_flag("--password-stdin", options.from_stdin,
-                                         "Reads the password from the first line of the standard input");
-  CLI::Option* file =
-      app.add_option("--password-file", options.file, "Reads the password from the first line of a file")
-          ->type_name("FILE");
-  CLI::Option* password = app.add_option("--password", options.password,
-                                         "The password itself; others can see it in the process list")
-                              ->type_name("TEXT");
-  CLI::Option* none = app.add_flag("--no-password", options.none,
-                                   "No secret: the tenant's auth_query, a certificate or trust decides");
-  CLI::Option* verifier_only =
-      app.add_flag("--verifier-only", options.verifier_only,
-                   "Stores a SCRAM-SHA-256 verifier instead of the password. The server must then "
-                   "have the same verifier, or upstream_secret must be set");
-  const std::array sources = {from_stdin, file, password, none};
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    sources[i]->group("Password");
-    for (std::size_t j = 0; j < i; ++j) sources[i]->excludes(sources[j]);
+  app.add_flag("--password-stdin", options.from_stdin,
+               "Reads the password from the first line of the standard input")
+      ->group("Password");
+  app.add_option("--password-file", options.file, "Reads the password from the first line of a file")
+      ->type_name("FILE")
+      ->group("Password");
+  app.add_option("--password", options.password, "The password itself; others can see it in the process list")
+      ->type_name("TEXT")
+      ->group("Password");
+  app.add_flag("--no-password", options.none,
+               "No secret: the tenant's auth_query, a certificate or trust decides")
+      ->group("Password");
+  app.add_flag("--verifier-only", options.verifier_only,
+               "Stores a SCRAM-SHA-256 verifier instead of the password. The server must then have the same "
+               "verifier, or upstream_secret must be set")
+      ->group("Password");
+}
+
+base::Status check_password_options(const PasswordOptions& options) {
+  const int sources = (options.from_stdin ? 1 : 0) + (options.file.empty() ? 0 : 1) +
+                      (options.password.empty() ? 0 : 1) + (options.none ? 1 : 0);
+  if (sources > 1) {
+    return base::fail(
+        base::kInvalidParameterValue,
+        "only one of --password-stdin, --password-file, --password and --no-password can be used");
   }
-  verifier_only->group("Password")->excludes(none);
+  if (options.none && options.verifier_only) {
+    return base::fail(base::kInvalidParameterValue, "--verifier-only needs a password");
+  }
+  return {};
 }
 
 base::Result<std::optional<std::string>> read_password(const PasswordOptions& options, Terminal& terminal) {

@@ -25,6 +25,9 @@ struct PasswordOptions {
 
 void add_password_options(CLI::App& app, PasswordOptions& options);
 
+// Errors: kInvalidParameterValue when two of them contradict each other.
+base::Status check_password_options(const PasswordOptions& options);
+
 // Nothing: --no-password.
 // Errors: kInvalidParameterValue (empty, or the two answers differ), kIoError (file, terminal).
 base::Result<std::optional<std::string>> read_password(const PasswordOptions& options, Terminal& terminal);

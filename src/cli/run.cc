@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "cli/check_command.h"
 #include "cli/command.h"
+#include "cli/help_format.h"
 #include "cli/serve_command.h"
 #include "cli/tenant_commands.h"
 #include "cli/user_commands.h"
@@ -50,8 +51,15 @@ int parse(CLI::App& app, std::vector<std::string> words, const Call& call) {
 int run(std::vector<std::string> words, const World& world) {
   Call call{.world = world};
   CLI::App app("Penstock, a connection pooler for Postgres", "penstock");
+  app.formatter(std::make_shared<HelpFormat>());
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("penstock {}", base::kVersion));
+  add_serve_command(app, call);
+  add_check_command(app, call);
+  add_tenant_commands(app, call);
+  add_user_commands(app, call);
+  add_version_command(app, call);
+  // Last, because subcommands take it over.
   app.footer(
       "To begin:\n"
       "  penstock tenant add default --host 127.0.0.1 --port 5432\n"
@@ -59,11 +67,6 @@ int run(std::vector<std::string> words, const World& world) {
       "  penstock serve\n"
       "  psql -h 127.0.0.1 -p 6432 -U app mydatabase\n"
       "Exit codes: 0 done, 1 could not be done, 2 the command was not understood.");
-  add_serve_command(app, call);
-  add_check_command(app, call);
-  add_tenant_commands(app, call);
-  add_user_commands(app, call);
-  add_version_command(app, call);
   return parse(app, std::move(words), call);
 }
 

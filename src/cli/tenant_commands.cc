@@ -172,7 +172,10 @@ CLI::App* add_command(CLI::App& parent, const char* name, const char* what,
 }
 
 void add_fields(CLI::App& app, TenantOptions& options) {
-  app.add_option("--port", options.port, "Port of every --host that has none")->check(CLI::Range(1, 65535));
+  app.add_option("--port", options.port,
+                 "Port of every --host that has none; without --host, of all hosts [1 to 65535]")
+      ->check(CLI::Range(1, 65535).description(""))
+      ->type_name("NUMBER");
   options.fields.add_to(app, tenant_fields());
 }
 
@@ -221,12 +224,6 @@ void add_changing_commands(CLI::App& tenant, Call& call) {
 void add_tenant_commands(CLI::App& app, Call& call) {
   CLI::App* tenant = app.add_subcommand("tenant", "Tenants: who is served, and by which Postgres");
   tenant->require_subcommand(1);
-  tenant->footer(
-      "A running server sees changes within a second or two. A client says which tenant it means by its user "
-      "name\n"
-      "(USER.TENANT), options=reference=TENANT, the TLS server name, or the database name; otherwise it is "
-      "served\n"
-      "by the tenant called \"default\".");
   auto list = std::make_shared<TenantOptions>();
   CLI::App* command = add_command(*tenant, "list", "Lists all tenants", list);
   add_json_option(*command, list->catalog);
@@ -240,6 +237,13 @@ void add_tenant_commands(CLI::App& app, Call& call) {
   on_call(*command, call, show, run_show);
 
   add_changing_commands(*tenant, call);
+  // Last, because subcommands take it over.
+  tenant->footer(
+      "A running server sees changes within a second or two. A client says which tenant it means by its user "
+      "name\n"
+      "(USER.TENANT), options=reference=TENANT, the TLS server name, or the database name; otherwise it is "
+      "served\n"
+      "by the tenant called \"default\".");
 }
 
 }  // namespace penstock::cli

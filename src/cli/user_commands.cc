@@ -64,6 +64,7 @@ std::optional<base::Error> misuse_of(const UserOptions& options) {
   UserSpec scratch;
   if (const base::Status status = options.fields.apply(user_fields(), scratch); !status)
     return status.error();
+  if (const base::Status status = check_password_options(options.password); !status) return status.error();
   if (options.fields.given.contains("secret") &&
       (options.password.is_given() || options.password.verifier_only)) {
     return base::Error{.message = "--secret cannot be used together with options of the password"};
