@@ -60,6 +60,8 @@ class Pool final : private upstream::UpstreamUser {
   const PoolConfigPtr& config_ptr() const { return config_; }
   // Takes effect at once; upstreams that no longer fit are closed when free.
   void change_config(PoolConfigPtr config);
+  // The same but for what it logs in with: upstreams that are logged in stay.
+  void change_credential(PoolConfigPtr config) { config_ = std::move(config); }
 
   // Grants at once (from within the call) or later. `wanted`: an upstream that has these settings is preferred.
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);

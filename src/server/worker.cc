@@ -82,6 +82,7 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, s
             .cancels = shared.cancels,
             .handshake_gate = handshake_gate_,
             .login_verifiers = login_verifiers_,
+            .auth_query = auth_query_,
             .with_session =
                 [this](session::CancelRegistry::Owner owner, std::move_only_function<void(session::Session*)> call) {
                   shared_.workers[owner.worker]->with_session(owner.session, std::move(call));

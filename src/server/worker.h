@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "io/loop.h"
+#include "session/auth_query.h"
 #include "session/pool_set.h"
 #include "session/session.h"
 #include "session/session_home.h"
@@ -67,6 +68,7 @@ class Worker {
   upstream::StatementTable statement_table_;
   tls::HandshakeGate handshake_gate_;
   auth::LoginVerifiers login_verifiers_;
+  session::AuthQuery auth_query_;
   session::PoolSet pools_;
   session::SessionHome home_;
   std::vector<std::unique_ptr<Door>> doors_;

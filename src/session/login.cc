@@ -242,10 +242,23 @@ base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
   return {};
 }
 
+// From the catalog, or for users and secrets that it does not hold, from the server.
+io::Task<base::Result<std::optional<auth::Secret>>> Login::find_secret() {
+  if (user_ != nullptr && user_->secret.has_value()) co_return auth::Secret::parse(*user_->secret);
+  if (resolved_.tenant->auth_query.empty()) co_return std::nullopt;
+  auto text = co_await home_.auth_query.read(home_, resolved_.tenant, outcome_.identity.user,
+                                             outcome_.identity.database, deadline_);
+  if (!text) co_return base::fail(std::move(text.error()));
+  secret_was_queried_ = true;
+  if (!text->has_value()) co_return std::nullopt;
+  co_return auth::Secret::parse(**text);
+}
+
 io::Task<base::Status> Login::authenticate() {
-  std::optional<auth::Secret> secret;
-  if (user_ != nullptr && user_->secret.has_value()) secret = auth::Secret::parse(*user_->secret);
-  const auth::Secret* known = secret.has_value() ? &*secret : nullptr;
+  auto secret = co_await find_secret();
+  if (!secret) co_return base::fail(std::move(secret.error()));
+  secret_ = std::move(*secret);
+  const auth::Secret* known = secret_.has_value() ? &*secret_ : nullptr;
   const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value() ? *user_->auth_method
                                                                                        : resolved_.tenant->auth_method;
   base::Status status;
@@ -273,6 +286,7 @@ io::Task<base::Status> Login::authenticate() {
       status = co_await authenticate_scram(known);
       break;
   }
+  if (!status && secret_was_queried_) home_.auth_query.forget(*resolved_.tenant, outcome_.identity.user);
   if (!status) co_return status;
   base::ByteWriter out;
   pgwire::authentication_ok(out);
@@ -427,11 +441,14 @@ base::Status Login::find_pool() {
   std::string key = pool_key(*identity.tenant, upstream_user, identity.database);
   const bool replication = identity.replication != pgwire::Replication::kNo;
   if (!replication) outcome_.pool = home_.pools.find(key);
+  if (outcome_.pool != nullptr && keys_.has_value()) renew_keys(*outcome_.pool);
   if (outcome_.pool == nullptr) {
     upstream::Credential credential;
     if (user_ != nullptr) {
       const auto& text = user_->upstream_secret.has_value() ? user_->upstream_secret : user_->secret;
       if (text.has_value()) credential.secret = auth::Secret::parse(*text);
+    } else {
+      credential.secret = secret_;
     }
     credential.keys = keys_;
     PoolWish wish{.tenant = identity.tenant,
@@ -465,6 +482,17 @@ base::Status Login::find_pool() {
   identity.idle_transaction = time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
   identity.client_idle = time(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
   return {};
+}
+
+// The client has proven itself with keys the pool does not have: its password has changed, or the pool had none.
+void Login::renew_keys(pool::Pool& pool) {
+  const auto& have = pool.config().plan->credential.keys;
+  if (have.has_value() && have->client_key == keys_->client_key && have->server_key == keys_->server_key) return;
+  auto plan = std::make_shared<upstream::DialPlan>(*pool.config().plan);
+  plan->credential.keys = keys_;
+  auto config = std::make_shared<pool::PoolConfig>(pool.config());
+  config->plan = std::move(plan);
+  pool.change_credential(std::move(config));
 }
 
 base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::StartupMessage& startup) const {

@@ -47,6 +47,8 @@ class Login {
   io::Task<> serve_cancel(pgwire::CancelRequest request);
   base::Status choose_tenant(const pgwire::StartupMessage& startup);
   io::Task<base::Status> authenticate();
+  io::Task<base::Result<std::optional<auth::Secret>>> find_secret();
+  void renew_keys(pool::Pool& pool);
   io::Task<base::Status> authenticate_scram(const auth::Secret* secret);
   io::Task<base::Status> authenticate_md5(const auth::Secret& secret);
   io::Task<base::Status> authenticate_password(const auth::Secret* secret);
@@ -74,6 +76,8 @@ class Login {
   catalog::Resolved resolved_;
   const model::UserSpec* user_ = nullptr;  // in resolved_.tenant; null: not listed
   std::string server_name_;
+  std::optional<auth::Secret> secret_;     // what the client must prove
+  bool secret_was_queried_ = false;
   std::optional<auth::ScramKeys> keys_;    // shown by the client's own log-in
   Outcome outcome_;
 };

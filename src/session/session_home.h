@@ -25,6 +25,7 @@
 
 namespace penstock::session {
 
+class AuthQuery;
 class Session;
 class PoolSet;
 
@@ -47,6 +48,7 @@ struct SessionHome {
   CancelRegistry& cancels;
   tls::HandshakeGate& handshake_gate;
   auth::LoginVerifiers& login_verifiers;
+  AuthQuery& auth_query;
   // Runs `call` with the session of that id on its worker; null when it has gone meanwhile.
   std::function<void(CancelRegistry::Owner, std::move_only_function<void(Session*)>)> with_session;
   // The session has ended; it is to be destroyed at the end of the turn.

@@ -1,0 +1,41 @@
+// AuthQuery reads a role's secret from the server itself, for users that the catalog does not list.
+//
+// Runs the tenant's auth_query as its auth_user over an ordinary pool, with the role's name as the only parameter, and
+// remembers the answer for a while: also that there is none, but only briefly.
+//
+// Owner:      the Worker, by value.
+// Home:       LOOP
+// Waits:      read(): for an upstream and its answer, or the deadline.
+// Errors:     08006 and the server's own; a result that is not two columns is 22023.
+// Bounds:     kEntriesMax answers remembered.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "io/task.h"
+#include "session/session_home.h"
+
+namespace penstock::session {
+
+class AuthQuery {
+ public:
+  // The secret (as in pg_authid.rolpassword), or nothing when there is no such role or it has none.
+  io::Task<base::Result<std::optional<std::string>>> read(SessionHome& home, model::TenantPtr tenant,
+                                                          std::string user, std::string database,
+                                                          base::TimePoint deadline);
+  // A log-in with the remembered secret has failed: it may have been changed, so the next one asks again.
+  void forget(const model::TenantSpec& tenant, std::string_view user);
+
+ private:
+  static constexpr std::size_t kEntriesMax = 100'000;
+  struct Answer {
+    std::optional<std::string> secret;
+    base::TimePoint good_until;
+  };
+  static std::string key(const model::TenantSpec& tenant, std::string_view user);
+  std::unordered_map<std::string, Answer> answers_;
+};
+
+}  // namespace penstock::session
