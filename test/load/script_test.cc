@@ -79,11 +79,14 @@ TEST(Checker, AnExpectedErrorMustHaveItsSqlstate) {
   Checker good(script);
   good.take('E', kError);
   EXPECT_EQ(good.take('Z', "I"), State::kDone);
+  EXPECT_EQ(good.sqlstate(), "");
   Script other;
   other.expect_error("22012");
   other.expect_ready();
   Checker bad(other);
-  EXPECT_EQ(bad.take('E', kError), State::kWrong);
+  EXPECT_EQ(bad.take('E', kError), State::kFailing);
+  EXPECT_EQ(bad.take('Z', "I"), State::kFailed);
+  EXPECT_EQ(bad.sqlstate(), "57014");
 }
 
 TEST(Checker, WhatMayBeMissingMayBeMissingButNotDifferent) {

@@ -96,8 +96,8 @@ class PgBouncer:
         major, minor = map(int, self.version.split(".")[:2])
         self.prepares = (major, minor) >= (1, 21)
         user = unprivileged_user()
-        folder = lab.subfolder(f"pgbouncer-{server.name}", user)
         self.port = free_port()
+        folder = lab.subfolder(f"pgbouncer-{self.port}", user)
         users = write(folder / "userlist.txt", f'"{USER}" "{PASSWORD}"\n', user, 0o600)
         config = write(folder / "pgbouncer.ini", f"""
 [databases]
@@ -137,8 +137,8 @@ class Penstock:
         binary = Path(os.environ.get("PENSTOCK_BINARY", lab_module.BUILD_DIR / "penstock"))
         if not binary.exists():
             raise Unusable(f"penstock is not built ({binary})")
-        folder = lab.subfolder(f"{self.name}-{server.name}")
         self.port = free_port()
+        folder = lab.subfolder(f"{self.name}-{self.port}")
         config = write(folder / "penstock.toml", f"""
 [server]
 workers = {workers}
@@ -158,7 +158,7 @@ disconnections = false
 """)
         where = ["--config", config]
         self._run(lab, [binary, "tenant", "add", "default", "--host", f"127.0.0.1:{server.port}", *where])
-        self._run(lab, [binary, "user", "add", "default", USER, "--secret-stdin", *where], PASSWORD + "\n")
+        self._run(lab, [binary, "user", "add", USER, "--password-stdin", *where], PASSWORD + "\n")
         self.process = lab.start(f"{self.name}-{server.name}", [binary, "serve", *where], cpus=lab.cores.proxy)
         wait_for_port(self.port, self.process)
         self.pid = self.process.pid
