@@ -11,6 +11,7 @@
 #include "pgwire/backend.h"
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
+#include "session/auth_query.h"
 #include "session/pool_plan.h"
 #include "session/pool_set.h"
 #include "session/settings_trial.h"
