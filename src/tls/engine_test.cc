@@ -4,7 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include <fstream>
+#include <atomic>
+#include <thread>
 
 #include "tls/engine_pair_test.h"
 
@@ -315,6 +316,24 @@ TEST_F(EngineTest, NamesTheFileAndTheReasonWhenAContextCannotBeBuilt) {
       std::string::npos);
   EXPECT_FALSE(ClientContext::build({.mode = TlsMode::kVerifyCa, .ca_file = "/nowhere.ca"}));
   EXPECT_FALSE(ClientContext::build({.cert_file = "/nowhere.crt", .key_file = "/nowhere.key"}));
+}
+
+TEST_F(EngineTest, SharesItsContextAmongThreads) {
+  const auto server = setup.server();
+  const auto client = setup.client(setup.verifying(TlsMode::kVerifyFull));
+  std::atomic<int> opened = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 10; ++round) {
+        EnginePair pair(*server, *client);
+        pair.run();
+        if (pair.server.open && !pair.server.engine->channel_binding().empty()) ++opened;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(opened, 40);
 }
 
 TEST_F(EngineTest, SurvivesGarbageAtAnyPointOfTheHandshake) {
