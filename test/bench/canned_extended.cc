@@ -66,7 +66,8 @@ void CannedSession::on_parse(Fields fields) {
     return fail("42P05", "prepared statement \"" + std::string(name) + "\" already exists");
   }
   const Verb verb = parse_sql(text).verb;
-  if (verb == Verb::kUnknown) return fail("42601", "syntax error: the canned server does not know this statement");
+  if (verb == Verb::kUnknown)
+    return fail("42601", "syntax error: the canned server does not know this statement");
   if (status_ == 'E' && verb != Verb::kRollback && verb != Verb::kCommit) {
     return fail("25P02", "current transaction is aborted, commands ignored until end of transaction block");
   }
@@ -109,7 +110,9 @@ void CannedSession::on_describe(Fields fields) {
   const bool of_statement = fields.u8() == 'S';
   const std::string_view name = fields.cstring();
   const Portal* portal = of_statement ? nullptr : find_portal(name);
-  StatementPtr statement = of_statement ? find_statement(name) : portal == nullptr ? nullptr : portal->statement;
+  StatementPtr statement = of_statement        ? find_statement(name)
+                           : portal == nullptr ? nullptr
+                                               : portal->statement;
   if (!statement) {
     skip_to_sync_ = true;
     if (of_statement) ++host_.stats().unknown_statements;
@@ -148,7 +151,8 @@ Inbox::Verdict CannedSession::on_execute(Fields fields) {
       break;
   }
   ++host_.stats().executes;
-  if (rows_max > 0 && plan.verb == Verb::kSelect && status_ != 'E' && plan.rows > portal->rows_sent + rows_max) {
+  if (rows_max > 0 && plan.verb == Verb::kSelect && status_ != 'E' &&
+      plan.rows > portal->rows_sent + rows_max) {
     for (std::uint32_t i = 0; i < rows_max; ++i) write_row(host_.out(), plan, portal->parameters);
     portal->rows_sent += rows_max;
     write_bare(host_.out(), 's');

@@ -1,4 +1,5 @@
-// What every session of the canned server shares: how it was configured, what it counts, and its thread's services.
+// What every session of the canned server shares: how it was configured, what it counts, and its thread's
+// services.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ struct CannedConfig {
   std::string password = "bench";
   std::string salt = "penstock-bench-1";
   int iterations = 4096;
-  ScramKeys keys{};              // of password, salt and iterations
-  std::uint64_t delay_ns = 0;    // before each answer
+  ScramKeys keys{};            // of password, salt and iterations
+  std::uint64_t delay_ns = 0;  // before each answer
   Corruption corruption = Corruption::kNone;
   std::uint64_t corrupt_every = 0;  // answers
 };
@@ -51,7 +52,8 @@ struct CannedStats {
   }
 };
 
-// Owner: one thread of the canned server. Home: LOOP, but for cancel() and terminate(), which reach other threads.
+// Owner: one thread of the canned server. Home: LOOP, but for cancel() and terminate(), which reach other
+// threads.
 class CannedHost {
  public:
   virtual const CannedConfig& config() const = 0;

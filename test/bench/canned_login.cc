@@ -75,8 +75,8 @@ void CannedLogin::on_password(std::string_view body) {
     case State::kSaslFirst: {
       (void)fields.cstring();
       (void)fields.be32();
-      const auto answer = scram_.first(fields.rest(), "canned-" + std::to_string(secret_), config.salt,
-                                       config.iterations);
+      const auto answer =
+          scram_.first(fields.rest(), "canned-" + std::to_string(secret_), config.salt, config.iterations);
       if (!answer) return refuse();
       send_auth(11, *answer);
       state_ = State::kSaslFinal;

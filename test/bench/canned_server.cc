@@ -1,4 +1,5 @@
-// canned_server: a Postgres without a database, so that the cost of what stands before it is all that is measured.
+// canned_server: a Postgres without a database, so that the cost of what stands before it is all that is
+// measured.
 //
 // Prints what it counted, as JSON, when it is told to stop (SIGTERM, SIGINT).
 #include <fmt/format.h>
@@ -37,10 +38,11 @@ Options read_options(int argc, char** argv) {
   app.add_option("--iterations", options.canned.iterations, "of SCRAM")->check(CLI::Range(1, 1'000'000));
   app.add_option("--delay-us", options.delay_us, "before each answer to a SELECT, microseconds");
   app.add_option("--corrupt", options.canned.corruption, "plant a mistake: none, token, byte or row")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Corruption>{{"none", Corruption::kNone},
-                                                                            {"token", Corruption::kSwapTokens},
-                                                                            {"byte", Corruption::kFlipByte},
-                                                                            {"row", Corruption::kDropRow}}));
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Corruption>{{"none", Corruption::kNone},
+                                                                    {"token", Corruption::kSwapTokens},
+                                                                    {"byte", Corruption::kFlipByte},
+                                                                    {"row", Corruption::kDropRow}}));
   app.add_option("--corrupt-every", options.canned.corrupt_every, "answers per planted mistake");
   try {
     app.parse(argc, argv);
@@ -55,7 +57,8 @@ Options read_options(int argc, char** argv) {
 
 void print_stats(const CannedStats& stats) {
   fmt::print(
-      "{{\"connections\": {}, \"queries\": {}, \"parses\": {}, \"binds\": {}, \"executes\": {}, \"cancels\": {}, "
+      "{{\"connections\": {}, \"queries\": {}, \"parses\": {}, \"binds\": {}, \"executes\": {}, \"cancels\": "
+      "{}, "
       "\"unknown_statements\": {}, \"errors\": {}, \"corrupted\": {}}}\n",
       stats.connections, stats.queries, stats.parses, stats.binds, stats.executes, stats.cancels,
       stats.unknown_statements, stats.errors, stats.corrupted);

@@ -286,7 +286,8 @@ std::string CannedSession::value_of(const Expression& expression, Values paramet
     case Kind::kBackendPid:
       return std::to_string(pid_);
     case Kind::kTerminate: {
-      const std::string pid(expression.parameter > 0 ? parameters[expression.parameter - 1] : expression.text);
+      const std::string pid(expression.parameter > 0 ? parameters[expression.parameter - 1]
+                                                     : expression.text);
       host_.terminate(static_cast<std::uint32_t>(std::strtoul(pid.c_str(), nullptr, 10)));
       return "t";
     }
@@ -315,9 +316,13 @@ std::string CannedSession::corrupted(std::string value) {
   return value;
 }
 
-void CannedSession::complete(std::string_view tag) { MessageWriter(host_.out(), 'C')->cstring(tag); }
+void CannedSession::complete(std::string_view tag) {
+  MessageWriter(host_.out(), 'C')->cstring(tag);
+}
 
-void CannedSession::ready() { MessageWriter(host_.out(), 'Z')->u8(static_cast<std::uint8_t>(status_)); }
+void CannedSession::ready() {
+  MessageWriter(host_.out(), 'Z')->u8(static_cast<std::uint8_t>(status_));
+}
 
 void CannedSession::fail(std::string_view sqlstate, std::string_view message) {
   ++host_.stats().errors;

@@ -1,7 +1,9 @@
-// CannedSession is one connection to the canned server: it speaks Postgres's protocol and answers without a database.
+// CannedSession is one connection to the canned server: it speaks Postgres's protocol and answers without a
+// database.
 //
-// What it is strict about is what a pooler may get wrong: a Bind of a statement that was never parsed on this connection
-// is an error 26000, transaction status is kept, errors skip to Sync, settings are reported when they change.
+// What it is strict about is what a pooler may get wrong: a Bind of a statement that was never parsed on this
+// connection is an error 26000, transaction status is kept, errors skip to Sync, settings are reported when
+// they change.
 //
 // Owner:      its connection in CannedThread, by value.
 // Home:       LOOP

@@ -6,18 +6,29 @@ namespace penstock::bench {
 
 // As reported by PostgreSQL 15, in its order.
 const std::array<std::string_view, CannedSettings::kReported> CannedSettings::kNames = {
-    "application_name", "client_encoding",    "DateStyle",     "default_transaction_read_only",
-    "in_hot_standby",   "integer_datetimes",  "IntervalStyle", "is_superuser",
-    "server_encoding",  "server_version",     "session_authorization",
-    "standard_conforming_strings",            "TimeZone"};
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "default_transaction_read_only",
+    "in_hot_standby",
+    "integer_datetimes",
+    "IntervalStyle",
+    "is_superuser",
+    "server_encoding",
+    "server_version",
+    "session_authorization",
+    "standard_conforming_strings",
+    "TimeZone"};
 
 std::array<std::string, CannedSettings::kReported> CannedSettings::defaults() {
-  return {"", "UTF8", "ISO, MDY", "off", "off", "on", "postgres", "off", "UTF8", "15.20", "bench", "on", "Etc/UTC"};
+  return {"",    "UTF8", "ISO, MDY", "off",   "off", "on",     "postgres",
+          "off", "UTF8", "15.20",    "bench", "on",  "Etc/UTC"};
 }
 
 std::size_t CannedSettings::index_of(std::string_view name) {
   for (std::size_t i = 0; i < kReported; ++i) {
-    if (name.size() == kNames[i].size() && strncasecmp(name.data(), kNames[i].data(), name.size()) == 0) return i;
+    if (name.size() == kNames[i].size() && strncasecmp(name.data(), kNames[i].data(), name.size()) == 0)
+      return i;
   }
   return kReported;
 }

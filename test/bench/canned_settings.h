@@ -1,4 +1,5 @@
-// Settings of one connection to the canned server: which are reported, what they were at start-up, what they are now.
+// Settings of one connection to the canned server: which are reported, what they were at start-up, what they
+// are now.
 #pragma once
 
 #include <array>

@@ -35,7 +35,9 @@ class Reader {
       advance(end + 1);
       return name;
     }
-    const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; };
+    const auto is_part = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+    };
     const auto end = static_cast<std::size_t>(std::ranges::find_if_not(rest_, is_part) - rest_.begin());
     const std::string_view word = rest_.substr(0, end);
     advance(end);
@@ -163,8 +165,8 @@ bool parse_select(Reader& reader, Plan& plan) {
   } while (reader.sign(','));
   if (reader.keyword("FROM")) {
     std::uint64_t first = 0;
-    if (!reader.keyword("generate_series") || !reader.sign('(') || !reader.number(first) || !reader.sign(',') ||
-        !reader.number(plan.rows) || !reader.sign(')')) {
+    if (!reader.keyword("generate_series") || !reader.sign('(') || !reader.number(first) ||
+        !reader.sign(',') || !reader.number(plan.rows) || !reader.sign(')')) {
       return false;
     }
   }

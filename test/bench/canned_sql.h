@@ -1,8 +1,10 @@
-// The few sentences of SQL that the canned server understands, cut into a plan that answers them without a database.
+// The few sentences of SQL that the canned server understands, cut into a plan that answers them without a
+// database.
 //
-// SELECT with a list of: 'text', $n, number, repeat(…, n), current_setting('…'), pg_sleep(s), pg_backend_pid(),
-// pg_terminate_backend(pid), 1/0; optionally FROM generate_series(1, n). COPY (that SELECT) TO STDOUT, COPY x FROM STDIN.
-// SET, RESET, SHOW, transactions, PREPARE, EXECUTE, DEALLOCATE, DISCARD, and tags for plain INSERT, UPDATE, DELETE.
+// SELECT with a list of: 'text', $n, number, repeat(…, n), current_setting('…'), pg_sleep(s),
+// pg_backend_pid(), pg_terminate_backend(pid), 1/0; optionally FROM generate_series(1, n). COPY (that SELECT)
+// TO STDOUT, COPY x FROM STDIN. SET, RESET, SHOW, transactions, PREPARE, EXECUTE, DEALLOCATE, DISCARD, and
+// tags for plain INSERT, UPDATE, DELETE.
 //
 // Home: pure; views point into the text that was parsed.
 #pragma once
@@ -35,8 +37,8 @@ enum class Verb : std::uint8_t {
 struct Expression {
   enum class Kind : std::uint8_t { kText, kParameter, kSetting, kBackendPid, kSleep, kTerminate, kDivision };
   Kind kind = Kind::kText;
-  std::uint16_t parameter = 0;  // kParameter and kTerminate: from 1; 0 for a literal
-  std::string_view text = {};   // kText, kSetting, kTerminate
+  std::uint16_t parameter = 0;          // kParameter and kTerminate: from 1; 0 for a literal
+  std::string_view text = {};           // kText, kSetting, kTerminate
   std::string_view label = "?column?";  // the column's name
   std::uint64_t repeat = 1;
   double seconds = 0;  // kSleep

@@ -10,7 +10,8 @@ namespace {
 
 TEST(CannedSql, ReadsASelectOfEverythingItKnows) {
   const Plan plan = parse_sql(
-      "select /* k */ 'a b', $2::text AS x, repeat('ab', 3), repeat($1, 2), current_setting('TimeZone'), 42 -- end");
+      "select /* k */ 'a b', $2::text AS x, repeat('ab', 3), repeat($1, 2), current_setting('TimeZone'), 42 "
+      "-- end");
   ASSERT_EQ(plan.verb, Verb::kSelect);
   ASSERT_EQ(plan.column_count, 6);
   EXPECT_EQ(plan.parameter_count, 2);

@@ -17,7 +17,8 @@ namespace penstock::bench {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
-constexpr std::size_t kKeptMax = 1024 * 1024;  // read no more from a client that sends while its answer is delayed
+constexpr std::size_t kKeptMax =
+    1024 * 1024;  // read no more from a client that sends while its answer is delayed
 constexpr std::uint32_t kFirstPid = 1000;
 
 // The low bit of an event's pointer-sized datum tells descriptors of the thread's own from connections.
@@ -126,7 +127,8 @@ void CannedThread::settle(Connection& connection) {
 
 bool CannedThread::send_all(Connection& connection) {
   if (!connection.unsent.empty()) {
-    const ssize_t sent = send(connection.fd.get(), connection.unsent.data(), connection.unsent.size(), MSG_NOSIGNAL);
+    const ssize_t sent =
+        send(connection.fd.get(), connection.unsent.data(), connection.unsent.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) connection.fd.reset();
     if (sent > 0) connection.unsent.erase(0, static_cast<std::size_t>(sent));
   }
@@ -190,12 +192,15 @@ void CannedThread::run_orders() {
     }
     const auto at = connections_.find(order.pid);
     if (at == connections_.end()) continue;
-    order.kind == Order::Kind::kCancel ? at->second->session.cancel(order.secret) : at->second->session.terminate();
+    order.kind == Order::Kind::kCancel ? at->second->session.cancel(order.secret)
+                                       : at->second->session.terminate();
     settle(*at->second);
   }
 }
 
-void CannedThread::stop() { post({Order::Kind::kStop, 0, 0}); }
+void CannedThread::stop() {
+  post({Order::Kind::kStop, 0, 0});
+}
 
 void CannedThread::cancel(std::uint32_t pid, std::uint32_t secret) {
   if (pid >= kFirstPid) peers_[(pid - kFirstPid) % peers_.size()]->post({Order::Kind::kCancel, pid, secret});

@@ -1,4 +1,5 @@
-// CannedThread serves its share of the connections to the canned server: one epoll loop, one send per wake-up.
+// CannedThread serves its share of the connections to the canned server: one epoll loop, one send per
+// wake-up.
 //
 // Owner:      main(), by unique_ptr.
 // Home:       LOOP, but for stop(), cancel() and terminate() (SYNC: the mailbox's mutex).

@@ -36,7 +36,8 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   address->sin_port = htons(port);
-  if (inet_pton(AF_INET, std::string(text.substr(0, colon)).c_str(), &address->sin_addr) != 1) return std::nullopt;
+  if (inet_pton(AF_INET, std::string(text.substr(0, colon)).c_str(), &address->sin_addr) != 1)
+    return std::nullopt;
   endpoint.size_ = sizeof(sockaddr_in);
   return endpoint;
 }
@@ -94,6 +95,8 @@ void die(const std::string& what) {
   std::exit(2);
 }
 
-void die_errno(const std::string& what) { die(what + ": " + std::strerror(errno)); }
+void die_errno(const std::string& what) {
+  die(what + ": " + std::strerror(errno));
+}
 
 }  // namespace penstock::bench

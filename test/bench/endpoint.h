@@ -1,4 +1,5 @@
-// Endpoint: "127.0.0.1:5432" or "/tmp/x/.s.PGSQL.5432", and the plain sockets the benchmark programs open on it.
+// Endpoint: "127.0.0.1:5432" or "/tmp/x/.s.PGSQL.5432", and the plain sockets the benchmark programs open on
+// it.
 #pragma once
 
 #include <sys/socket.h>
@@ -49,10 +50,11 @@ class Descriptor {
   int fd_ = -1;
 };
 
-// Non-blocking, listening; ends the program with a message when that fails (a benchmark without it is nothing).
+// Non-blocking, listening; ends the program with a message when that fails (a benchmark without it is
+// nothing).
 Descriptor listen_on(const Endpoint& endpoint);
-// Non-blocking, TCP_NODELAY. From 127.0.0.x when `source` is not 0 (its last three bytes). -1 with errno on failure;
-// may still be connecting when it returns.
+// Non-blocking, TCP_NODELAY. From 127.0.0.x when `source` is not 0 (its last three bytes). -1 with errno on
+// failure; may still be connecting when it returns.
 int start_connect(const Endpoint& endpoint, std::uint32_t source = 0);
 void set_no_delay(int fd);
 // As many open files as the system allows; returns how many that is.

@@ -1,4 +1,5 @@
-// Histogram counts durations in buckets at most 1/64 wider than their value, from 1 ns to hours, in fixed memory.
+// Histogram counts durations in buckets at most 1/64 wider than their value, from 1 ns to hours, in fixed
+// memory.
 //
 // Owner:      whoever measures, by value.
 // Home:       LOOP; merge() afterwards, when the threads have ended.

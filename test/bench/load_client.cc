@@ -10,8 +10,7 @@ namespace penstock::bench {
 
 int LoadClient::connect() {
   const LoadOptions& options = host_.options();
-  const std::uint32_t source =
-      options.sources == 0 ? 0 : options.first_source + number_ % options.sources;
+  const std::uint32_t source = options.sources == 0 ? 0 : options.first_source + number_ % options.sources;
   const int fd = start_connect(options.target, source);
   if (fd < 0) return -1;
   connection_.open(fd);
@@ -43,8 +42,8 @@ void LoadClient::on_writable() {
 }
 
 void LoadClient::go_on_with_handshake() {
-  const auto progress =
-      connection_.has_tls() ? connection_.handshake() : connection_.start_tls(host_.tls(), host_.tls_session());
+  const auto progress = connection_.has_tls() ? connection_.handshake()
+                                              : connection_.start_tls(host_.tls(), host_.tls_session());
   if (progress == LoadConnection::Progress::kFailed) return lose("TLS handshake failed");
   if (progress == LoadConnection::Progress::kDone) begin_login();
 }
@@ -105,7 +104,8 @@ Inbox::Verdict LoadClient::on_message(const Message& message) {
     case 'C':
       if (state_ != State::kBusy) break;
       if (!failed_ && rows_ != (host_.options().mode == LoadMode::kCopyIn ? 0 : host_.options().rows)) {
-        host_.totals().violation(fmt::format("client {} query {}: {} rows", number_, serial_ + answered_, rows_));
+        host_.totals().violation(
+            fmt::format("client {} query {}: {} rows", number_, serial_ + answered_, rows_));
       }
       ++answered_;
       rows_ = 0;
@@ -123,8 +123,19 @@ Inbox::Verdict LoadClient::on_message(const Message& message) {
     case 'R':
       on_authentication(message.body);
       break;
-    case 'T': case 't': case 'n': case '1': case '2': case '3': case 'H': case 'c': case 'S': case 'K': case 'N':
-    case 'A': case 'v':
+    case 'T':
+    case 't':
+    case 'n':
+    case '1':
+    case '2':
+    case '3':
+    case 'H':
+    case 'c':
+    case 'S':
+    case 'K':
+    case 'N':
+    case 'A':
+    case 'v':
       break;
     default:
       host_.totals().violation(fmt::format("a message of type '{}'", message.type));
@@ -136,7 +147,8 @@ void LoadClient::on_row(std::string_view value) {
   ++rows_;
   if (state_ != State::kBusy) return host_.totals().violation("a row that nobody asked for");
   const Token token(number_, serial_ + answered_);
-  const bool right = value.size() == Token::kSize * host_.options().repeat && is_repeated(value, token.view());
+  const bool right =
+      value.size() == Token::kSize * host_.options().repeat && is_repeated(value, token.view());
   if (!right) {
     host_.totals().violation(fmt::format("asked {}, got {}", token.view(), value.substr(0, 60)));
   }
@@ -160,7 +172,8 @@ void LoadClient::on_ready_for_query() {
   } else if (state_ == State::kBusy && --ready_expected_ == 0) {
     const LoadOptions& options = host_.options();
     if (!failed_ && answered_ != options.pipeline) {
-      host_.totals().violation(fmt::format("client {}: {} answers to {} queries", number_, answered_, options.pipeline));
+      host_.totals().violation(
+          fmt::format("client {}: {} answers to {} queries", number_, answered_, options.pipeline));
     }
     serial_ += options.pipeline;
     state_ = State::kIdle;
@@ -270,8 +283,11 @@ void LoadClient::write_one(base::ByteWriter& out, std::string_view token) {
 void LoadClient::send_copy() {
   static const std::string kBlock = [] {
     base::ByteWriter block;
-    for (int i = 0; i < 512; ++i) MessageWriter(block, 'd')->raw("a line of one hundred bytes, near enough, for a table that "
-                                                                 "nobody will ever read, but which is long\n");
+    for (int i = 0; i < 512; ++i)
+      MessageWriter(block, 'd')
+          ->raw(
+              "a line of one hundred bytes, near enough, for a table that "
+              "nobody will ever read, but which is long\n");
     return std::string(base::as_text(block.view()));
   }();
   static const std::size_t kLineBytes = kBlock.size() / 512;

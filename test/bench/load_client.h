@@ -92,13 +92,13 @@ class LoadClient {
   std::uint32_t number_;
   State state_ = State::kOff;
   bool greeted_ = false;
-  bool announced_ = false;        // on_ready() was called
-  bool failed_ = false;           // an error came for the answer at hand
-  std::uint32_t serial_ = 0;      // of the first query of the batch at hand
-  unsigned answered_ = 0;         // of the batch
-  unsigned ready_expected_ = 0;   // ReadyForQuery still to come
-  std::uint64_t rows_ = 0;        // of the answer at hand
-  std::uint64_t copy_left_ = 0;   // lines still to send
+  bool announced_ = false;       // on_ready() was called
+  bool failed_ = false;          // an error came for the answer at hand
+  std::uint32_t serial_ = 0;     // of the first query of the batch at hand
+  unsigned answered_ = 0;        // of the batch
+  unsigned ready_expected_ = 0;  // ReadyForQuery still to come
+  std::uint64_t rows_ = 0;       // of the answer at hand
+  std::uint64_t copy_left_ = 0;  // lines still to send
   std::uint64_t due_ns_ = 0;
   std::uint64_t opened_ns_ = 0;
   std::unique_ptr<ScramClient> scram_;  // during login

@@ -26,8 +26,9 @@ std::string summary(const Histogram& histogram) {
   const auto us = [](std::uint64_t ns) { return static_cast<double>(ns) / 1000; };
   return fmt::format(
       R"({{"count": {}, "mean": {:.1f}, "p50": {:.1f}, "p90": {:.1f}, "p99": {:.1f}, "p99.9": {:.1f}, "max": {:.1f}}})",
-      histogram.count(), histogram.mean() / 1000, us(histogram.percentile(0.5)), us(histogram.percentile(0.9)),
-      us(histogram.percentile(0.99)), us(histogram.percentile(0.999)), us(histogram.max()));
+      histogram.count(), histogram.mean() / 1000, us(histogram.percentile(0.5)),
+      us(histogram.percentile(0.9)), us(histogram.percentile(0.99)), us(histogram.percentile(0.999)),
+      us(histogram.max()));
 }
 
 }  // namespace
@@ -50,20 +51,24 @@ void LoadTotals::add(const LoadTotals& other) {
 LoadOptions read_load_options(int argc, char** argv) {
   LoadOptions options;
   std::string target = "127.0.0.1:6432";
-  CLI::App app{"Many clients of a Postgres or of a pooler; every answer is checked. Prints one line of JSON."};
+  CLI::App app{
+      "Many clients of a Postgres or of a pooler; every answer is checked. Prints one line of JSON."};
   app.add_option("--target", target, "address:port or socket path");
   app.add_option("--mode", options.mode, "simple, extended, prepared, copyout, copyin or connect")
       ->transform(CLI::CheckedTransformer(kModes));
   app.add_option("--clients", options.clients)->check(CLI::Range(1, 1'000'000));
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 64));
   app.add_option("--pipeline", options.pipeline, "queries per batch")->check(CLI::Range(1, 1000));
-  app.add_option("--statements", options.statements, "named statements per client")->check(CLI::Range(1, 1000));
-  app.add_option("--repeat", options.repeat, "answers of so many times 17 bytes")->check(CLI::Range(1, 10'000'000));
+  app.add_option("--statements", options.statements, "named statements per client")
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--repeat", options.repeat, "answers of so many times 17 bytes")
+      ->check(CLI::Range(1, 10'000'000));
   app.add_option("--rows", options.rows, "rows per answer")->check(CLI::Range(1, 1'000'000'000));
   app.add_option("--rate", options.rate, "queries per second of all clients; 0: closed loop");
   app.add_option("--warmup", options.warmup_s, "seconds before measuring");
   app.add_option("--seconds", options.seconds, "to measure")->check(CLI::Range(0.0, 3600.0));
-  app.add_option("--sources", options.sources, "addresses 127.0.0.x to connect from")->check(CLI::Range(0, 65'000));
+  app.add_option("--sources", options.sources, "addresses 127.0.0.x to connect from")
+      ->check(CLI::Range(0, 65'000));
   app.add_option("--first-source", options.first_source, "the first x of them");
   app.add_option("--connecting", options.connecting_max, "connections begun at the same time, per thread");
   app.add_option("--first-client", options.first_client, "number of the first client");
@@ -90,7 +95,8 @@ LoadOptions read_load_options(int argc, char** argv) {
 std::string to_json(const LoadOptions& options, const LoadTotals& totals, double seconds,
                     const std::map<int, std::uint64_t>& cpu_ns) {
   std::vector<std::string> errors;
-  for (const auto& [code, count] : totals.errors) errors.push_back(fmt::format("{}: {}", json_text(code), count));
+  for (const auto& [code, count] : totals.errors)
+    errors.push_back(fmt::format("{}: {}", json_text(code), count));
   std::vector<std::string> violations;
   for (const std::string& what : totals.first_violations) violations.push_back(json_text(what));
   std::vector<std::string> watched;
@@ -103,10 +109,10 @@ std::string to_json(const LoadOptions& options, const LoadTotals& totals, double
       R"({{"clients": {}, "seconds": {:.6f}, "queries": {}, "queries_outside": {}, "qps": {:.1f}, "latency_us": {}, "login_us": {}, )"
       R"("bytes_in": {}, "overdue": {}, "unanswered": {}, "errors": {{{}}}, "violations": {}, )"
       R"("first_violations": [{}], "cpu_ns": {{{}}}, "histogram_ns": [{}]}})",
-      options.clients, seconds, totals.queries, totals.queries_outside, static_cast<double>(totals.queries) / seconds,
-      summary(totals.latency), summary(totals.login), totals.bytes_in, totals.overdue, totals.unanswered,
-      fmt::join(errors, ", "), totals.violations, fmt::join(violations, ", "), fmt::join(watched, ", "),
-      fmt::join(buckets, ", "));
+      options.clients, seconds, totals.queries, totals.queries_outside,
+      static_cast<double>(totals.queries) / seconds, summary(totals.latency), summary(totals.login),
+      totals.bytes_in, totals.overdue, totals.unanswered, fmt::join(errors, ", "), totals.violations,
+      fmt::join(violations, ", "), fmt::join(watched, ", "), fmt::join(buckets, ", "));
 }
 
 }  // namespace penstock::bench

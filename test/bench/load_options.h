@@ -25,15 +25,15 @@ struct LoadOptions {
   LoadMode mode = LoadMode::kSimple;
   unsigned clients = 1;
   unsigned threads = 1;
-  unsigned pipeline = 1;    // queries per batch
-  unsigned statements = 1;  // named ones per client
+  unsigned pipeline = 1;     // queries per batch
+  unsigned statements = 1;   // named ones per client
   std::uint64_t repeat = 1;  // how many tokens long an answer is
   std::uint64_t rows = 1;    // per answer
-  double rate = 0;           // queries per second of all clients; 0: each asks again as soon as it has its answer
+  double rate = 0;  // queries per second of all clients; 0: each asks again as soon as it has its answer
   double warmup_s = 0.5;
   double seconds = 3;
-  unsigned sources = 0;        // how many addresses to come from; 0: the system's choice
-  unsigned first_source = 2;   // 127.0.0.first_source
+  unsigned sources = 0;       // how many addresses to come from; 0: the system's choice
+  unsigned first_source = 2;  // 127.0.0.first_source
   unsigned connecting_max = 128;
   std::uint32_t first_client = 0;  // number of the first client, for several generators at once
   bool greet = false;              // one query per client right after its login
@@ -46,15 +46,16 @@ struct LoadOptions {
   std::vector<int> watch;  // processes whose CPU time is measured
 };
 
-// What one thread counted; all of it within the measured time, but for errors and violations, which always count.
+// What one thread counted; all of it within the measured time, but for errors and violations, which always
+// count.
 struct LoadTotals {
   Histogram latency;
   Histogram login;
   std::uint64_t queries = 0;
   std::uint64_t queries_outside = 0;  // answered before and after
   std::uint64_t bytes_in = 0;
-  std::uint64_t overdue = 0;     // open loop: queries that were due and never sent
-  std::uint64_t unanswered = 0;  // at the end
+  std::uint64_t overdue = 0;                    // open loop: queries that were due and never sent
+  std::uint64_t unanswered = 0;                 // at the end
   std::map<std::string, std::uint64_t> errors;  // by SQLSTATE, or in words
   std::uint64_t violations = 0;                 // answers that do not belong to their question
   std::vector<std::string> first_violations;

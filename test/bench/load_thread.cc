@@ -13,8 +13,8 @@ namespace penstock::bench {
 
 namespace {
 
-constexpr std::uint64_t kTurnMaxNs = 10'000'000;   // how late a change of phase may be noticed
-constexpr std::uint64_t kRetryNs = 100'000'000;    // before connecting again after a failure
+constexpr std::uint64_t kTurnMaxNs = 10'000'000;  // how late a change of phase may be noticed
+constexpr std::uint64_t kRetryNs = 100'000'000;   // before connecting again after a failure
 constexpr std::size_t kScratchBytes = 256 * 1024;
 
 }  // namespace
@@ -41,7 +41,9 @@ LoadThread::LoadThread(const LoadOptions& options, std::uint32_t first_client, u
   });
 }
 
-LoadThread::~LoadThread() { clients_.clear(); }
+LoadThread::~LoadThread() {
+  clients_.clear();
+}
 
 void LoadThread::read_clock() {
   timespec now{};

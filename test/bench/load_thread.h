@@ -1,8 +1,10 @@
-// LoadThread drives its share of the clients: an epoll loop that connects, asks (closed or open loop) and measures.
+// LoadThread drives its share of the clients: an epoll loop that connects, asks (closed or open loop) and
+// measures.
 //
 // Owner:      main(), by unique_ptr.
 // Home:       LOOP, but for enter() and the counts (SYNC: atomics).
-// Invariants: 1. Queries are asked in kWarm and kMeasure only (and once per client in kConnect, with --greet).
+// Invariants: 1. Queries are asked in kWarm and kMeasure only (and once per client in kConnect, with
+// --greet).
 //             2. result() has latencies and counts of kMeasure only, but errors and violations of all phases.
 #pragma once
 

@@ -1,7 +1,8 @@
-// loadgen: thousands of clients per core, each answer checked. Phases: connect, (hold), warm up, measure, drain.
+// loadgen: thousands of clients per core, each answer checked. Phases: connect, (hold), warm up, measure,
+// drain.
 //
-// Standard output: one line of JSON per event, the last one being the result. Exit code 1 when an answer did not belong
-// to its question, 2 when no measurement was possible.
+// Standard output: one line of JSON per event, the last one being the result. Exit code 1 when an answer did
+// not belong to its question, 2 when no measurement was possible.
 #include <fmt/format.h>
 #include <signal.h>
 
@@ -47,7 +48,8 @@ Threads make_threads(const LoadOptions& options) {
   Threads threads;
   std::uint32_t next = options.first_client;
   for (unsigned i = 0; i < options.threads; ++i) {
-    const unsigned count = options.clients / options.threads + (i < options.clients % options.threads ? 1 : 0);
+    const unsigned count =
+        options.clients / options.threads + (i < options.clients % options.threads ? 1 : 0);
     threads.push_back(std::make_unique<LoadThread>(options, next, count, options.rate / options.threads));
     next += count;
   }

@@ -1,4 +1,5 @@
-// relay_epoll: bytes from one socket to another and nothing else, with epoll. What a pooler on epoll cannot get below.
+// relay_epoll: bytes from one socket to another and nothing else, with epoll. What a pooler on epoll cannot
+// get below.
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -17,8 +18,8 @@ using namespace penstock::bench;
 struct Side {
   Descriptor fd;
   Side* peer = nullptr;
-  std::string unsent;         // waits for this side to take it
-  std::uint32_t armed = 0;    // epoll events asked for
+  std::string unsent;       // waits for this side to take it
+  std::uint32_t armed = 0;  // epoll events asked for
   std::size_t pair_index = 0;
 };
 struct Pair {
@@ -100,7 +101,8 @@ class Relay {
   }
 
   void flush(Side& side) {
-    const ssize_t sent = send(side.fd.get(), side.unsent.data(), side.unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent =
+        send(side.fd.get(), side.unsent.data(), side.unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno != EAGAIN) return close_pair(side);
     if (sent > 0) side.unsent.erase(0, static_cast<std::size_t>(sent));
     if (!side.unsent.empty()) return;
@@ -130,4 +132,6 @@ class Relay {
 
 }  // namespace
 
-int main(int argc, char** argv) { std::make_unique<Relay>(read_relay_options(argc, argv))->run(); }
+int main(int argc, char** argv) {
+  std::make_unique<Relay>(read_relay_options(argc, argv))->run();
+}

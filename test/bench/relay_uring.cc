@@ -1,5 +1,6 @@
-// relay_uring: bytes from one socket to another and nothing else, with io_uring: multishot accept and receive, provided
-// buffers sent on from where they arrived, direct descriptors, one io_uring_enter per turn. The floor for any pooler.
+// relay_uring: bytes from one socket to another and nothing else, with io_uring: multishot accept and
+// receive, provided buffers sent on from where they arrived, direct descriptors, one io_uring_enter per turn.
+// The floor for any pooler.
 #include <liburing.h>
 #include <unistd.h>
 
@@ -16,7 +17,8 @@ namespace {
 
 using namespace penstock::bench;
 
-// Client connections get slots 0 … kPairs-1 from the kernel; the server connection of slot n is slot kPairs + n.
+// Client connections get slots 0 … kPairs-1 from the kernel; the server connection of slot n is slot kPairs +
+// n.
 constexpr unsigned kPairs = 8 * 1024;  // a table must not be larger than the limit of open files
 constexpr unsigned kBuffers = 4096;
 constexpr unsigned kBufferBytes = 16 * 1024;
@@ -57,14 +59,15 @@ class Relay {
 
   [[noreturn]] void run() {
     while (true) {
-      // A send is nearly always done while it is submitted. Its completion is no reason to wake up, so wait for one event
-      // more than that; the patience is for sends that do block.
+      // A send is nearly always done while it is submitted. Its completion is no reason to wake up, so wait
+      // for one event more than that; the patience is for sends that do block.
       __kernel_timespec patience{0, 1'000'000};
       io_uring_cqe* cqe = nullptr;
       const unsigned wanted = std::exchange(sends_, 0) + 1;
       const int result =
           io_uring_submit_and_wait_timeout(&ring_, &cqe, wanted, wanted > 1 ? &patience : nullptr, nullptr);
-      if (result < 0 && result != -EINTR && result != -ETIME) check(result, "io_uring_submit_and_wait_timeout");
+      if (result < 0 && result != -EINTR && result != -ETIME)
+        check(result, "io_uring_submit_and_wait_timeout");
       unsigned head = 0;
       unsigned count = 0;
       io_uring_for_each_cqe(&ring_, head, cqe) {
@@ -104,7 +107,8 @@ class Relay {
     if (returned_.empty()) return;
     int offset = 0;
     for (const std::uint16_t id : returned_) {
-      io_uring_buf_ring_add(buffer_ring_, buffer(id), kBufferBytes, id, io_uring_buf_ring_mask(kBuffers), offset++);
+      io_uring_buf_ring_add(buffer_ring_, buffer(id), kBufferBytes, id, io_uring_buf_ring_mask(kBuffers),
+                            offset++);
     }
     io_uring_buf_ring_advance(buffer_ring_, offset);
     returned_.clear();
@@ -228,14 +232,15 @@ class Relay {
     close_if_done(slot);
   }
 
-  // One side has ended: end both. What was submitted for sending before goes out first. (Not with a shutdown: the kernel
-  // hands that to a worker thread, which looks its slot up later, when it may be someone else's.)
+  // One side has ended: end both. What was submitted for sending before goes out first. (Not with a shutdown:
+  // the kernel hands that to a worker thread, which looks its slot up later, when it may be someone else's.)
   void end_pair(unsigned slot) {
     for (const unsigned each : {slot, peer_of(slot)}) {
       if (sides_[each].ended) continue;
       sides_[each].ended = true;
       io_uring_sqe* sqe = next_sqe(Op::kCancel, each);
-      io_uring_prep_cancel_fd(sqe, static_cast<int>(each), IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
+      io_uring_prep_cancel_fd(sqe, static_cast<int>(each),
+                              IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
       finish_sqe(sqe, 0);
     }
   }
@@ -272,4 +277,6 @@ class Relay {
 
 }  // namespace
 
-int main(int argc, char** argv) { std::make_unique<Relay>(read_relay_options(argc, argv))->run(); }
+int main(int argc, char** argv) {
+  std::make_unique<Relay>(read_relay_options(argc, argv))->run();
+}

@@ -18,8 +18,8 @@ std::string_view view(const Digest& digest) {
 Digest hmac(std::string_view key, std::string_view text) {
   Digest out;
   unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const std::uint8_t*>(text.data()),
-       text.size(), out.data(), &size);
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), out.data(), &size);
   return out;
 }
 
@@ -62,8 +62,8 @@ std::string md5_hex(std::string_view text) {
 ScramKeys derive_keys(std::string_view password, std::string_view salt, int iterations) {
   Digest salted;
   PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()),
-                    reinterpret_cast<const std::uint8_t*>(salt.data()), static_cast<int>(salt.size()), iterations,
-                    EVP_sha256(), static_cast<int>(salted.size()), salted.data());
+                    reinterpret_cast<const std::uint8_t*>(salt.data()), static_cast<int>(salt.size()),
+                    iterations, EVP_sha256(), static_cast<int>(salted.size()), salted.data());
   ScramKeys keys;
   keys.client_key = hmac(view(salted), "Client Key");
   keys.stored_key = sha256(view(keys.client_key));
@@ -130,9 +130,9 @@ std::optional<std::string> ScramServer::final(std::string_view client_final, con
 
 std::string base64(std::string_view bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<std::uint8_t*>(text.data()),
-                                   reinterpret_cast<const std::uint8_t*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<std::uint8_t*>(text.data()),
+                      reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(size));
   return text;
 }
@@ -140,9 +140,9 @@ std::string base64(std::string_view bytes) {
 std::optional<std::string> from_base64(std::string_view text) {
   if (text.empty() || text.size() % 4 != 0) return std::nullopt;
   std::string bytes(text.size() / 4 * 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<std::uint8_t*>(bytes.data()),
-                                   reinterpret_cast<const std::uint8_t*>(text.data()),
-                                   static_cast<int>(text.size()));
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<std::uint8_t*>(bytes.data()),
+                      reinterpret_cast<const std::uint8_t*>(text.data()), static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
   const auto padding = static_cast<std::size_t>(text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0);
   bytes.resize(static_cast<std::size_t>(size) - padding);

@@ -1,6 +1,8 @@
-// SCRAM-SHA-256 for both ends of a benchmark, with the slow step (4096 rounds of HMAC) done once per password and salt.
+// SCRAM-SHA-256 for both ends of a benchmark, with the slow step (4096 rounds of HMAC) done once per password
+// and salt.
 //
-// Written apart from src/auth on purpose: a login that both sides take from one implementation proves nothing.
+// Written apart from src/auth on purpose: a login that both sides take from one implementation proves
+// nothing.
 //
 // Source: RFC 5802, RFC 7677; PostgreSQL manual, "SASL Authentication".
 #pragma once
@@ -50,8 +52,8 @@ class ScramClient {
 
 class ScramServer {
  public:
-  std::optional<std::string> first(std::string_view client_first, std::string_view nonce, std::string_view salt,
-                                   int iterations);
+  std::optional<std::string> first(std::string_view client_first, std::string_view nonce,
+                                   std::string_view salt, int iterations);
   // server-final-message, or nothing when the proof is wrong.
   std::optional<std::string> final(std::string_view client_final, const ScramKeys& keys);
 

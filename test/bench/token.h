@@ -1,4 +1,5 @@
-// Token: the text by which an answer proves that it belongs to its question: which client asked, and as its how many-th.
+// Token: the text by which an answer proves that it belongs to its question: which client asked, and as its
+// how many-th.
 #pragma once
 
 #include <array>

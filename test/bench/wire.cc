@@ -57,7 +57,9 @@ void write_startup(base::ByteWriter& out, std::string_view user, std::string_vie
   message->u8(0);
 }
 
-void write_query(base::ByteWriter& out, std::string_view sql) { MessageWriter(out, 'Q')->cstring(sql); }
+void write_query(base::ByteWriter& out, std::string_view sql) {
+  MessageWriter(out, 'Q')->cstring(sql);
+}
 
 void write_parse(base::ByteWriter& out, std::string_view name, std::string_view sql) {
   MessageWriter message(out, 'P');
@@ -66,7 +68,8 @@ void write_parse(base::ByteWriter& out, std::string_view name, std::string_view 
   message->be16(0);
 }
 
-void write_bind(base::ByteWriter& out, std::string_view statement, std::optional<std::string_view> parameter) {
+void write_bind(base::ByteWriter& out, std::string_view statement,
+                std::optional<std::string_view> parameter) {
   MessageWriter message(out, 'B');
   message->u8(0);
   message->cstring(statement);
@@ -99,7 +102,9 @@ void write_close_statement(base::ByteWriter& out, std::string_view name) {
   message->cstring(name);
 }
 
-void write_bare(base::ByteWriter& out, char type) { MessageWriter message(out, type); }
+void write_bare(base::ByteWriter& out, char type) {
+  MessageWriter message(out, type);
+}
 
 void write_cancel(base::ByteWriter& out, std::string_view key_data) {
   MessageWriter message(out);

@@ -1,6 +1,7 @@
 // Postgres messages as the benchmark programs need them: walk complete ones, keep the rest, write new ones.
 //
-// Written apart from src/pgwire on purpose: a checker that shares its parser with what it checks shares its mistakes.
+// Written apart from src/pgwire on purpose: a checker that shares its parser with what it checks shares its
+// mistakes.
 //
 // Source: PostgreSQL manual, "Frontend/Backend Protocol", message formats.
 #pragma once

@@ -58,7 +58,8 @@ Task<Outcome> Actor::leave_mid_transaction() {
   if (outcome != Outcome::kGood) co_return outcome;
   if (plan_.admin) {
     Script update;
-    update.command(fmt::format("UPDATE load_accounts SET token = '{}' WHERE id = {}", token(), number_), "UPDATE 1", 'T');
+    update.command(fmt::format("UPDATE load_accounts SET token = '{}' WHERE id = {}", token(), number_),
+                   "UPDATE 1", 'T');
     outcome = co_await peer_.play(update);
     if (outcome != Outcome::kGood) co_return outcome;
   }
@@ -90,7 +91,9 @@ Task<Outcome> Actor::leave_mid_message() {
   co_return Outcome::kGood;
 }
 
-Task<Outcome> Actor::reconnect() { co_return co_await peer_.finish(); }
+Task<Outcome> Actor::reconnect() {
+  co_return co_await peer_.finish();
+}
 
 std::span<const Actor::Action> Actor::all_actions() {
   static constexpr Action kActions[] = {

@@ -15,8 +15,9 @@ Task<Outcome> Actor::transaction() {
   for (unsigned i = 1 + below(3); i > 0 && outcome == Outcome::kGood; --i) {
     const std::string text = token();
     Script look;
-    look.query(fmt::format("SELECT current_setting('application_name') AS a, current_setting('TimeZone') AS z, '{}' AS t",
-                           text));
+    look.query(fmt::format(
+        "SELECT current_setting('application_name') AS a, current_setting('TimeZone') AS z, '{}' AS t",
+        text));
     look.expect_columns({"a", "z", "t"});
     look.expect_row({application_name_, time_zone_, text});
     look.expect_complete("SELECT 1");
@@ -96,7 +97,8 @@ Task<Outcome> Actor::look_at_account(char status) {
   if (outcome != Outcome::kGood) co_return outcome;
   const std::string found = peer_.captured().at(0).substr(6);  // one column: its count, its length
   if (std::ranges::find(account_, found) == account_.end()) {
-    tally_.violation(fmt::format("client {}: its row holds {}, which it never wrote or rolled back", number_, found));
+    tally_.violation(
+        fmt::format("client {}: its row holds {}, which it never wrote or rolled back", number_, found));
   }
   account_ = {found};
   co_return outcome;
@@ -114,7 +116,8 @@ Task<Outcome> Actor::account() {
   outcome = co_await peer_.play(begin);
   if (outcome != Outcome::kGood) co_return outcome;
   Script update;
-  update.command(fmt::format("UPDATE load_accounts SET token = '{}' WHERE id = {}", text, number_), "UPDATE 1", 'T');
+  update.command(fmt::format("UPDATE load_accounts SET token = '{}' WHERE id = {}", text, number_),
+                 "UPDATE 1", 'T');
   outcome = co_await peer_.play(update);
   if (outcome != Outcome::kGood) co_return outcome;
   account_ = {text};

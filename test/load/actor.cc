@@ -15,7 +15,8 @@ constexpr auto kRetry = std::chrono::milliseconds(200);
 
 }  // namespace
 
-Actor::Actor(LoadLoop& loop, const LoadPlan& plan, Tally& tally, bench::ScramKeyCache& keys, std::uint32_t number)
+Actor::Actor(LoadLoop& loop, const LoadPlan& plan, Tally& tally, bench::ScramKeyCache& keys,
+             std::uint32_t number)
     : loop_(loop),
       plan_(plan),
       tally_(tally),
@@ -59,9 +60,13 @@ Peer::Parameters Actor::parameters() const {
   return {{"application_name", application_name_}, {"TimeZone", time_zone_}};
 }
 
-void Actor::forget_connection() { parsed_.clear(); }
+void Actor::forget_connection() {
+  parsed_.clear();
+}
 
-const Actor::Action& Actor::pick() { return *deck_[below(static_cast<std::uint32_t>(deck_.size()))]; }
+const Actor::Action& Actor::pick() {
+  return *deck_[below(static_cast<std::uint32_t>(deck_.size()))];
+}
 
 Task<> Actor::perform(const Action& action) {
   const Outcome outcome = co_await (this->*action.act)();
@@ -93,6 +98,8 @@ Task<> Actor::recover() {
   (void)co_await peer_.play(script);
 }
 
-std::string Actor::token() { return std::string(bench::Token(number_, serial_++).view()); }
+std::string Actor::token() {
+  return std::string(bench::Token(number_, serial_++).view());
+}
 
 }  // namespace penstock::load

@@ -1,8 +1,10 @@
-// Actor is one client of the load test: it lives through random actions until told to stop, and remembers what is true for it.
+// Actor is one client of the load test: it lives through random actions until told to stop, and remembers
+// what is true for it.
 //
 // Owner:      main(), by unique_ptr.
 // Home:       LOOP
-// Invariants: 1. What it may expect of the database (settings, its row) changes only where an answer says so; after a lost
+// Invariants: 1. What it may expect of the database (settings, its row) changes only where an answer says so;
+// after a lost
 //                COMMIT both outcomes are possible until the next look.
 // See:        docs/internals/benchmarks.md
 #pragma once

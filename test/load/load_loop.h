@@ -1,4 +1,5 @@
-// LoadLoop runs thousands of scripted clients as coroutines: each waits for its socket or for a time, and for nothing else.
+// LoadLoop runs thousands of scripted clients as coroutines: each waits for its socket or for a time, and for
+// nothing else.
 //
 // Owner:      main(), by value.
 // Home:       LOOP
@@ -53,7 +54,9 @@ class LoadLoop {
     bool ready_ = false;
     bool suspended_ = false;
   };
-  Wait wait(int fd, std::uint32_t events, Clock::time_point deadline) { return {*this, fd, events, deadline}; }
+  Wait wait(int fd, std::uint32_t events, Clock::time_point deadline) {
+    return {*this, fd, events, deadline};
+  }
   Wait sleep(Clock::duration time) { return {*this, -1, 0, now() + time}; }
 
  private:

@@ -1,4 +1,5 @@
-// load_test: many clients doing everything a client may do, at once, while servers are killed; every byte is checked.
+// load_test: many clients doing everything a client may do, at once, while servers are killed; every byte is
+// checked.
 //
 // Standard output: one line of JSON. Exit code 1 when anything was wrong, 2 when it could not run.
 #include <fmt/format.h>
@@ -30,7 +31,8 @@ LoadPlan read_plan(int argc, char** argv) {
   bool list = false;
   CLI::App app{"Clients that do everything at once and check every byte of every answer."};
   app.add_option("--target", target, "the pooler: address:port or socket path");
-  app.add_option("--admin", admin, "Postgres itself, to kill its connections there; without it nothing is killed");
+  app.add_option("--admin", admin,
+                 "Postgres itself, to kill its connections there; without it nothing is killed");
   app.add_option("--clients", plan.clients)->check(CLI::Range(1, 19'000));
   app.add_option("--seconds", plan.seconds);
   app.add_option("--seed", plan.seed, "of everything random here");
@@ -101,19 +103,20 @@ std::string quoted(std::string_view text) {
 std::string penstock::load::to_json(const Tally& tally) {
   std::vector<std::string> actions;
   for (const auto& [name, count] : tally.actions) {
-    actions.push_back(fmt::format(R"("{}": {{"good": {}, "failed": {}, "lost": {}}})", name, count.good, count.failed,
-                                  count.lost));
+    actions.push_back(fmt::format(R"("{}": {{"good": {}, "failed": {}, "lost": {}}})", name, count.good,
+                                  count.failed, count.lost));
   }
   std::vector<std::string> errors;
-  for (const auto& [code, count] : tally.errors) errors.push_back(fmt::format("{}: {}", ::quoted(code), count));
+  for (const auto& [code, count] : tally.errors)
+    errors.push_back(fmt::format("{}: {}", ::quoted(code), count));
   std::vector<std::string> violations;
   for (const std::string& what : tally.first_violations) violations.push_back(::quoted(what));
   return fmt::format(
       R"({{"violations": {}, "first_violations": [{}], "exchanges": {}, "late_errors": {}, "messages": {}, "bytes": {}, "connects": {}, )"
       R"("connects_failed": {}, "kills": {}, "cancels": {}, "cancels_hit": {}, "errors": {{{}}}, "actions": {{{}}}}})",
-      tally.violations, fmt::join(violations, ", "), tally.exchanges, tally.late_errors, tally.messages, tally.bytes, tally.connects,
-      tally.connects_failed, tally.kills, tally.cancels, tally.cancels_hit, fmt::join(errors, ", "),
-      fmt::join(actions, ", "));
+      tally.violations, fmt::join(violations, ", "), tally.exchanges, tally.late_errors, tally.messages,
+      tally.bytes, tally.connects, tally.connects_failed, tally.kills, tally.cancels, tally.cancels_hit,
+      fmt::join(errors, ", "), fmt::join(actions, ", "));
 }
 
 int main(int argc, char** argv) {
@@ -133,10 +136,12 @@ int main(int argc, char** argv) {
     killer = kill_servers(loop, plan, tally, admin);
     killer.start([] {});
   }
-  loop.run_until(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(plan.seconds)));
+  loop.run_until(Clock::now() +
+                 std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(plan.seconds)));
   tally.stopping = true;
   const auto last = Clock::now() + kGoodbyeMax;
-  while (tally.running > 0 && Clock::now() < last) loop.run_until(Clock::now() + std::chrono::milliseconds(100));
+  while (tally.running > 0 && Clock::now() < last)
+    loop.run_until(Clock::now() + std::chrono::milliseconds(100));
   if (tally.running > 0) tally.violation(fmt::format("{} clients never came to an end", tally.running));
   if (tally.exchanges == 0) tally.violation("nothing was exchanged");
   fmt::print("{}\n", to_json(tally));

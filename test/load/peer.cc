@@ -43,8 +43,8 @@ Task<Outcome> Peer::open(const bench::Endpoint& target, const Parameters& parame
   {
     bench::MessageWriter startup(out);
     startup->be32(3 << 16);
-    for (const auto& [name, value] : {std::pair<std::string_view, std::string_view>{"user", plan_.user},
-                                      {"database", plan_.database}}) {
+    for (const auto& [name, value] :
+         {std::pair<std::string_view, std::string_view>{"user", plan_.user}, {"database", plan_.database}}) {
       startup->cstring(name);
       startup->cstring(value);
     }
@@ -199,7 +199,8 @@ Task<Outcome> Peer::check(const Script& script) {
   if (checker.state() == Checker::State::kFailed) co_return Outcome::kFailed;
   if (checker.state() == Checker::State::kDone && received_.empty()) co_return Outcome::kGood;
   if (checker.state() == Checker::State::kDone && received_.front().type == 'E') {
-    // The server was killed right after its answer, and the pooler has passed that on although nothing was asked.
+    // The server was killed right after its answer, and the pooler has passed that on although nothing was
+    // asked.
     ++tally_.late_errors;
     sqlstate_ = bench::read_error(received_.front().body).sqlstate;
     fd_.reset();

@@ -26,7 +26,9 @@ void Script::sync(char status) {
   expect_ready(status);
 }
 
-void Script::copy_data(std::string_view line) { bench::MessageWriter(out_, 'd')->raw(line); }
+void Script::copy_data(std::string_view line) {
+  bench::MessageWriter(out_, 'd')->raw(line);
+}
 
 void Script::expect(char type, std::string_view body) {
   expected_.push_back({Expected::Kind::kExact, type + std::string(body)});
@@ -57,9 +59,13 @@ void Script::expect_row(std::initializer_list<std::string_view> values) {
   expect('D', base::as_text(body.view()));
 }
 
-void Script::expect_complete(std::string_view tag) { expect('C', std::string(tag) + '\0'); }
+void Script::expect_complete(std::string_view tag) {
+  expect('C', std::string(tag) + '\0');
+}
 
-void Script::expect_copy_line(std::string_view line) { expect('d', line); }
+void Script::expect_copy_line(std::string_view line) {
+  expect('d', line);
+}
 
 void Script::select(std::string_view sql, std::string_view value, std::uint64_t rows) {
   query(sql);
@@ -75,8 +81,9 @@ void Script::command(std::string_view sql, std::string_view tag, char status) {
 }
 
 Checker::Checker(const Script& script) : expected_(script.expected()) {
-  ready_left_ = static_cast<std::size_t>(std::ranges::count_if(
-      expected_, [](const Expected& each) { return each.kind == Expected::Kind::kExact && each.bytes[0] == 'Z'; }));
+  ready_left_ = static_cast<std::size_t>(std::ranges::count_if(expected_, [](const Expected& each) {
+    return each.kind == Expected::Kind::kExact && each.bytes[0] == 'Z';
+  }));
   if (expected_.empty()) state_ = State::kDone;
 }
 
@@ -116,7 +123,8 @@ void Checker::check(const Expected& expected, char type, std::string_view body) 
   switch (expected.kind) {
     case Expected::Kind::kExact:
     case Expected::Kind::kMaybe:
-      if (expected.bytes[0] != type || std::string_view(expected.bytes).substr(1) != body) wrong(expected, type, body);
+      if (expected.bytes[0] != type || std::string_view(expected.bytes).substr(1) != body)
+        wrong(expected, type, body);
       break;
     case Expected::Kind::kCapture:
       if (type != 'D') return wrong(expected, type, body);
@@ -130,8 +138,9 @@ void Checker::check(const Expected& expected, char type, std::string_view body) 
 
 void Checker::wrong(const Expected& expected, char type, std::string_view body) {
   state_ = State::kWrong;
-  complaint_ = fmt::format("expected {}{}, got '{}' {}", expected.kind == Expected::Kind::kError ? "error " : "",
-                           shown(expected.bytes), type, shown(body));
+  complaint_ =
+      fmt::format("expected {}{}, got '{}' {}", expected.kind == Expected::Kind::kError ? "error " : "",
+                  shown(expected.bytes), type, shown(body));
 }
 
 std::string shown(std::string_view bytes) {

@@ -51,11 +51,13 @@ TEST(Checker, FindsEveryChangedByteOfEveryMessage) {
 
 TEST(Checker, FindsMissingAndSurplusMessages) {
   for (std::size_t message = 0; message + 1 < one_select().expected().size(); ++message) {
-    EXPECT_EQ(play(one_select(), message, [](std::string& bytes) { bytes.clear(); }), State::kWrong) << message;
+    EXPECT_EQ(play(one_select(), message, [](std::string& bytes) { bytes.clear(); }), State::kWrong)
+        << message;
   }
   const Script script = one_select();
   Checker checker(script);
-  for (const Expected& each : script.expected()) checker.take(each.bytes[0], std::string_view(each.bytes).substr(1));
+  for (const Expected& each : script.expected())
+    checker.take(each.bytes[0], std::string_view(each.bytes).substr(1));
   EXPECT_EQ(checker.take('D', "more"), State::kWrong);
 }
 

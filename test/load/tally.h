@@ -28,8 +28,9 @@ struct LoadPlan {
   std::string user = "bench";
   std::string password = "bench";
   std::string database = "bench";
-  std::set<std::string> actions;         // empty: all
-  std::set<std::string> tolerated = {"57P01", "08006", "08003", "08000"};  // what a killed server may look like
+  std::set<std::string> actions;  // empty: all
+  std::set<std::string> tolerated = {"57P01", "08006", "08003",
+                                     "08000"};  // what a killed server may look like
 };
 
 struct ActionCount {
