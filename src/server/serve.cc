@@ -1,11 +1,10 @@
 #include "server/serve.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
+#include <poll.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <signal.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <sys/resource.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <sys/signalfd.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <unistd.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
 
 #include <fmt/format.h>
 

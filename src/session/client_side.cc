@@ -192,6 +192,7 @@ void Session::on_parse(const Event& event, PassThrough& run) {
     return push({.kind = Reply::Kind::kOurParse, .names_statement = true});
   }
   base::ByteWriter out;
+  make_room_for(statement, out);
   pgwire::parse_header(out, statement->name, definition.size());
   push({.kind = Reply::Kind::kParse, .names_statement = true, .statement = statement});
   upstream_->prepared.insert(statement);
@@ -199,15 +200,23 @@ void Session::on_parse(const Event& event, PassThrough& run) {
   run.pass(definition, event.in_chunk);
 }
 
+// Closes what stands in the way of preparing `statement`: an outdated one of that name, the least recently used one.
+void Session::make_room_for(const upstream::StatementPtr& statement, base::ByteWriter& out) {
+  const auto close = [&](const upstream::StatementPtr& closed) {
+    pgwire::close(out, pgwire::kStatement, closed->name);
+    push({.kind = Reply::Kind::kClose, .visible = false, .statement = closed});
+  };
+  if (upstream_->was_stale(*statement)) close(statement);
+  if (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max - 1)) {
+    close(evicted);
+  }
+}
+
 // Sees to it that the upstream knows the statement when the next message arrives there.
 void Session::prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run) {
   if (upstream_->prepared.touch(*statement)) return;
   base::ByteWriter out;
-  const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max - 1);
-  if (evicted != nullptr) {
-    pgwire::close(out, pgwire::kStatement, evicted->name);
-    push({.kind = Reply::Kind::kClose, .visible = false});
-  }
+  make_room_for(statement, out);
   pgwire::parse_header(out, statement->name, statement->definition.size());
   out.raw(std::string_view(statement->definition));
   push({.kind = Reply::Kind::kParse, .visible = false, .statement = statement});
@@ -248,7 +257,7 @@ void Session::on_bind(const Event& event, PassThrough& run) {
   base::ByteWriter out;
   const std::size_t offset = (*prefix)->rest_offset;
   pgwire::bind_header(out, (*prefix)->portal, statement->name, body_bytes - offset);
-  push({.kind = Reply::Kind::kBind});
+  push({.kind = Reply::Kind::kBind, .statement = statement});
   run.insert(out.view());
   run.pass(event.body().subspan(offset), event.in_chunk);
 }

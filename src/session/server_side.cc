@@ -49,6 +49,7 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   if (tracked->forgot_statements && tracked->visible && statements_ != nullptr) statements_->clear();
   if (tracked->failed) {
     run.flush();
+    upstream.broken = true;
     tell_and_end({.sqlstate = base::kInvalidParameterValue,
                   .message = "the server refused a setting of this session",
                   .hint = "See the server's log; a value that was accepted before may no longer be allowed."});

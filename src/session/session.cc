@@ -155,11 +155,14 @@ void Session::on_granted(upstream::Upstream& upstream) {
   held_bytes_ = 0;
   std::vector<io::Chunk> held;
   held.swap(held_);
-  for (const io::Chunk& chunk : held) {
-    if (state_ != State::kActive) return;
-    forward(chunk);
+  for (io::Chunk& chunk : held) {
+    if (state_ == State::kActive) {
+      forward(chunk);
+    } else if (state_ != State::kGone) {
+      hold(std::move(chunk));  // what came before was answered without the server
+    }
   }
-  // Nothing but a part of a message: it goes on when the rest comes.
+  if (state_ == State::kIdle && !held_.empty() && first_message_is_here()) want_upstream();
 }
 
 void Session::on_refused(const base::Error& error) { tell_and_end(error); }

@@ -105,6 +105,7 @@ class Session final : public base::ListHook<Session>,
   void on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
+  void make_room_for(const upstream::StatementPtr& statement, base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);
   void push(upstream::Reply reply);
   void refuse_held();

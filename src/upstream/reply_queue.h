@@ -38,7 +38,7 @@ struct Reply {
   Kind kind;
   bool visible = true;  // the client asked for it (else: we did, and swallow the answer)
   bool names_statement = false;      // kParse, kOurParse: the client gave the statement a name
-  StatementPtr statement = nullptr;  // kParse: what the server then has prepared
+  StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 
   bool is_ours() const { return kind >= Kind::kOurParse; }
   bool ends_with_ready() const { return kind == Kind::kQuery || kind == Kind::kSync; }

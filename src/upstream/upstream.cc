@@ -88,10 +88,31 @@ void Upstream::drop_failed_batch() {
   while (!replies.empty() && replies.front().kind != Reply::Kind::kSync) {
     const Reply& reply = replies.front();
     if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.erase(*reply.statement);
-    // A Close the server never saw leaves the statement where it is; under its name nobody will ask for it again.
+    // A Close the server has ignored leaves the statement where it is.
+    if (reply.kind == Reply::Kind::kClose && reply.statement != nullptr) stale.push_back(reply.statement);
     replies.pop();
   }
   skipping = replies.empty();
+}
+
+// What an error says about the connection and its statements.
+void Upstream::note_error(base::ByteView body) {
+  const auto error = pgwire::parse_error(body);
+  if (!error) return;
+  if (error->severity == "FATAL" || error->severity == "PANIC") broken = true;
+  // A client on a direct connection prepares the statement anew under another name; ours stands for all clients and must
+  // be prepared anew under the same one.
+  const bool plan_is_stale = error->error.sqlstate == base::kFeatureNotSupported &&
+                             error->error.message.starts_with("cached plan must not change result type");
+  if (plan_is_stale && !replies.empty() && replies.front().kind == Reply::Kind::kBind &&
+      replies.front().statement != nullptr) {
+    prepared.erase(*replies.front().statement);
+    stale.push_back(replies.front().statement);
+  }
+}
+
+bool Upstream::was_stale(const Statement& statement) {
+  return std::erase_if(stale, [&](const StatementPtr& entry) { return entry->name == statement.name; }) > 0;
 }
 
 // True: the server has forgotten all prepared statements.
@@ -107,11 +128,13 @@ bool Upstream::note_command(base::ByteView body, SettingsTable& settings_table) 
       }
       settings = settings_table.intern(std::move(reported));
       prepared.clear();
+      stale.clear();
       unnamed_of = 0;
       return true;
     }
     case pgwire::CommandTag::kDeallocateAll:
       prepared.clear();
+      stale.clear();
       return true;
     default:
       return false;
@@ -178,6 +201,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       return answers(Kind::kDescribe);
     case reply::kErrorResponse:
       copy_in = false;
+      if (whole) note_error(event.body());
       // Without a request it says why the server is about to close the connection: the client should know.
       if (!known) {
         broken = true;

@@ -70,6 +70,8 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
     bool forgot_statements = false;  // DEALLOCATE ALL or DISCARD ALL was done
   };
   base::Result<Tracked> track(const pgwire::FrameScanner::Event& event, SettingsTable& settings_table);
+  // Takes a statement out of `stale`. True: it was there, and the server must be told to close it.
+  bool was_stale(const Statement& statement);
   // Queues a statement of our own, whose answers are swallowed.
   void send_query(std::string_view sql);
   // Makes the server's session have `wanted`; what must be sent for it goes ahead of everything written later.
@@ -99,6 +101,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   SettingsPtr settings;
   SettingsPtr settings_at_login;
   PreparedSet prepared;
+  std::vector<StatementPtr> stale;  // prepared, but for tables that have changed since: to be closed before use
   std::uint64_t unnamed_of = 0;   // the session whose unnamed statement the server has; 0: nobody's
   base::TimePoint created_at;
   base::TimePoint released_at;
@@ -108,6 +111,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void on_end(const base::Error* error) override;
   void on_drained() override;
   void drop_failed_batch();
+  void note_error(base::ByteView body);
   bool note_command(base::ByteView body, SettingsTable& settings_table);
 
   io::StreamPtr stream_;
