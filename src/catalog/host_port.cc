@@ -1,5 +1,6 @@
 #include "catalog/host_port.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,10 +30,17 @@ bool is_host_character(unsigned char c) {
   return c > ' ' && c != 0x7f && c != ',';
 }
 
+// With or without a zone ("fe80::1%eth0").
+bool is_ipv6(std::string_view host) {
+  in6_addr ignored;
+  const std::string address(host.substr(0, host.find('%')));
+  return ::inet_pton(AF_INET6, address.c_str(), &ignored) == 1;
+}
+
 bool is_host(std::string_view host) {
-  // A socket path ends up in a sockaddr_un of 108 bytes, behind "/.s.PGSQL.65535"; a DNS name has at most
-  // 253.
+  // A sockaddr_un takes 108 bytes, "/.s.PGSQL.65535" included; a DNS name has at most 253.
   const std::size_t longest = host.starts_with('/') || host.starts_with('@') ? 90 : 253;
+  if (host.find(':') != std::string_view::npos && !is_ipv6(host)) return false;
   return base::is_utf8(host) && !host.empty() && host != "@" && host.size() <= longest &&
          std::ranges::all_of(host, is_host_character);
 }
@@ -69,10 +77,8 @@ base::Result<model::HostPort> parse_host_port(std::string_view text, std::uint16
 }
 
 std::string to_text(const model::HostPort& target) {
-  const bool is_ipv6 = !target.host.starts_with('/') && !target.host.starts_with('@') &&
-                       target.host.find(':') != std::string::npos;
-  return is_ipv6 ? fmt::format("[{}]:{}", target.host, target.port)
-                 : fmt::format("{}:{}", target.host, target.port);
+  return target.host.find(':') != std::string::npos ? fmt::format("[{}]:{}", target.host, target.port)
+                                                    : fmt::format("{}:{}", target.host, target.port);
 }
 
 }  // namespace penstock::catalog

@@ -24,8 +24,8 @@ TEST(HostPort, TakesTheGivenPortWhenTheTextNamesNone) {
 }
 
 TEST(HostPort, IsRefusedWithWhatIsAllowed) {
-  for (const char* text : {"", ":5432", "db:", "db:0", "db:65536", "db:x", "[::1", "[::1]5432", "[db]:1", "@",
-                           "a b", "a,b", "db:-1", "[]:5432"}) {
+  for (const char* text : {"", ":5432", "db:", "db:0", "db:65536", "db:x", "[::1", "[::1]5432", "[db]:1",
+                           "/a:b:1", "a:b:c", "@a:b:c", "@", "a b", "a,b", "db:-1", "[]:5432"}) {
     const auto result = parse_host_port(text);
     ASSERT_FALSE(result) << text;
     EXPECT_EQ(result.error().sqlstate, base::kInvalidParameterValue) << text;
@@ -34,7 +34,8 @@ TEST(HostPort, IsRefusedWithWhatIsAllowed) {
 }
 
 TEST(HostPort, IsWrittenSoThatItIsReadBack) {
-  for (const char* text : {"db:5432", "[::1]:5432", "/run/postgresql:5432", "@proxy:5432"}) {
+  for (const char* text :
+       {"db:5432", "[::1]:5432", "[fe80::1%eth0]:5432", "/run/postgresql:5432", "@proxy:5432"}) {
     const auto target = parse_host_port(text);
     ASSERT_TRUE(target) << text;
     EXPECT_EQ(to_text(*target), text);
