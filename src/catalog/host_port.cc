@@ -1,6 +1,6 @@
 #include "catalog/host_port.h"
 
-#include <arpa/inet.h>
+#include <arpa/inet.h>  // HOUSE(syscall): inet_pton only computes
 #include <fmt/format.h>
 
 #include <algorithm>

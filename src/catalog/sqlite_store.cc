@@ -1,9 +1,9 @@
 #include "catalog/sqlite_store.h"
 
-#include <fcntl.h>
+#include <fcntl.h>  // HOUSE(syscall): one small file, read by the control thread
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/stat.h>  // HOUSE(syscall): one small file, read by the control thread
+#include <unistd.h>    // HOUSE(syscall): one small file, read by the control thread
 
 #include <algorithm>
 #include <cerrno>

@@ -12,7 +12,7 @@
 // See:        sqlite_schema.h, docs/manual/tenants.md
 #pragma once
 
-#include <sys/types.h>
+#include <sys/types.h>  // HOUSE(syscall): one small file, read by the control thread
 
 #include <chrono>
 #include <memory>

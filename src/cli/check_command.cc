@@ -1,8 +1,8 @@
 #include "cli/check_command.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/stat.h>  // HOUSE(syscall): a command looks at files itself
+#include <unistd.h>    // HOUSE(syscall): a command looks at files itself
 
 #include <filesystem>
 

@@ -1,7 +1,7 @@
 #include "cli/terminal.h"
 
-#include <termios.h>
-#include <unistd.h>
+#include <termios.h>  // HOUSE(syscall): a command talks to the terminal itself
+#include <unistd.h>   // HOUSE(syscall): a command talks to the terminal itself
 
 #include <cerrno>
 #include <cstdio>

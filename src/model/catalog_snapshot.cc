@@ -31,14 +31,18 @@ CatalogSnapshot::CatalogSnapshot(std::vector<TenantPtr> tenants, std::string def
   default_ = find(by_id_, default_tenant);
 }
 
-TenantPtr CatalogSnapshot::by_id(std::string_view id) const { return find(by_id_, std::string(id)); }
+TenantPtr CatalogSnapshot::by_id(std::string_view id) const {
+  return find(by_id_, std::string(id));
+}
 TenantPtr CatalogSnapshot::by_sni(std::string_view server_name) const {
   return find(by_sni_, lower(server_name));
 }
 TenantPtr CatalogSnapshot::by_database(std::string_view database) const {
   return find(by_database_, std::string(database));
 }
-TenantPtr CatalogSnapshot::default_tenant() const { return default_; }
+TenantPtr CatalogSnapshot::default_tenant() const {
+  return default_;
+}
 
 const UserSpec* CatalogSnapshot::find_user(const TenantSpec& tenant, std::string_view name) {
   const auto found = std::ranges::find(tenant.users, name, &UserSpec::name);
