@@ -125,14 +125,17 @@ def pg(pg_of: Callable[..., Postgres]) -> Postgres:
 def _shared(scratch: Path, pg: Postgres, ca: Authority, pooler_pair: Pair) -> Iterator[Callable[[str], Pooler]]:
     """One pooler per event loop for all tests that change nothing about it."""
     running: dict[str, Pooler] = {}
+    dead: list[Pooler] = []  # told of at the end of the module in which it happened
 
     def get(io: str) -> Pooler:
-        if io not in running or not running[io].alive():
+        if io in running and not running[io].alive():
+            dead.append(running.pop(io))
+        if io not in running:
             name = f"shared-{io}-{len(list(scratch.glob('shared-*')))}"
             running[io] = Pooler(scratch / name, pg, pooler_pair, ca, io=io).start()
         return running[io]
 
-    get.running = running  # type: ignore[attr-defined]
+    get.running, get.dead = running, dead  # type: ignore[attr-defined]
     yield get
     for pooler in running.values():
         pooler.stop()
@@ -149,8 +152,9 @@ def _module_leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     fixture = request.session._fixturemanager._arg2fixturedefs["_shared"][-1]
     if fixture.cached_result is None or fixture.cached_result[0] is None:
         return
-    running: dict[str, Pooler] = fixture.cached_result[0].running
-    problems = [problem for pooler in running.values() for problem in pooler.problems()]
+    running, dead = fixture.cached_result[0].running, fixture.cached_result[0].dead
+    problems = [f"{problem}: {pooler.log_path}" for pooler in [*dead, *running.values()] for problem in pooler.problems()]
+    dead.clear()
     if running:
         server = next(iter(running.values())).pg
         stuck = server.wait_backends("state <> 'idle' AND usename <> 'postgres' AND backend_type = 'client backend'", 0)

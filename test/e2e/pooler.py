@@ -60,7 +60,7 @@ class Endpoint:
     def params(self, **more: object) -> dict[str, object]:
         """libpq's parameters, as psycopg takes them."""
         found: dict[str, object] = {"host": self.tls_host, "port": self.port, "user": self.user, "dbname": self.dbname,
-                                    "sslmode": self.sslmode, "connect_timeout": 10, "gssencmode": "disable"}
+                                    "sslmode": self.sslmode, "connect_timeout": 6, "gssencmode": "disable"}
         if self.password is not None:
             found["password"] = self.password
         if self.tls:
@@ -88,7 +88,7 @@ class Endpoint:
         """For libpq programs and for the drivers' test programs."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         env |= {"PGHOST": self.tls_host, "PGPORT": str(self.port), "PGUSER": self.user, "PGDATABASE": self.dbname,
-                "PGSSLMODE": self.sslmode, "PGCONNECT_TIMEOUT": "10", "PGGSSENCMODE": "disable", "LC_ALL": "C.UTF-8",
+                "PGSSLMODE": self.sslmode, "PGCONNECT_TIMEOUT": "6", "PGGSSENCMODE": "disable", "LC_ALL": "C.UTF-8",
                 "E2E_TLS": "1" if self.tls else "0", "E2E_CA": self.ca, "E2E_MODE": self.mode}
         if self.password is not None:
             env["PGPASSWORD"] = self.password
@@ -144,7 +144,7 @@ class Pooler:
         self.settings: dict[str, object] = {
             "server.io_backend": io,
             "server.catalog": str(directory / "penstock.db"),
-            "server.workers": 2,
+            "server.workers": int(os.environ.get("PENSTOCK_E2E_WORKERS", "2")),
             "client_tls.mode": "prefer",
             "client_tls.cert_file": str(pair.cert),
             "client_tls.key_file": str(pair.key),
@@ -216,8 +216,9 @@ class Pooler:
         env["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=1:" + env.get("ASAN_OPTIONS", "")
         env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
         with open(self.log_path, "ab") as log:
-            self._process = subprocess.Popen([str(self.program), "serve", "--config", str(self.config_path)],
-                                             stdout=log, stderr=log, env=env, start_new_session=True)
+            # It must not outlive a test run that is killed.
+            command = ["setpriv", "--pdeathsig=KILL", "--", str(self.program), "serve", "--config", str(self.config_path)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
         if wait:
             self.wait_listening()
         return self

@@ -110,11 +110,13 @@ def unprivileged() -> pwd.struct_passwd | None:
     raise RuntimeError("running as root, and there is neither a 'postgres' nor a 'nobody' account for Postgres")
 
 
-def as_unprivileged(command: list[str]) -> list[str]:
+def as_unprivileged(command: list[str], dies_with_us: str = "") -> list[str]:
+    """The command as the unprivileged account; `dies_with_us`: the signal it gets when this process dies."""
     account = unprivileged()
+    bound = [f"--pdeathsig={dies_with_us}"] if dies_with_us else []
     if account is None:
-        return command
-    return ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--", *command]
+        return ["setpriv", *bound, "--", *command] if bound else command
+    return ["setpriv", *bound, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--", *command]
 
 
 def free_port() -> int:
@@ -234,7 +236,7 @@ class Postgres:
     def start(self) -> "Postgres":
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                as_unprivileged([str(self.bin_dir / "postgres"), "-D", str(self.data)]), stdout=log, stderr=log,
+                as_unprivileged([str(self.bin_dir / "postgres"), "-D", str(self.data)], "QUIT"), stdout=log, stderr=log,
                 cwd="/", start_new_session=True)
         deadline = time.monotonic() + 30
         while True:

@@ -10,7 +10,7 @@ from postgres import DEBIAN_VERSION
 BIN = f"/usr/lib/postgresql/{DEBIAN_VERSION}/bin"
 
 
-def run(program: str, *args: str, at: Endpoint, stdin: str | None = None, timeout: float = 60, check: bool = True,
+def run(program: str, *args: str, at: Endpoint, stdin: str | None = None, timeout: float = 25, check: bool = True,
         **env: str) -> subprocess.CompletedProcess[str]:
     """A Postgres client program; fails the test when the program fails, unless check=False."""
     path = program if "/" in program else f"{BIN}/{program}"
