@@ -43,8 +43,7 @@ void Janitor::interrupt() {
   upstream_.stream().write(out.view());
   if (upstream_.cancels_under_way == 0) {
     ++upstream_.cancels_under_way;
-    cancelling_ = upstream::cancel(pool_.home().tools, pool_.config().plan, upstream_.address, upstream_.process_id,
-                                   upstream_.cancel_key);
+    cancelling_ = upstream::cancel(pool_.home().tools, pool_.config().plan, upstream::cancel_target(upstream_));
     cancelling_.start([pool = &pool_, id = upstream_.id] { pool->cancel_answered(id); });
   }
 }

@@ -86,6 +86,9 @@ class Pool final : private upstream::UpstreamUser {
   void retire_upstreams();
   bool quiet() const { return upstreams_.empty() && dials_.empty() && waiters_.empty(); }
 
+  // Why the last attempt to connect failed; null when it did not.
+  const base::Error* last_error() const { return last_error_.has_value() ? &*last_error_ : nullptr; }
+
   struct Counts {
     std::size_t idle = 0, lent = 0, cleaning = 0, dialling = 0, waiting = 0;
   };

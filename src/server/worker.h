@@ -29,6 +29,7 @@ struct Shared {
   pool::Ledger ledger;
   pool::PoolDirectory directory;
   session::CancelRegistry cancels;
+  upstream::StatementTable statements;
   std::vector<std::unique_ptr<class Worker>> workers;
 };
 
@@ -65,7 +66,6 @@ class Worker {
 
   session::Instructions instructions_;
   upstream::SettingsTable settings_table_;
-  upstream::StatementTable statement_table_;
   tls::HandshakeGate handshake_gate_;
   auth::LoginVerifiers login_verifiers_;
   session::AuthQuery auth_query_;

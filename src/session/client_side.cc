@@ -3,6 +3,7 @@
 #include "pgwire/frontend.h"
 #include "pgwire/sql_text.h"
 #include "session/session.h"
+#include "telemetry/log.h"
 
 namespace penstock::session {
 
@@ -149,6 +150,28 @@ bool Session::on_deallocate(std::string_view text) {
   return true;
 }
 
+// DEALLOCATE by the extended protocol: the upstream's own statement goes, and comes back when somebody needs it.
+bool Session::on_parse_deallocate(base::ByteView definition, PassThrough& run) {
+  const auto text = first_text(definition);
+  if (!text.has_value()) return false;
+  const auto command = pgwire::classify_simple(*text);
+  if (command.kind != pgwire::StatementKind::kDeallocate || command.multiple()) return false;
+  const std::string name = pgwire::identifier(command.name);
+  const upstream::StatementPtr statement = statements_->find(name);
+  if (statement == nullptr) return false;
+  prepare_upstream(statement, run);
+  upstream_->prepared.erase(*statement);
+  upstream_->stale.push_back(statement);
+  statements_->remove(name);
+  upstream_->unnamed_of = id_;
+  unnamed_.reset();
+  base::ByteWriter out;
+  pgwire::parse(out, "", "DEALLOCATE \"" + statement->name + "\"");
+  push({.kind = Reply::Kind::kParse});
+  run.insert(out.view());
+  return true;
+}
+
 void Session::on_parse(const Event& event, PassThrough& run) {
   const auto name = first_text(event.body());
   const bool whole = event.kind == EventKind::kMessage;
@@ -156,6 +179,7 @@ void Session::on_parse(const Event& event, PassThrough& run) {
   const bool translated = identity_.mode != model::PoolMode::kSession;
   if (name->empty() || !translated) {
     if (name->empty()) {
+      if (translated && whole && statements_ != nullptr && on_parse_deallocate(event.body().subspan(1), run)) return;
       upstream_->unnamed_of = id_;
       unnamed_.reset();
       // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at once
@@ -168,10 +192,10 @@ void Session::on_parse(const Event& event, PassThrough& run) {
     return run.pass(event);
   }
   if (!whole) {
-    return tell_and_end({.sqlstate = base::kProgramLimitExceeded,
-                         .message = "prepared statement \"" + std::string(*name) + "\" is too large to be shared",
-                         .detail = "Its text has " + std::to_string(event.total) + " bytes.",
-                         .hint = "Raise statement_bytes_max, or use session mode."});
+    // Too large to be kept here and sent to other upstreams: the client stays where its statement is.
+    pin("large prepared statement");
+    push({.kind = Reply::Kind::kParse});
+    return run.pass(event);
   }
   const base::ByteView definition = event.body().subspan(name->size() + 1);
   if (statements_ == nullptr) statements_ = std::make_unique<ClientStatements>();
@@ -182,6 +206,7 @@ void Session::on_parse(const Event& event, PassThrough& run) {
     prepare_upstream(statement, run);
     base::ByteWriter out;
     pgwire::parse_header(out, statement->name, definition.size());
+    taken_name_ = *name;
     push({.kind = Reply::Kind::kParse});
     run.insert(out.view());
     return run.pass(definition, event.in_chunk);
@@ -210,6 +235,13 @@ void Session::make_room_for(const upstream::StatementPtr& statement, base::ByteW
   if (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max - 1)) {
     close(evicted);
   }
+}
+
+// The client has state on its upstream that cannot be carried over: it keeps it until it leaves.
+void Session::pin(std::string_view reason) {
+  if (pinned_) return;
+  pinned_ = true;
+  telemetry::log::info("client.pinned", {{"client", id_}, {"server", upstream_->id}}, reason);
 }
 
 // Sees to it that the upstream knows the statement when the next message arrives there.
@@ -288,7 +320,7 @@ void Session::on_close(const Event& event, PassThrough& run) {
   const bool translated = identity_.mode != model::PoolMode::kSession && close->kind == pgwire::kStatement;
   if (translated && !close->name.empty()) {
     // The upstream's statement is shared: only the client's name for it goes.
-    if (statements_ != nullptr) statements_->remove(close->name);
+    if (statements_ != nullptr) statements_->close(close->name);
     return push({.kind = Reply::Kind::kOurClose});
   }
   if (translated) unnamed_.reset();

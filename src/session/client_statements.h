@@ -7,9 +7,11 @@
 // Bounds:     kNamesMax names.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "upstream/statement.h"
@@ -34,6 +36,21 @@ class ClientStatements {
     names_.erase(found);
     return true;
   }
+  // A Close on its way: the name is gone at once, but comes back if the Close is skipped because of an earlier failure.
+  void close(std::string_view name) {
+    const auto found = names_.find(name);
+    closing_.emplace_back(name, found == names_.end() ? nullptr : found->second);
+    if (found != names_.end()) names_.erase(found);
+  }
+  void confirm_one_close() {
+    if (!closing_.empty()) closing_.erase(closing_.begin());
+  }
+  void undo_one_close() {
+    if (closing_.empty()) return;
+    auto [name, statement] = std::move(closing_.front());
+    closing_.erase(closing_.begin());
+    if (statement != nullptr) names_.emplace(std::move(name), std::move(statement));
+  }
   // The oldest unconfirmed Parse has been answered with success.
   void confirm_one() {
     if (!unconfirmed_.empty()) unconfirmed_.erase(unconfirmed_.begin());
@@ -44,9 +61,9 @@ class ClientStatements {
     remove(unconfirmed_.front());
     unconfirmed_.erase(unconfirmed_.begin());
   }
+  // All are deallocated, but for those whose Parse comes after.
   void clear() {
-    names_.clear();
-    unconfirmed_.clear();
+    std::erase_if(names_, [&](const auto& entry) { return std::ranges::find(unconfirmed_, entry.first) == unconfirmed_.end(); });
   }
   bool empty() const { return names_.empty(); }
   bool full() const { return names_.size() >= kNamesMax; }
@@ -58,6 +75,7 @@ class ClientStatements {
   };
   std::unordered_map<std::string, upstream::StatementPtr, Hash, std::equal_to<>> names_;
   std::vector<std::string> unconfirmed_;  // in the order of their Parse messages
+  std::vector<std::pair<std::string, upstream::StatementPtr>> closing_;  // in the order of their Close messages
 };
 
 }  // namespace penstock::session

@@ -73,7 +73,7 @@ io::Task<> Login::run() {
     outcome_.identity.protocol_minor = std::min(startup->minor, pgwire::kProtocolMinorMax);
     if (startup->needs_negotiation()) {
       base::ByteWriter out;
-      pgwire::negotiate_protocol_version(out, pgwire::kProtocolMinorMax, startup->pq_options);
+      pgwire::negotiate_protocol_version(out, outcome_.identity.protocol_minor, startup->pq_options);
       send(out);
     }
     status = choose_tenant(*startup);
@@ -125,7 +125,12 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
       co_return base::fail(std::move(error));
     }
     auto parsed = pgwire::parse_startup(packet->body);
-    if (!parsed) co_return base::fail(std::move(parsed.error()));
+    if (!parsed) {
+      // Nobody answers a cancel request, not even a malformed one.
+      const bool is_cancel = packet->body.size() >= 4 && base::load_be32(packet->body.data()) == pgwire::kCancelRequestCode;
+      if (is_cancel) parsed.error().message.clear();
+      co_return base::fail(std::move(parsed.error()));
+    }
     if (std::holds_alternative<pgwire::SslRequest>(*parsed)) {
       if (reader_->has_more()) {
         co_return base::fail(base::kProtocolViolation, "received unencrypted data after SSL request",

@@ -15,8 +15,12 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   upstream.scanner.feed(bytes.view());
   bool ready = false;
   for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore; event = upstream.scanner.next()) {
+    const bool surplus = upstream.replies.empty() && upstream.status == pgwire::kStatusIdle &&
+                         identity_.mode != model::PoolMode::kSession && !pinned_;
     if (event.kind == EventKind::kBroken || !on_server_event(event, run)) {
       run.flush();
+      // Answers that nobody has asked for: they reach nobody, and the connection goes; this client has all it asked for.
+      if (surplus) return let_go();
       upstream.broken = true;
       return tell_and_end({.sqlstate = base::kProtocolViolation,
                            .message = "the server sent something that is not valid in the Postgres protocol",
@@ -43,6 +47,8 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   answer_ours(run);
   if (event.type == reply::kErrorResponse) note_failed_names();
   const bool names = !upstream.replies.empty() && upstream.replies.front().names_statement;
+  const bool taken_name = event.type == reply::kErrorResponse && !taken_name_.empty() && !upstream.replies.empty() &&
+                          upstream.replies.front().kind == Reply::Kind::kParse;
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
   if (event.type == reply::kParseComplete && names) statements_->confirm_one();
@@ -55,13 +61,35 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
                   .hint = "See the server's log; a value that was accepted before may no longer be allowed."});
     return true;
   }
+  if (tracked->ready && identity_.mode == model::PoolMode::kStatement && upstream.status != pgwire::kStatusIdle) {
+    run.flush();
+    upstream.broken = true;
+    tell_and_end({.sqlstate = base::kFeatureNotSupported,
+                  .message = "transaction blocks not allowed in statement pooling mode"});
+    return true;
+  }
   server_part_visible_ = tracked->visible;
-  if (tracked->visible) run.pass(event);
+  if (taken_name) {
+    say_name_is_taken(event, run);
+  } else if (tracked->visible) {
+    run.pass(event);
+  }
   if (tracked->ready) {
     settings_ = upstream.settings;
     answer_ours(run);
   }
   return true;
+}
+
+// The server has refused a Parse under our name: the client gave it another one.
+void Session::say_name_is_taken(const Event& event, PassThrough& run) {
+  auto error = pgwire::parse_error(event.body());
+  const bool rename = error && error->error.sqlstate == base::kDuplicatePreparedStatement;
+  if (!rename) return run.pass(event);
+  error->error.message = "prepared statement \"" + std::exchange(taken_name_, {}) + "\" already exists";
+  base::ByteWriter out;
+  pgwire::error_response(out, error->error, error->severity);
+  run.insert(out.view());
 }
 
 // Answers of our own whose turn has come.
@@ -77,6 +105,7 @@ void Session::answer_ours(PassThrough& run) {
         pgwire::parse_complete(out);
         break;
       case Reply::Kind::kOurClose:
+        if (statements_ != nullptr) statements_->confirm_one_close();
         pgwire::close_complete(out);
         break;
       default:
@@ -95,6 +124,7 @@ void Session::note_failed_names() {
   if (replies.empty() || replies.front().kind == Reply::Kind::kQuery) return;
   for (std::size_t i = 0; i < replies.size() && replies.at(i).kind != Reply::Kind::kSync; ++i) {
     if (replies.at(i).names_statement) statements_->drop_one();
+    if (replies.at(i).kind == Reply::Kind::kOurClose && statements_ != nullptr) statements_->undo_one_close();
   }
 }
 
@@ -108,10 +138,8 @@ void Session::on_ready() {
   }
   if (upstream.status == pgwire::kStatusIdle) {
     transaction_since_ = home_.loop.now();
-    if (identity_.mode != model::PoolMode::kSession || draining_) return let_go();
-  } else if (identity_.mode == model::PoolMode::kStatement) {
-    return tell_and_end({.sqlstate = base::kFeatureNotSupported,
-                         .message = "transaction blocks not allowed in statement pooling mode"});
+    const bool keeps = identity_.mode == model::PoolMode::kSession || pinned_;
+    if (!keeps || draining_) return let_go();
   }
   idle_transaction_since_ = home_.loop.now();
   plan_timer();

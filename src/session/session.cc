@@ -123,6 +123,8 @@ bool Session::first_message_is_here() const {
   }
   if (have < header.size()) return false;
   const std::size_t total = std::size_t{base::load_be32(header.data() + 1)} + 1;
+  // An impossible length need not be waited for.
+  if (total < header.size() || total > home_.instructions.settings->message_bytes_max + 1) return true;
   return held_bytes_ >= std::min(total, kFirstMessageWholeMax);
 }
 
@@ -224,7 +226,7 @@ void Session::end(std::string_view reason) {
     if (cut_off || identity_.replication != pgwire::Replication::kNo) {
       pool_->bury(upstream);
     } else {
-      pool_->release(upstream, identity_.mode == model::PoolMode::kSession);
+      pool_->release(upstream, identity_.mode == model::PoolMode::kSession || pinned_);
     }
   }
   if (was_logged_in && home_.instructions.settings->log_disconnections) {
@@ -256,9 +258,7 @@ void Session::cancel(std::move_only_function<void()> done) {
   }
   if (state_ != State::kActive || upstream_->replies.empty()) return done();
   ++upstream_->cancels_under_way;
-  auto task = std::make_shared<io::Task<base::Status>>(upstream::cancel(home_.tools, pool_->config().plan,
-                                                                        upstream_->address, upstream_->process_id,
-                                                                        upstream_->cancel_key));
+  auto task = std::make_shared<io::Task<base::Status>>(upstream::cancel(home_.tools, pool_->config().plan, upstream::cancel_target(*upstream_)));
   // The task keeps itself until it is done; the pool learns of it even when this session has gone.
   task->start([task, pool = pool_, upstream_id = upstream_->id, loop = &home_.loop, done = std::move(done)]() mutable {
     pool->cancel_answered(upstream_id);
@@ -316,6 +316,7 @@ void Session::on_timer() {
   }
   if (state_ == State::kWaiting) {
     if (over(request_since_, identity_.query_wait)) {
+      if (pool_->last_error() != nullptr) return tell_and_end(*pool_->last_error());
       return fatal(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
                    "The pool has too few server connections for its load, or queries and transactions take too long.");
     }

@@ -100,6 +100,7 @@ class Session final : public base::ListHook<Session>,
   bool on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_query(const pgwire::FrameScanner::Event& event, PassThrough& run);
   bool on_deallocate(std::string_view text);
+  bool on_parse_deallocate(base::ByteView definition, PassThrough& run);
   void on_parse(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_bind(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
@@ -108,6 +109,7 @@ class Session final : public base::ListHook<Session>,
   void make_room_for(const upstream::StatementPtr& statement, base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);
   void push(upstream::Reply reply);
+  void pin(std::string_view reason);
   void refuse_held();
 
   // --- from the server (server_side.cc) ---
@@ -117,6 +119,7 @@ class Session final : public base::ListHook<Session>,
   bool on_server_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void answer_ours(PassThrough& run);
   void note_failed_names();
+  void say_name_is_taken(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_ready();
 
   SessionHome& home_;
@@ -129,6 +132,7 @@ class Session final : public base::ListHook<Session>,
   bool client_paused_ = false;
   bool upstream_paused_ = false;
   bool draining_ = false;
+  bool pinned_ = false;             // keeps its upstream although its mode is not session
   bool notified_ = false;           // has been told that it waits
   Entrance entrance_;
   std::unique_ptr<Login> login_;
@@ -138,6 +142,7 @@ class Session final : public base::ListHook<Session>,
   upstream::SettingsPtr settings_;
   std::unique_ptr<ClientStatements> statements_;
   upstream::StatementPtr unnamed_;  // the unnamed statement, if it must survive the upstream
+  std::string taken_name_;          // of the last Parse that gave a name twice
   std::vector<io::Chunk> held_;
   std::size_t held_bytes_ = 0;
   std::uint32_t cancel_id_ = 0;     // 0: not registered

@@ -68,6 +68,7 @@ void SettingsTrial::on_upstream_end(upstream::Upstream& upstream, const base::Er
 void SettingsTrial::on_deadline() {
   if (pool::Waiter::is_linked()) pool::Waiter::unlink();
   if (upstream_ != nullptr) pool_.bury(*std::exchange(upstream_, nullptr));
+  if (pool_.last_error() != nullptr) return settle(base::fail(*pool_.last_error()));
   settle(base::fail(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time"));
 }
 

@@ -224,6 +224,7 @@ class Login {
 
 io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
                                         std::string host, bool with_tls) {
+  const std::string name = host;
   auto stream = co_await io::ConnectAwait(tools.loop, address, tools.loop.now() + plan->connect_timeout);
   if (!stream) co_return base::fail(std::move(stream.error()));
   const base::TimePoint deadline = tools.loop.now() + plan->login_timeout;
@@ -240,6 +241,7 @@ io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const D
   auto result = co_await login.run();
   if (result) {
     result->address = address;
+    result->host = name;
     if (auto* tls = dynamic_cast<tls::TlsStream*>(&reader.stream())) result->tls = tls->engine().negotiated();
     result->stream = reader.release(result->received);
   }
@@ -288,20 +290,20 @@ io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const Dia
   co_return base::fail(std::move(last));
 }
 
-io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
-                              std::uint32_t process_id, std::string key) {
+io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target) {
+  const io::Address address = target.address;
   const base::TimePoint deadline = tools.loop.now() + plan->connect_timeout;
   auto stream = co_await io::ConnectAwait(tools.loop, address, deadline);
   if (!stream) co_return base::fail(std::move(stream.error()));
   io::StreamPtr ready = std::move(*stream);
   if (wants_tls_first(*plan, address)) {
-    auto secured = co_await secure(tools, plan, std::move(ready), "", deadline);
+    auto secured = co_await secure(tools, plan, std::move(ready), target.host, deadline);
     if (!secured) co_return base::fail(std::move(secured.error()));
     ready = std::move(*secured);
   }
   MessageReader reader(std::move(ready));
   base::ByteWriter out;
-  pgwire::build_cancel_request(out, process_id, key);
+  pgwire::build_cancel_request(out, target.process_id, target.key);
   reader.write(out);
   // The server answers nothing; it closes when the signal has been sent.
   const auto answer = co_await reader.byte(deadline);

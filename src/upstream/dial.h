@@ -52,9 +52,22 @@ struct DialTools {
 
 io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const DialPlan> plan);
 
-// Asks the server behind `address` to cancel what `process_id` runs; done when the server has closed the connection, that
+// Which of a server's processes to interrupt.
+struct CancelTarget {
+  io::Address address;
+  std::string host;
+  std::uint32_t process_id = 0;
+  std::string key;
+};
+inline CancelTarget cancel_target(const Upstream& upstream) {
+  return {.address = upstream.address,
+          .host = upstream.host,
+          .process_id = upstream.process_id,
+          .key = upstream.cancel_key};
+}
+
+// Asks the server to cancel what the process runs; done when the server has closed the connection, that
 // is, when the signal has been sent.
-io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
-                              std::uint32_t process_id, std::string key);
+io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target);
 
 }  // namespace penstock::upstream

@@ -6,12 +6,13 @@ namespace penstock::upstream {
 
 StatementPtr StatementTable::intern(base::ByteView definition) {
   std::string key(base::as_text(definition));
+  const std::lock_guard lock(mutex_);
   const auto found = statements_.find(key);
   if (found != statements_.end()) {
     if (StatementPtr statement = found->second.lock()) return statement;
   }
   auto statement = std::make_shared<const Statement>(
-      Statement{.name = "ps" + std::to_string(worker_) + "_" + std::to_string(next_number_++), .definition = key});
+      Statement{.name = "penstock_" + std::to_string(next_number_++), .definition = key});
   statements_[std::move(key)] = statement;
   if (statements_.size() > drop_at_) drop_unused();
   return statement;

@@ -1,18 +1,18 @@
-// Prepared statements shared by clients and upstreams of one worker.
+// Prepared statements shared by all clients and upstreams of the process.
 //
 // A client's name stands for a Statement (text and parameter types). Each upstream that has prepared it knows it by the
 // Statement's own name, so any client with the same text finds it ready.
 //
-// Owner:      StatementTable (one per worker) interns; clients and upstreams hold StatementPtr.
-// Home:       LOOP
-// Invariants: 1. Equal text and types are the same object within a worker.
-//             2. `name` is unique in the process: an upstream that moves to another worker never mixes two up.
+// Owner:      StatementTable (one, of the server) interns; clients and upstreams hold StatementPtr.
+// Home:       Statement: SHARED. StatementTable: SYNC (its mutex, once per Parse). PreparedSet: LOOP.
+// Invariants: equal text and types are the same object, so an upstream knows it under one name on every worker.
 // Bounds:     a Statement lives while a client or an upstream holds it; PreparedSet keeps `capacity` of them.
 #pragma once
 
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,21 +22,19 @@
 namespace penstock::upstream {
 
 struct Statement {
-  std::string name;        // on every upstream: "ps<worker>_<number>"
+  std::string name;        // on every upstream: "penstock_<number>"
   std::string definition;  // query text, zero byte, count and types: the body of a Parse after its name
 };
 using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {
  public:
-  explicit StatementTable(unsigned worker) : worker_(worker) {}
   // `definition`: the body of a Parse from the query text on.
   StatementPtr intern(base::ByteView definition);
-  std::size_t size() const { return statements_.size(); }
 
  private:
   void drop_unused();
-  unsigned worker_;
+  std::mutex mutex_;  // guards all below
   std::uint64_t next_number_ = 1;
   // An entry outlives its Statement until drop_unused().
   std::unordered_map<std::string, std::weak_ptr<const Statement>> statements_;

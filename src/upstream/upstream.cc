@@ -34,6 +34,7 @@ const pgwire::FrameScanner::Policy& server_policy() {
 Upstream::Upstream(std::uint64_t number, LoggedIn logged_in, SettingsPtr login_settings)
     : id(number),
       address(logged_in.address),
+      host(std::move(logged_in.host)),
       process_id(logged_in.process_id),
       cancel_key(std::move(logged_in.cancel_key)),
       tls(std::move(logged_in.tls)),
@@ -135,6 +136,11 @@ bool Upstream::note_command(base::ByteView body, SettingsTable& settings_table) 
     case pgwire::CommandTag::kDeallocateAll:
       prepared.clear();
       stale.clear();
+      // What has been sent behind it is prepared after it.
+      for (std::size_t i = 0; i < replies.size(); ++i) {
+        const Reply& reply = replies.at(i);
+        if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.insert(reply.statement);
+      }
       return true;
     default:
       return false;

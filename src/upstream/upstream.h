@@ -44,6 +44,7 @@ struct LoggedIn {
   io::StreamPtr stream;
   std::vector<io::Chunk> received;  // behind the first ReadyForQuery
   io::Address address;              // where cancel requests go
+  std::string host;                 // as configured, for the server's certificate
   std::uint32_t process_id = 0;
   std::string cancel_key;
   ServerParameters parameters;
@@ -84,6 +85,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
 
   const std::uint64_t id;
   const io::Address address;
+  const std::string host;
   const std::uint32_t process_id;
   const std::string cancel_key;
   const std::string tls;
