@@ -202,7 +202,7 @@ def pooler_of(io: str, tmp_path_factory: pytest.TempPathFactory, scratch: Path, 
 
     def make(settings: dict[str, object] | None = None, *, tenants: list[Tenant] | None = None,
              server: Postgres | None = None, start: bool = True, **options: object) -> Pooler:
-        name = "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
+        name = "".join(c if c.isalnum() else "-" for c in request.node.name)[:36]
         number = len(list(scratch.glob(f"own-{name}-*")))
         pooler = Pooler(scratch / f"own-{name}-{number}", server or pg, options.pop("pair", pooler_pair), ca, io=io,
                         tenants=tenants, settings=settings, **options)  # type: ignore[arg-type]
