@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include "auth/crypto.h"
 #include "auth/scram_message.h"
@@ -69,8 +70,7 @@ std::string ScramClient::first() {
 }
 
 base::Result<std::string> ScramClient::respond(std::string_view server_first) {
-  PENSTOCK_ASSERT(state_ == State::kSent);
-  state_ = State::kFailed;
+  if (std::exchange(state_, State::kFailed) != State::kSent) return out_of_order();
   const auto challenge = read_challenge(server_first);
   if (!challenge) return base::fail(challenge.error());
 
@@ -118,8 +118,7 @@ ScramKeys ScramClient::keys_for(const Challenge& challenge) {
 }
 
 base::Status ScramClient::verify(std::string_view server_final) {
-  PENSTOCK_ASSERT(state_ == State::kProofSent);
-  state_ = State::kFailed;
+  if (std::exchange(state_, State::kFailed) != State::kProofSent) return out_of_order();
   if (auto sound = check_message(server_final); !sound) return sound;
   AttributeReader attributes(server_final);
   if (server_final.starts_with('e')) {

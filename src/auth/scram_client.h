@@ -13,9 +13,9 @@
 // cache): with a
 //             server that asks for hundreds of thousands of iterations, run it on an offload thread.
 // Invariants: after verify() succeeded the server has proven that it knows the password's verifier.
-// Errors:     kProtocolViolation (malformed), kInvalidAuthorization (binding policy, server signature,
-// iterations). Bounds:     messages of kScramMessageMax bytes; kIterationsMax iterations, or a server could
-// stall us for minutes.
+// Errors:     kProtocolViolation (malformed, out of order), kInvalidAuthorization (binding policy, server
+// signature, iterations). Bounds:     messages of kScramMessageMax bytes; kIterationsMax iterations, or a
+// server could stall us for minutes.
 #pragma once
 
 #include <span>

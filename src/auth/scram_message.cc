@@ -16,6 +16,10 @@ std::unexpected<base::Error> malformed(std::string detail) {
   return base::fail(base::kProtocolViolation, "malformed SCRAM message", std::move(detail));
 }
 
+std::unexpected<base::Error> out_of_order() {
+  return base::fail(base::kProtocolViolation, "unexpected SCRAM message", "It is out of order.");
+}
+
 std::string shown(std::string_view rest) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
   if (rest.empty()) return "end of string";

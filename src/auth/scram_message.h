@@ -24,6 +24,9 @@ inline constexpr std::size_t kNonceBytes = 18;
 
 std::unexpected<base::Error> malformed(std::string detail);
 
+// A message that came when it was not its turn; the exchange has failed.
+std::unexpected<base::Error> out_of_order();
+
 // Refuses what is empty, too long, or holds a zero byte.
 base::Status check_message(std::string_view message);
 

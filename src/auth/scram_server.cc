@@ -1,6 +1,7 @@
 #include "auth/scram_server.h"
 
 #include <array>
+#include <utility>
 
 #include "auth/crypto.h"
 #include "auth/scram_message.h"
@@ -23,8 +24,7 @@ std::vector<std::string_view> ScramServer::mechanisms() const {
 }
 
 base::Result<std::string> ScramServer::first(std::string_view mechanism, std::string_view client_first) {
-  PENSTOCK_ASSERT(state_ == State::kStart);
-  state_ = State::kFailed;
+  if (std::exchange(state_, State::kFailed) != State::kStart) return out_of_order();
   const bool binding_offered = mechanisms().size() == 2;
   if (mechanism == kScramSha256Plus && binding_offered) {
     plus_ = true;
@@ -127,8 +127,7 @@ base::Result<std::string_view> ScramServer::read_binding_type(std::string_view m
 }
 
 base::Result<std::string> ScramServer::final(std::string_view client_final) {
-  PENSTOCK_ASSERT(state_ == State::kChallenged);
-  state_ = State::kFailed;
+  if (std::exchange(state_, State::kFailed) != State::kChallenged) return out_of_order();
   auto reply = read_final(client_final);
   if (reply) state_ = State::kProven;
   return reply;
@@ -202,8 +201,7 @@ LoginVerifiers::Choice LoginVerifiers::choose(const Secret* secret, std::string_
   const Key salt_key = hmac_sha256(process_secret_.view(), {"salt:", user});
   const std::string salt(base::as_text(salt_key.view()).substr(0, kSaltBytes));
   if (secret != nullptr && secret->kind() == Secret::Kind::kPlain && !secret->plain().empty()) {
-    return {.verifier =
-                cache_.keys(secret->plain(), salt, iterations_).verifier(salt, iterations_)};
+    return {.verifier = cache_.keys(secret->plain(), salt, iterations_).verifier(salt, iterations_)};
   }
   return {.verifier = {.iterations = iterations_,
                        .salt = salt,

@@ -11,7 +11,8 @@
 // Home:       LOOP (cheap: a few hashes; key derivation happens only where a verifier is made).
 // Invariants: 1. Iterations and salt are those of the verifier, never our own.
 //             2. The nonce is fresh, so a recorded answer never fits.
-// Errors:     kProtocolViolation (malformed), kFeatureNotSupported, kInvalidAuthorization (channel binding),
+// Errors:     kProtocolViolation (malformed, out of order), kFeatureNotSupported, kInvalidAuthorization
+// (channel binding),
 //             kInvalidPassword: the proof is wrong; the caller words it: password authentication failed for
 //             user "x".
 // Bounds:     messages of kScramMessageMax bytes.

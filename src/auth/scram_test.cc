@@ -220,6 +220,34 @@ TEST(ScramClient, RefusesMalformedServerMessages) {
   }
 }
 
+TEST(ScramClient, RefusesMessagesOutOfOrder) {
+  base::SeededRandom random(1);
+  ScramKeyCache cache(random);
+  const std::string_view offered[] = {kScramSha256};
+  const auto begin = [&] {
+    auto client = ScramClient::choose(offered, WipedText("pencil"), random, cache, {});
+    const std::string nonce = client->first().substr(std::string("n,,n=,r=").size());
+    return std::pair(std::move(*client), "r=" + nonce + "x,s=MDEyMw==,i=10");
+  };
+  auto [early, unused] = begin();
+  EXPECT_EQ(early.verify("v=AAAA").error().sqlstate, base::kProtocolViolation);
+  auto [twice, challenge] = begin();
+  EXPECT_TRUE(twice.respond(challenge));
+  EXPECT_EQ(twice.respond(challenge).error().sqlstate, base::kProtocolViolation);
+  EXPECT_EQ(twice.verify("v=AAAA").error().sqlstate, base::kProtocolViolation);
+  EXPECT_FALSE(twice.verified());
+}
+
+TEST(ScramServer, RefusesMessagesOutOfOrder) {
+  base::SeededRandom random(1);
+  ScramServer early(make_verifier("pencil", kSalt, 10), random, {});
+  EXPECT_EQ(early.final("c=biws").error().sqlstate, base::kProtocolViolation);
+  ScramServer twice(make_verifier("pencil", kSalt, 10), random, {});
+  EXPECT_TRUE(twice.first(kScramSha256, "n,,n=,r=abc"));
+  EXPECT_EQ(twice.first(kScramSha256, "n,,n=,r=abc").error().sqlstate, base::kProtocolViolation);
+  EXPECT_EQ(twice.final("c=biws").error().sqlstate, base::kProtocolViolation);
+}
+
 TEST(ScramClient, WantsFreshRandomnessFromTheServer) {
   base::SeededRandom random(1);
   ScramKeyCache cache(random);
