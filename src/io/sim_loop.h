@@ -28,6 +28,7 @@ class SimLoop final : public Loop {
   void detach(StreamPtr stream, std::move_only_function<void(base::Result<Detached>)> done) override;
 
   const std::string& name() const { return name_; }
+  bool has_stopped() const { return stopped(); }
   SimWorld& world() { return world_; }
 
   // --- for the world and its sockets ---

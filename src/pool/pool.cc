@@ -12,6 +12,8 @@ namespace {
 constexpr int kSettingsSearchMax = 16;
 // How much older another worker's waiter must be before an upstream moves there: moving costs as much as some queries.
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
+// How often a shard whose clients wait looks whether it may open a connection now.
+constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
@@ -213,21 +215,21 @@ void Pool::want_more() {
     if (coming >= wanted) break;
     if (held.janitor != nullptr) ++coming;
   }
+  std::size_t asked_for = 0;  // at other workers, who may have none left when they hear of it
   if (waiting > 0 && coming < wanted) {
     const int other = hub_->some_idle(home_.worker);
     if (other >= 0) {
       PoolHub::tell(hub_, static_cast<unsigned>(other), [me = home_.worker](Pool* pool) {
         if (pool != nullptr) pool->hand_over(me);
       });
-      ++coming;
+      asked_for = 1;
     }
   }
-  while (coming < wanted && dial_now()) ++coming;
-  // Limits, rates and other pools may hold us up: look again soon.
-  if (coming < wanted && waiting > 0) {
-    const base::TimePoint now = home_.tools.loop.now();
-    const base::TimePoint when = std::max(no_dial_before_, now + std::chrono::milliseconds(20));
-    if (!retry_timer_.armed()) home_.tools.loop.timers().arm(retry_timer_, when);
+  while (coming + asked_for < wanted && dial_now()) ++coming;
+  // Limits, rates and other workers may hold us up: look again soon.
+  if (coming < wanted && waiting > 0 && !retry_timer_.armed()) {
+    const base::TimePoint soon = home_.tools.loop.now() + kRetryEvery;
+    home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, soon));
   }
 }
 

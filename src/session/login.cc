@@ -94,8 +94,9 @@ io::Task<> Login::run() {
                      error.message);
       }
     }
+    // Without a reader the connection ended in its TLS handshake.
     std::vector<io::Chunk> unread;
-    io::finish(reader_->release(unread));
+    if (reader_ != nullptr) io::finish(reader_->release(unread));
     co_return;
   }
   greet();
