@@ -6,18 +6,25 @@ namespace penstock::pool {
 
 using upstream::Reply;
 
+namespace {
+
+constexpr base::Duration kCancelAgain = std::chrono::milliseconds(50);
+
+}  // namespace
+
 Janitor::Janitor(Pool& pool, upstream::Upstream& upstream, Work work)
     : pool_(pool),
       upstream_(upstream),
       work_(work),
-      deadline_(io::Timer::calling<&Janitor::give_up>(this)) {}
+      deadline_(io::Timer::calling<&Janitor::give_up>(this)),
+      again_(io::Timer::calling<&Janitor::cancel_running>(this)) {}
 
 void Janitor::start() {
   upstream_.set_user(*this);
   upstream_.stream().resume_receiving();
   io::Loop& loop = pool_.home().tools.loop;
   loop.timers().arm(deadline_, loop.now() + pool_.config().cleanup_timeout);
-  if (!upstream_.replies.empty() || upstream_.skipping || upstream_.copy_in) interrupt();
+  if (!upstream_.replies.empty() || upstream_.in_batch || upstream_.skipping || upstream_.copy_in) interrupt();
   go_on();
 }
 
@@ -35,17 +42,31 @@ void Janitor::interrupt() {
   for (std::size_t i = upstream_.replies.size(); i-- > 0;) {
     if (upstream_.replies.at(i).is_ours()) upstream_.replies.erase(i);
   }
-  if (!ends || upstream_.skipping) {
+  if (!ends || upstream_.in_batch || upstream_.skipping) {
     pgwire::sync(out);
     upstream_.replies.push({.kind = Reply::Kind::kSync, .visible = false});
     upstream_.skipping = false;
+    upstream_.in_batch = false;
   }
   upstream_.stream().write(out.view());
-  if (upstream_.cancels_under_way == 0) {
+  cancel_running();
+}
+
+void Janitor::cancel_running() {
+  if (upstream_.cancels_under_way == 0 && !finished_) {
     ++upstream_.cancels_under_way;
     cancelling_ = upstream::cancel(pool_.home().tools, pool_.config().plan, upstream::cancel_target(upstream_));
     cancelling_.start([pool = &pool_, id = upstream_.id] { pool->cancel_answered(id); });
   }
+}
+
+// One cancel ends one statement: a pipeline may hold more of them.
+void Janitor::cancel_answered() {
+  if (interrupted_ && !upstream_.replies.empty() && !finished_) {
+    io::Loop& loop = pool_.home().tools.loop;
+    loop.timers().arm(again_, loop.now() + kCancelAgain);
+  }
+  go_on();
 }
 
 void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
@@ -88,6 +109,7 @@ void Janitor::done(bool usable) {
   if (finished_) return;
   finished_ = true;
   deadline_.cancel();
+  again_.cancel();
   pool_.cleaned(upstream_, usable);
 }
 

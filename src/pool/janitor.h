@@ -22,12 +22,13 @@ class Janitor final : private upstream::UpstreamUser {
   };
   Janitor(Pool& pool, upstream::Upstream& upstream, Work work);
   void start();
-  void cancel_answered() { go_on(); }
+  void cancel_answered();
 
  private:
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
   void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
   void interrupt();
+  void cancel_running();
   void go_on();
   void give_up();
   void done(bool usable);
@@ -40,6 +41,7 @@ class Janitor final : private upstream::UpstreamUser {
   bool finished_ = false;
   io::Task<base::Status> cancelling_;
   io::Timer deadline_;
+  io::Timer again_;
 };
 
 }  // namespace penstock::pool

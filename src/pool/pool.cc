@@ -233,16 +233,32 @@ void Pool::want_more() {
   }
 }
 
+// Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
+bool Pool::yield_to(const Scope& scope) {
+  const bool ours = std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
+  if (!ours || idle_.empty() || !waiters_.empty()) return false;
+  bury(idle_.back());
+  return true;
+}
+
 Reservation Pool::reserve() {
   int size = config_->size;
   const bool waited_long = !waiters_.empty() && config_->reserve_size > 0 &&
                            home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
   if (waited_long && size > 0) size += config_->reserve_size;
-  return Reservation::take({{scopes_[0], size},
-                            {scopes_[1], config_->max_upstreams_of_tenant},
-                            {scopes_[2], config_->max_upstreams_of_user},
-                            {scopes_[3], config_->max_upstreams_of_database},
-                            {scopes_[4], config_->max_upstreams_of_process}});
+  const Scope* full = nullptr;
+  Reservation reservation = Reservation::take({{scopes_[0], size},
+                                               {scopes_[1], config_->max_upstreams_of_tenant},
+                                               {scopes_[2], config_->max_upstreams_of_user},
+                                               {scopes_[3], config_->max_upstreams_of_database},
+                                               {scopes_[4], config_->max_upstreams_of_process}},
+                                              &full);
+  if (!reservation && full != scopes_[0].get() && home_.make_room) {
+    for (const ScopePtr& scope : scopes_) {
+      if (scope.get() == full) home_.make_room(scope);
+    }
+  }
+  return reservation;
 }
 
 bool Pool::dial_now() {
@@ -311,24 +327,33 @@ void Pool::refuse_all(const base::Error& error) {
   }
 }
 
-// What clients are told in the greeting comes from the upstream that joined last.
-void Pool::learn_from(const upstream::Upstream& upstream) {
-  parameters_ = upstream.parameters;
-  if (settings_at_login_ != upstream.settings_at_login) outcomes_.clear();
-  settings_at_login_ = upstream.settings_at_login;
+const upstream::ServerParameters* Pool::parameters() {
+  if (parameters_ == nullptr) {
+    if (auto known = hub_->parameters()) learn(std::move(known));
+  }
+  return parameters_.get();
+}
+
+// What clients are told in the greeting comes from the upstream that logged in last.
+void Pool::learn(std::shared_ptr<const upstream::ServerParameters> parameters) {
+  upstream::Settings::Values values;
+  for (const auto& [name, value] : *parameters) {
+    if (!upstream::is_read_only(name)) values.emplace_back(name, value);
+  }
+  upstream::SettingsPtr settings = home_.settings.intern(std::move(values));
+  parameters_ = std::move(parameters);
+  if (settings_at_login_ != settings) outcomes_.clear();
+  settings_at_login_ = std::move(settings);
 }
 
 void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
-  upstream::Settings::Values values;
-  for (const auto& [name, value] : logged_in.parameters) {
-    if (!upstream::is_read_only(name)) values.emplace_back(name, value);
-  }
-  const upstream::SettingsPtr settings = home_.settings.intern(std::move(values));
+  auto parameters = std::make_shared<const upstream::ServerParameters>(std::move(logged_in.parameters));
+  hub_->set_parameters(parameters);
+  learn(parameters);
   static std::atomic<std::uint64_t> next_id{1};
   const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
-  auto upstream = std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings);
+  auto upstream = std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_);
   upstream::Upstream& taken = *upstream;
-  learn_from(taken);
   upstreams_.emplace(id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
   if (!config_->connect_query.empty()) {
     taken.set_user(*this);
@@ -382,7 +407,6 @@ void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation rese
   // Settings are interned per worker.
   taken.settings = home_.settings.intern(taken.settings->values());
   taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());
-  learn_from(taken);
   upstreams_.emplace(taken.id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
   taken.set_user(*this);
   taken.return_stream(std::move(*stream));

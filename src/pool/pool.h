@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,8 @@ struct PoolHome {
   upstream::DialTools tools;
   upstream::SettingsTable& settings;
   Ledger& ledger;
+  // Asks the pools of all workers to give up an idle upstream that counts in this scope.
+  std::function<void(const ScopePtr&)> make_room = {};
 };
 
 // A session that wants an upstream.
@@ -67,14 +70,16 @@ class Pool final : private upstream::UpstreamUser {
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);
+  // True: an idle upstream was closed, which leaves room in the scope.
+  bool yield_to(const Scope& scope);
   // Closes it.
   void bury(upstream::Upstream& upstream);
   // A cancel that was under way for `upstream` has been answered.
   void cancel_answered(std::uint64_t upstream_id);
   upstream::Upstream* find(std::uint64_t upstream_id);
 
-  // What the server reported at the last log-in; null until there was one.
-  const upstream::ServerParameters* parameters() const { return parameters_.get(); }
+  // What the server reported at the last log-in; null until there was one, on whichever worker.
+  const upstream::ServerParameters* parameters();
   // The settings of a fresh session, of those that can be set.
   const upstream::SettingsPtr& settings_at_login() const { return settings_at_login_; }
 
@@ -119,7 +124,7 @@ class Pool final : private upstream::UpstreamUser {
   void dial_done(Dial& dial);
   void dial_failed(base::Error error);
   Reservation reserve();
-  void learn_from(const upstream::Upstream& upstream);
+  void learn(std::shared_ptr<const upstream::ServerParameters> parameters);
   void take_in(upstream::LoggedIn logged_in, Reservation reservation);
   void refuse_all(const base::Error& error);
 

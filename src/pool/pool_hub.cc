@@ -24,6 +24,16 @@ int PoolHub::some_idle(unsigned me) const {
   return -1;
 }
 
+void PoolHub::set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters) {
+  const std::lock_guard lock(mutex_);
+  parameters_ = std::move(parameters);
+}
+
+std::shared_ptr<const upstream::ServerParameters> PoolHub::parameters() const {
+  const std::lock_guard lock(mutex_);
+  return parameters_;
+}
+
 std::shared_ptr<PoolHub> PoolDirectory::hub(const std::string& key) {
   const std::lock_guard lock(mutex_);
   std::weak_ptr<PoolHub>& slot = hubs_[key];

@@ -17,6 +17,7 @@
 #include <unordered_map>
 
 #include "io/loop.h"
+#include "upstream/upstream.h"
 
 namespace penstock::pool {
 
@@ -35,6 +36,9 @@ class PoolHub {
   };
 
   Seat& seat(unsigned worker) { return seats_[worker]; }
+  // What servers say of themselves at log-in, so that a shard that has none yet can greet its clients.
+  void set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters);
+  std::shared_ptr<const upstream::ServerParameters> parameters() const;
   // Whether a shard other than `me` has clients that wait since before `before`; which one waits longest.
   int longest_waiting(unsigned me, std::int64_t before) const;
   // A shard other than `me` with idle upstreams; -1: none.
@@ -52,6 +56,8 @@ class PoolHub {
 
  private:
   std::array<Seat, kWorkersMax> seats_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const upstream::ServerParameters> parameters_;  // guarded by mutex_
 };
 
 class PoolDirectory {

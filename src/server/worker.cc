@@ -68,7 +68,8 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, s
       pools_({.worker = index,
               .tools = {*loop_, shared.resolver, shared.scram_keys},
               .settings = settings_table_,
-              .ledger = shared.ledger},
+              .ledger = shared.ledger,
+              .make_room = [this](const pool::ScopePtr& scope) { make_room(scope); }},
              shared.directory),
       home_{.worker = index,
             .loop = *loop_,
@@ -176,6 +177,15 @@ void Worker::apply(session::Instructions instructions) {
   for (session::Session* session : gone) {
     session->end_now({.sqlstate = base::kAdminShutdown,
                       .message = "terminating connection because the tenant was removed"});
+  }
+}
+
+void Worker::make_room(const pool::ScopePtr& scope) {
+  for (const auto& worker : shared_.workers) {
+    worker->loop_->post([other = worker.get(), scope] {
+      bool done = false;
+      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_to(*scope); });
+    });
   }
 }
 

@@ -56,6 +56,7 @@ class Worker {
   void accept(io::StreamPtr stream, session::Entrance entrance);
   void apply(session::Instructions instructions);
   void bury(session::Session& session);
+  void make_room(const pool::ScopePtr& scope);
   void upkeep();
   void end_everything();
 

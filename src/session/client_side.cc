@@ -49,6 +49,7 @@ void Session::forward(const io::Chunk& chunk) {
 }
 
 void Session::push(Reply reply) {
+  if (!reply.ends_with_ready()) upstream_->in_batch = true;
   if (upstream_->replies.empty()) {
     request_since_ = home_.loop.now();
     upstream_->replies.push(std::move(reply));
@@ -92,6 +93,7 @@ bool Session::on_client_event(const Event& event, PassThrough& run) {
       // While the server reads CopyData it ignores Sync.
       if (!upstream_->copy_in) {
         upstream_->skipping = false;
+        upstream_->in_batch = false;
         push({.kind = Reply::Kind::kSync});
       }
       break;
@@ -239,7 +241,7 @@ void Session::make_room_for(const upstream::StatementPtr& statement, base::ByteW
 
 // The client has state on its upstream that cannot be carried over: it keeps it until it leaves.
 void Session::pin(std::string_view reason) {
-  if (pinned_) return;
+  if (pinned_ || identity_.mode == model::PoolMode::kSession) return;
   pinned_ = true;
   telemetry::log::info("client.pinned", {{"client", id_}, {"server", upstream_->id}}, reason);
 }

@@ -52,7 +52,7 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
   if (event.type == reply::kParseComplete && names) statements_->confirm_one();
-  if (tracked->forgot_statements && tracked->visible && statements_ != nullptr) statements_->clear();
+  if (event.type == reply::kCommandComplete && tracked->visible) note_command(tracked->tag);
   if (tracked->failed) {
     run.flush();
     upstream.broken = true;
@@ -79,6 +79,28 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
     answer_ours(run);
   }
   return true;
+}
+
+// State that cannot be carried to another upstream keeps the client on this one.
+void Session::note_command(pgwire::CommandTag tag) {
+  using pgwire::CommandTag;
+  switch (tag) {
+    case CommandTag::kDeallocateAll:
+      if (statements_ != nullptr) statements_->clear();
+      return;
+    case CommandTag::kDiscardAll:
+      if (statements_ != nullptr) statements_->clear();
+      pinned_ = false;
+      return;
+    case CommandTag::kPrepare:
+      return pin("PREPARE");
+    case CommandTag::kListen:
+      return pin("LISTEN");
+    case CommandTag::kLoad:
+      return pin("LOAD");
+    default:
+      return;
+  }
 }
 
 // The server has refused a Parse under our name: the client gave it another one.
@@ -131,7 +153,7 @@ void Session::note_failed_names() {
 // The server is ready and all has been passed on.
 void Session::on_ready() {
   upstream::Upstream& upstream = *upstream_;
-  if (!upstream.replies.empty()) return;
+  if (!upstream.replies.empty() || upstream.in_batch) return;
   if (client_paused_) {
     client_paused_ = false;
     client_->resume_receiving();

@@ -202,7 +202,9 @@ void Session::on_end(const base::Error* error) {
 
 void Session::tell_and_end(const base::Error& error) {
   if (state_ == State::kGone) return;
-  if (client_ != nullptr) {
+  // In the middle of a message of the server's nothing of ours can be said.
+  const bool in_message = upstream_ != nullptr && upstream_->scanner.remaining() > 0 && server_part_visible_;
+  if (client_ != nullptr && !in_message) {
     base::ByteWriter out;
     pgwire::error_response(out, error, "FATAL");
     client_->write(out.view());

@@ -119,6 +119,7 @@ class Session final : public base::ListHook<Session>,
   bool on_server_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void answer_ours(PassThrough& run);
   void note_failed_names();
+  void note_command(pgwire::CommandTag tag);
   void say_name_is_taken(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_ready();
 

@@ -41,7 +41,9 @@ struct Reply {
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 
   bool is_ours() const { return kind >= Kind::kOurParse; }
-  bool ends_with_ready() const { return kind == Kind::kQuery || kind == Kind::kSync; }
+  bool ends_with_ready() const {
+    return kind == Kind::kQuery || kind == Kind::kSync || kind == Kind::kOurDeallocate;
+  }
 };
 
 class ReplyQueue {

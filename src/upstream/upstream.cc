@@ -116,35 +116,28 @@ bool Upstream::was_stale(const Statement& statement) {
   return std::erase_if(stale, [&](const StatementPtr& entry) { return entry->name == statement.name; }) > 0;
 }
 
-// True: the server has forgotten all prepared statements.
-bool Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
-  const auto tag = pgwire::parse_command_complete(body);
-  if (!tag) return false;
-  switch (pgwire::classify_tag(*tag)) {
-    case pgwire::CommandTag::kDiscardAll: {
-      // What the server reports it reports; settings it does not report are back at their start.
-      Settings::Values reported;
-      for (const auto& entry : settings->values()) {
-        if (settings_at_login->find(entry.first) != nullptr) reported.push_back(entry);
-      }
-      settings = settings_table.intern(std::move(reported));
-      prepared.clear();
-      stale.clear();
-      unnamed_of = 0;
-      return true;
+pgwire::CommandTag Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
+  const auto text = pgwire::parse_command_complete(body);
+  const pgwire::CommandTag tag = text ? pgwire::classify_tag(*text) : pgwire::CommandTag::kOther;
+  if (tag == pgwire::CommandTag::kDiscardAll) {
+    // What the server reports it reports; settings it does not report are back at their start.
+    Settings::Values reported;
+    for (const auto& entry : settings->values()) {
+      if (settings_at_login->find(entry.first) != nullptr) reported.push_back(entry);
     }
-    case pgwire::CommandTag::kDeallocateAll:
-      prepared.clear();
-      stale.clear();
-      // What has been sent behind it is prepared after it.
-      for (std::size_t i = 0; i < replies.size(); ++i) {
-        const Reply& reply = replies.at(i);
-        if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.insert(reply.statement);
-      }
-      return true;
-    default:
-      return false;
+    settings = settings_table.intern(std::move(reported));
+    unnamed_of = 0;
   }
+  if (tag == pgwire::CommandTag::kDiscardAll || tag == pgwire::CommandTag::kDeallocateAll) {
+    prepared.clear();
+    stale.clear();
+    // What has been sent behind it is prepared after it.
+    for (std::size_t i = 0; i < replies.size(); ++i) {
+      const Reply& reply = replies.at(i);
+      if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.insert(reply.statement);
+    }
+  }
+  return tag;
 }
 
 base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Event& event,
@@ -189,7 +182,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       if (!known || (head != Kind::kQuery && head != Kind::kExecute)) return unexpected();
       if (head == Kind::kExecute) replies.pop();
       copy_in = false;
-      if (whole) result.forgot_statements = note_command(event.body(), settings_table);
+      if (whole) result.tag = note_command(event.body(), settings_table);
       return result;
     case reply::kEmptyQueryResponse:
     case reply::kPortalSuspended:

@@ -17,6 +17,7 @@
 #include "io/address.h"
 #include "io/stream.h"
 #include "pgwire/backend.h"
+#include "pgwire/command_tag.h"
 #include "pgwire/frame_scanner.h"
 #include "upstream/reply_queue.h"
 #include "upstream/settings.h"
@@ -68,7 +69,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
     bool visible = true;  // the client is to hear it
     bool ready = false;   // a ReadyForQuery
     bool failed = false;  // an answer to something of our own was an error
-    bool forgot_statements = false;  // DEALLOCATE ALL or DISCARD ALL was done
+    pgwire::CommandTag tag = pgwire::CommandTag::kOther;  // of a CommandComplete
   };
   base::Result<Tracked> track(const pgwire::FrameScanner::Event& event, SettingsTable& settings_table);
   // Takes a statement out of `stale`. True: it was there, and the server must be told to close it.
@@ -81,7 +82,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   io::Stream& stream() { return *stream_; }
   bool ended() const { return ended_; }
   // Nothing outstanding, no transaction, nothing in doubt.
-  bool clean() const { return replies.empty() && status == 'I' && !copy_in && !ended_ && !broken; }
+  bool clean() const { return replies.empty() && status == 'I' && !in_batch && !copy_in && !ended_ && !broken; }
 
   const std::uint64_t id;
   const io::Address address;
@@ -96,6 +97,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   ReplyQueue replies;
   char status = 'I';
   bool copy_in = false;           // the server reads CopyData
+  bool in_batch = false;          // extended-protocol messages have been sent and no Sync behind them
   bool skipping = false;          // an error was reported: the server ignores everything up to the next Sync
   bool broken = false;            // state in doubt: close instead of reuse
   bool close_when_free = false;   // lifetime over, host changed, reconnect asked
@@ -114,7 +116,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void on_drained() override;
   void drop_failed_batch();
   void note_error(base::ByteView body);
-  bool note_command(base::ByteView body, SettingsTable& settings_table);
+  pgwire::CommandTag note_command(base::ByteView body, SettingsTable& settings_table);
 
   io::StreamPtr stream_;
   UpstreamUser* user_ = nullptr;
