@@ -9,7 +9,7 @@ namespace penstock::base {
 
 }  // namespace penstock::base
 
-#define PENSTOCK_ASSERT(condition)                                                         \
-  (__builtin_expect(static_cast<bool>(condition), true)                                    \
-       ? static_cast<void>(0)                                                              \
+#define PENSTOCK_ASSERT(condition)                      \
+  (__builtin_expect(static_cast<bool>(condition), true) \
+       ? static_cast<void>(0)                           \
        : ::penstock::base::assertion_failed(#condition, __FILE__, __LINE__))

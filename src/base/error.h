@@ -31,7 +31,9 @@ inline std::unexpected<Error> fail(SqlState sqlstate, std::string message, std::
                                .detail = std::move(detail),
                                .hint = std::move(hint)});
 }
-inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected(std::move(error));
+}
 
 // errno as an Error: "<action>: <strerror>".
 Error errno_error(SqlState sqlstate, std::string_view action, int errno_value);

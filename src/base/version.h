@@ -1,4 +1,5 @@
-// The version of this program, as `penstock version`, the logs and the console tell it. The same as in CMakeLists.txt.
+// The version of this program, as `penstock version`, the logs and the console tell it. The same as in
+// CMakeLists.txt.
 #pragma once
 
 #include <string_view>

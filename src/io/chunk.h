@@ -1,7 +1,7 @@
 // Chunk: a slice of received bytes that several owners may hold without copying them.
 //
-// Bytes arrive in a Buffer of the worker, the session looks at them, and slices of the same Buffer are queued for
-// sending. When the last slice is gone the Buffer returns to the place it came from.
+// Bytes arrive in a Buffer of the worker, the session looks at them, and slices of the same Buffer are queued
+// for sending. When the last slice is gone the Buffer returns to the place it came from.
 //
 // Owner:      whoever holds it; copying a Chunk adds an owner.
 // Home:       LOOP (the count is not atomic: never hand a Chunk to another thread).

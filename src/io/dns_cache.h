@@ -46,8 +46,8 @@ class DnsCache {
 
   // nullptr when nothing is known or it is too old. Valid until the next store().
   const DnsAnswer* find(std::string_view name, base::TimePoint now);
-  // Keeps the answer, if it is worth it. Returns what to tell those who asked: `answer`, or an older good one when
-  // `answer` is trouble. Valid until the next store() or, for trouble, as long as `answer`.
+  // Keeps the answer, if it is worth it. Returns what to tell those who asked: `answer`, or an older good one
+  // when `answer` is trouble. Valid until the next store() or, for trouble, as long as `answer`.
   const DnsAnswer& store(std::string_view name, const DnsAnswer& answer, base::TimePoint now);
   std::size_t size() const { return entries_.size(); }
 

@@ -178,8 +178,8 @@ void DnsChannel::wait_and_process() {
   if (polled[0].revents != 0) eventfd_read(wake_fd_, &count);
   if (channel_ == nullptr) return;
   for (std::size_t i = 1; i < polled.size(); ++i) {
-    // A call below may have closed the sockets after it, and even opened others with the same numbers: harmless, they
-    // do not block.
+    // A call below may have closed the sockets after it, and even opened others with the same numbers:
+    // harmless, they do not block.
     const auto happened = polled[i].revents;
     const bool read = (happened & (POLLIN | POLLERR | POLLHUP)) != 0;
     const bool write = (happened & (POLLOUT | POLLERR)) != 0;

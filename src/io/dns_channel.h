@@ -1,12 +1,14 @@
-// DnsChannel looks names up with c-ares, on a thread of its own, as the system would: /etc/hosts first, then the name
-// servers and search domains of /etc/resolv.conf, IPv4 and IPv6 together, sorted as getaddrinfo(3) does (RFC 6724).
+// DnsChannel looks names up with c-ares, on a thread of its own, as the system would: /etc/hosts first, then
+// the name servers and search domains of /etc/resolv.conf, IPv4 and IPv6 together, sorted as getaddrinfo(3)
+// does (RFC 6724).
 //
 // Owner:      Resolver, by unique_ptr.
 // Home:       SYNC (mutex_ guards queue_ and stopping_; everything of c-ares belongs to the thread alone)
 // Invariants: 1. Every name of begin() gets one call of `done`, unless the channel is destroyed first.
 //             2. The destructor returns after the thread has ended; no call of `done` comes afterwards.
 // Errors:     DnsAnswer says them; when c-ares cannot start, every name is answered with kTrouble.
-// Bounds:     at most kUnderWayMax names in c-ares (more would overflow its socket); the queue is the caller's to bound.
+// Bounds:     at most kUnderWayMax names in c-ares (more would overflow its socket); the queue is the
+// caller's to bound.
 #pragma once
 
 #include <ares.h>

@@ -21,7 +21,9 @@ namespace {
 constexpr int kEventsPerTurn = 512;
 constexpr int kAcceptsPerTurn = 64;
 
-base::TimePoint steady_now() { return std::chrono::steady_clock::now(); }
+base::TimePoint steady_now() {
+  return std::chrono::steady_clock::now();
+}
 
 class EpollListener final : public Listener {
  public:
@@ -33,7 +35,8 @@ class EpollListener final : public Listener {
  private:
   // Freed at the end of the turn: an event of this turn may still name it.
   struct State final : EpollOwner {
-    State(EpollLoop& owner, int listening, AcceptSink& target) : loop(owner), descriptor(listening), sink(&target) {
+    State(EpollLoop& owner, int listening, AcceptSink& target)
+        : loop(owner), descriptor(listening), sink(&target) {
       loop.watch(descriptor, EPOLLIN, *this, true);
     }
     void on_ready(std::uint32_t) override {
@@ -69,7 +72,8 @@ class EpollListener final : public Listener {
 
 class EpollConnecting final : public Connecting {
  public:
-  EpollConnecting(EpollLoop& loop, int descriptor, const Address& address, base::TimePoint deadline, ConnectDone done)
+  EpollConnecting(EpollLoop& loop, int descriptor, const Address& address, base::TimePoint deadline,
+                  ConnectDone done)
       : state_(new State(loop, descriptor, address, std::move(done), *this)) {
     state_->start(deadline);
   }
@@ -146,7 +150,8 @@ EpollLoop::~EpollLoop() {
 base::Result<std::unique_ptr<EpollLoop>> EpollLoop::create(base::Random& random) {
   std::unique_ptr<EpollLoop> loop(new EpollLoop(random));
   loop->epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  if (loop->epoll_ < 0) return base::fail(base::errno_error(base::kIoError, "could not create an epoll set", errno));
+  if (loop->epoll_ < 0)
+    return base::fail(base::errno_error(base::kIoError, "could not create an epoll set", errno));
   loop->wake_descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (loop->wake_descriptor_ < 0) {
     return base::fail(base::errno_error(base::kIoError, "could not create an eventfd", errno));
@@ -161,7 +166,9 @@ void EpollLoop::watch(int descriptor, std::uint32_t events, EpollOwner& owner, b
   epoll_ctl(epoll_, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event);
 }
 
-void EpollLoop::forget(int descriptor) { epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr); }
+void EpollLoop::forget(int descriptor) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
+}
 
 int EpollLoop::receive(int descriptor, Chunk& out) {
   Buffer* buffer;

@@ -10,7 +10,9 @@
 
 namespace penstock::io {
 
-PeerName EpollStream::local() const { return local_name(socket_->descriptor()); }
+PeerName EpollStream::local() const {
+  return local_name(socket_->descriptor());
+}
 
 EpollSocket::EpollSocket(EpollLoop& loop, int descriptor, PeerName peer)
     : loop_(loop), peer_(std::move(peer)), descriptor_(descriptor) {}
@@ -54,7 +56,8 @@ void EpollSocket::flush() {
       blocked_ = true;
       return update_interest();
     }
-    const auto error = base::errno_error(base::kConnectionFailure, "could not send to " + peer_.to_string(), errno);
+    const auto error =
+        base::errno_error(base::kConnectionFailure, "could not send to " + peer_.to_string(), errno);
     queue_.clear();
     return end(&error);
   }
@@ -129,7 +132,8 @@ void EpollSocket::on_readable() {
   if (got > 0) return sink_->on_data(std::move(chunk));
   if (got == -EAGAIN || got == -EINTR) return;
   if (got == 0) return end(nullptr);
-  const auto error = base::errno_error(base::kConnectionFailure, "could not receive from " + peer_.to_string(), -got);
+  const auto error =
+      base::errno_error(base::kConnectionFailure, "could not receive from " + peer_.to_string(), -got);
   end(&error);
 }
 

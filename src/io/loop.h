@@ -1,7 +1,8 @@
-// Loop: one worker's event loop. Three implementations (io_uring, epoll, simulation); nothing above io can tell which.
+// Loop: one worker's event loop. Three implementations (io_uring, epoll, simulation); nothing above io can
+// tell which.
 //
-// A turn: take completions and call the sinks; fire timers; run mailbox and deferred calls; flush everything written
-// in this turn; wait.
+// A turn: take completions and call the sinks; fire timers; run mailbox and deferred calls; flush everything
+// written in this turn; wait.
 //
 // Owner:      the worker, by unique_ptr.
 // Home:       LOOP, but for post() and stop(), which any thread may call (SYNC: the mailbox's mutex).
@@ -79,8 +80,8 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   virtual std::string_view backend() const = 0;  // "io_uring", "epoll", "simulation"
-  // Until stop(), and then until every connection is gone, kWindDown at the most. Streams still open at the end are
-  // lost with the process.
+  // Until stop(), and then until every connection is gone, kWindDown at the most. Streams still open at the
+  // end are lost with the process.
   virtual void run() = 0;
   static constexpr base::Duration kWindDown = std::chrono::seconds(3);
 
@@ -100,8 +101,8 @@ class Loop {
                                               ConnectDone done) = 0;
   // Takes over a connected, non-blocking socket from elsewhere (another loop, a socket pair).
   virtual base::Result<StreamPtr> adopt(int descriptor) = 0;
-  // Takes a stream out of this loop, for adopt() on another one; nothing may be unsent. `done` gets the descriptor
-  // and whatever had been received meanwhile, or an error when the connection ended.
+  // Takes a stream out of this loop, for adopt() on another one; nothing may be unsent. `done` gets the
+  // descriptor and whatever had been received meanwhile, or an error when the connection ended.
   struct Detached {
     int descriptor = -1;
     std::vector<Chunk> received = {};

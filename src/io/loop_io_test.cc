@@ -1,12 +1,12 @@
 // The contract of Loop and Stream, held against each real backend.
-#include "io/loop.h"
-
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <string>
 #include <thread>
+
+#include "io/loop.h"
 
 namespace penstock::io {
 namespace {
@@ -160,7 +160,8 @@ TEST_P(LoopTest, MovesManyMegabytesWithPauses) {
     bool in_order = true;
     std::move_only_function<void()> complete;
     void on_data(Chunk chunk) override {
-      for (const std::uint8_t byte : chunk.view()) in_order &= byte == static_cast<std::uint8_t>((bytes++) % 251);
+      for (const std::uint8_t byte : chunk.view())
+        in_order &= byte == static_cast<std::uint8_t>((bytes++) % 251);
       stream->pause_receiving();
       loop->defer([this] {
         if (bytes < target) stream->resume_receiving();
@@ -247,7 +248,9 @@ TEST_P(LoopTest, PostsFromOtherThreadsWakeTheLoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, LoopTest, testing::Values(Backend::kIoUring, Backend::kEpoll),
-                         [](const auto& info) { return info.param == Backend::kIoUring ? "IoUring" : "Epoll"; });
+                         [](const auto& info) {
+                           return info.param == Backend::kIoUring ? "IoUring" : "Epoll";
+                         });
 
 }  // namespace
 }  // namespace penstock::io

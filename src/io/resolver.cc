@@ -46,7 +46,8 @@ bool may_be_a_name(std::string_view host) {
   return host.find_first_of(std::string_view(" \t\r\n/\0", 6)) == std::string_view::npos;
 }
 
-// Names differ neither by case nor by the final dot's absence; the dot only stops the search domains, so it stays.
+// Names differ neither by case nor by the final dot's absence; the dot only stops the search domains, so it
+// stays.
 std::string normalized(std::string_view name) {
   std::string result(name);
   for (char& c : result) {

@@ -1,15 +1,17 @@
 // Resolver turns the host of a HostPort into addresses without ever making a loop wait.
 //
-// "192.0.2.1", "::1", "[::1]", "/directory" and "@abstract" need no look-up (and no thread: it starts with the first real
-// name). A directory or abstract name means the socket "<host>/.s.PGSQL.<port>", as in libpq. Names are looked up as the
-// system would (see dns_channel.h), cached for their TTL within bounds, and asked once however many want them.
+// "192.0.2.1", "::1", "[::1]", "/directory" and "@abstract" need no look-up (and no thread: it starts with
+// the first real name). A directory or abstract name means the socket "<host>/.s.PGSQL.<port>", as in libpq.
+// Names are looked up as the system would (see dns_channel.h), cached for their TTL within bounds, and asked
+// once however many want them.
 //
 // Owner:      server, by value; outlives all loops' use of it, but not necessarily the handles.
 // Home:       SYNC (one mutex over cache and waiting list; never held while c-ares works)
 // Invariants: 1. The callback comes at most once, on the loop that asked, never from within resolve().
 //             2. After the handle is destroyed the callback never comes and the loop is not touched again.
 // Waits:      until answer, deadline, or the resolver's end, whichever is first.
-// Errors:     08006 `could not translate host name "x" to address: reason`; 22023 for socket paths too long; 53000
+// Errors:     08006 `could not translate host name "x" to address: reason`; 22023 for socket paths too long;
+// 53000
 //             when names_max is reached; 57P01 when the resolver ends.
 // Bounds:     names_max names looked up at a time; cache.entries_max remembered.
 #pragma once
@@ -48,7 +50,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Called on `loop`'s thread. The addresses, all with `port`, are in the order in which to try them; never empty.
+  // Called on `loop`'s thread. The addresses, all with `port`, are in the order in which to try them; never
+  // empty.
   [[nodiscard]] std::unique_ptr<Resolving> resolve(std::string_view host, std::uint16_t port, Loop& loop,
                                                    base::TimePoint deadline, ResolveDone done);
 

@@ -1,4 +1,5 @@
-// SimFaults says how a simulated network behaves: how slow, how much at a time, and how often what goes wrong.
+// SimFaults says how a simulated network behaves: how slow, how much at a time, and how often what goes
+// wrong.
 //
 // Home: SHARED (plain values; a SimWorld keeps one for all and one per address where set).
 #pragma once

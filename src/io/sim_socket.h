@@ -1,11 +1,12 @@
 // SimSocket is one end of a simulated connection: what a kernel's socket is to a real one.
 //
-// Its upper half (write, pause, sink) is called by the SimStream in turns of its loop; its lower half (arrive…) by network
-// events of the world. A connection is two of them that know each other weakly: an end that is gone answers with a reset.
+// Its upper half (write, pause, sink) is called by the SimStream in turns of its loop; its lower half
+// (arrive…) by network events of the world. A connection is two of them that know each other weakly: an end
+// that is gone answers with a reset.
 //
-// Owner:      the SimStream, by shared_ptr; the world's descriptor table while detached; an accept or connect under way.
-// Home:       LOOP
-// Invariants: 1. Bytes of one direction arrive in order, then the end, or a reset instead.
+// Owner:      the SimStream, by shared_ptr; the world's descriptor table while detached; an accept or connect
+// under way. Home:       LOOP Invariants: 1. Bytes of one direction arrive in order, then the end, or a reset
+// instead.
 //             2. in_flight_ never exceeds window_: that is the backpressure.
 //             3. After on_end no callback comes.
 #pragma once

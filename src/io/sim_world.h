@@ -1,7 +1,9 @@
-// SimWorld runs any number of loops and the network between them in one thread, in virtual time, from one seed.
+// SimWorld runs any number of loops and the network between them in one thread, in virtual time, from one
+// seed.
 //
-// A world takes the earliest of: a network event, a loop's turn. Between two of them no time passes; everything that real
-// machines leave open (order of completions, sizes of pieces, delays, faults) is drawn from the seed.
+// A world takes the earliest of: a network event, a loop's turn. Between two of them no time passes;
+// everything that real machines leave open (order of completions, sizes of pieces, delays, faults) is drawn
+// from the seed.
 //
 // Owner:      a test; outlives all loops and streams made with it.
 // Home:       LOOP (one thread; post() from other threads would not be repeatable)

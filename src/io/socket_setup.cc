@@ -112,8 +112,9 @@ PeerName local_name(int descriptor) {
 }
 
 base::Error connect_error(const Address& address, int errno_value) {
-  auto error = base::errno_error(base::kConnectionFailure,
-                                 "connection to server at \"" + address.to_string() + "\" failed", errno_value);
+  auto error =
+      base::errno_error(base::kConnectionFailure,
+                        "connection to server at \"" + address.to_string() + "\" failed", errno_value);
   if (errno_value == ECONNREFUSED || errno_value == ENOENT) {
     error.hint = "Is the server running there and accepting connections?";
   }

@@ -2,12 +2,14 @@
 //
 // Writes are queued and leave together at the end of the loop's turn, in as few system calls as possible.
 //
-// Owner:      one object above io, by StreamPtr. Destroying it closes the connection at once and drops unsent bytes;
+// Owner:      one object above io, by StreamPtr. Destroying it closes the connection at once and drops unsent
+// bytes;
 //             finish() below is the polite way. Destroying it from within its own callbacks is allowed.
 // Home:       LOOP
 // Invariants: 1. After on_end no further callback comes.
 //             2. Bytes leave in the order of write().
-//             3. While paused, on_data may still come for bytes already received; no more than one buffer's worth is
+//             3. While paused, on_data may still come for bytes already received; no more than one buffer's
+//             worth is
 //                read anew.
 // Errors:     every failure of the connection is one on_end with the reason.
 // Bounds:     unsent() is for the caller to watch: pause the sender above kUnsentHigh, resume on on_drained.
@@ -57,7 +59,8 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  // Begins receiving for `sink`, or hands the stream over to another one. The sink outlives the stream or is replaced.
+  // Begins receiving for `sink`, or hands the stream over to another one. The sink outlives the stream or is
+  // replaced.
   virtual void set_sink(StreamSink& sink) = 0;
   virtual void write(Chunk bytes) = 0;
   void write(base::ByteView bytes) { write(Chunk::copy_of(bytes)); }
@@ -79,8 +82,8 @@ class Stream {
 
 using StreamPtr = std::unique_ptr<Stream>;
 
-// Sends what is queued, ends the stream, waits for the peer to close (so that a reset does not overtake the last
-// message), and destroys it; after `patience` at the latest.
+// Sends what is queued, ends the stream, waits for the peer to close (so that a reset does not overtake the
+// last message), and destroys it; after `patience` at the latest.
 void finish(StreamPtr stream, base::Duration patience = std::chrono::seconds(2));
 
 }  // namespace penstock::io

@@ -1,13 +1,14 @@
 // Task<T>: a coroutine for sequences with a fixed order (start-up, log-in, cancel, reset).
 //
-// Lazy: runs when awaited or start()ed. The owner of a started Task may destroy it at any await point: the frame dies,
-// and every awaitable of this code base unregisters itself in its destructor. That is how a deadline or a stop ends a
-// sequence from outside.
+// Lazy: runs when awaited or start()ed. The owner of a started Task may destroy it at any await point: the
+// frame dies, and every awaitable of this code base unregisters itself in its destructor. That is how a
+// deadline or a stop ends a sequence from outside.
 //
 // Owner:      the object whose sequence it is, by value.
 // Home:       LOOP
 // Invariants: 1. A Task is awaited or started at most once.
-//             2. `on_done` of start() is called exactly once unless the Task is destroyed first; it may destroy it.
+//             2. `on_done` of start() is called exactly once unless the Task is destroyed first; it may
+//             destroy it.
 #pragma once
 
 #include <coroutine>
@@ -85,7 +86,8 @@ class [[nodiscard]] Task {
   explicit operator bool() const { return static_cast<bool>(handle_); }
   bool done() const { return handle_ && handle_.done(); }
 
-  // Runs until the first suspension; `on_done` is called when the coroutine has ended (possibly before this returns).
+  // Runs until the first suspension; `on_done` is called when the coroutine has ended (possibly before this
+  // returns).
   void start(std::move_only_function<void()> on_done) {
     PENSTOCK_ASSERT(handle_ && !handle_.done());
     handle_.promise().on_done = std::move(on_done);

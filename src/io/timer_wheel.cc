@@ -36,8 +36,8 @@ void TimerWheel::arm(Timer& timer, base::TimePoint deadline) {
   }
 }
 
-// The level is that of the highest digit (base 64) in which `tick` differs from the current one: there the wheel has
-// to turn before the digits below matter.
+// The level is that of the highest digit (base 64) in which `tick` differs from the current one: there the
+// wheel has to turn before the digits below matter.
 void TimerWheel::place(Timer& timer, Tick tick) {
   const int highest_bit = 63 - std::countl_zero(tick ^ tick_);
   const int level = highest_bit / kSlotBits;

@@ -1,13 +1,14 @@
 // TimerWheel holds all timers of one worker: arming and cancelling are O(1), idle timers cost nothing.
 //
-// Owner:      Loop, by value. A Timer lives inside the object it belongs to and disarms itself when that dies.
-// Home:       LOOP
-// Invariants: 1. A timer fires once per arming, never before its deadline.
+// Owner:      Loop, by value. A Timer lives inside the object it belongs to and disarms itself when that
+// dies. Home:       LOOP Invariants: 1. A timer fires once per arming, never before its deadline.
 //             2. Timers fire at most one tick (kTick) plus one loop turn after their deadline.
 //             3. A callback may arm, cancel or destroy any timer, its own included.
-//             4. Every timer sits in a slot after the current tick of its level, or in `due_`. Hence the lowest level that
+//             4. Every timer sits in a slot after the current tick of its level, or in `due_`. Hence the
+//             lowest level that
 //                is not empty holds the next deadline.
-// Bounds:     kLevels × 64 slots of 16 bytes (8 KiB); their reach is all of base::TimePoint. A timer is sorted in again
+// Bounds:     kLevels × 64 slots of 16 bytes (8 KiB); their reach is all of base::TimePoint. A timer is
+// sorted in again
 //             at most once per level on its way down, whatever its deadline.
 #pragma once
 
@@ -58,11 +59,11 @@ class TimerWheel {
 
   // Arms the timer, moving it if it was armed already. A deadline in the past fires on the next advance().
   void arm(Timer& timer, base::TimePoint deadline);
-  // When advance() is wanted next: at the latest one tick after the earliest deadline, sometimes earlier (to sort far
-  // timers in again), never later. kNever when nothing is armed.
+  // When advance() is wanted next: at the latest one tick after the earliest deadline, sometimes earlier (to
+  // sort far timers in again), never later. kNever when nothing is armed.
   base::TimePoint next_deadline() const;
-  // Fires everything due at `now`, in the order of deadlines (to the tick). `now` never goes backwards. What a
-  // callback arms, even in the past, waits for the next advance(). Not to be called from a callback.
+  // Fires everything due at `now`, in the order of deadlines (to the tick). `now` never goes backwards. What
+  // a callback arms, even in the past, waits for the next advance(). Not to be called from a callback.
   void advance(base::TimePoint now);
 
  private:
@@ -74,7 +75,8 @@ class TimerWheel {
 
   struct Level {
     std::array<Slot, kSlots> slots;
-    // Bit i: slot i may hold a timer. Set by arm(), cleared once found empty: a timer that dies cannot clear it.
+    // Bit i: slot i may hold a timer. Set by arm(), cleared once found empty: a timer that dies cannot clear
+    // it.
     mutable std::uint64_t maybe_filled = 0;
   };
 

@@ -33,8 +33,8 @@ base::Status UringBuffers::start(io_uring& ring) {
   if (const int error = io_uring_register_buf_ring(&ring, &registration, 0); error != 0) {
     munmap(memory, bytes);
     ring_ = nullptr;
-    return base::fail(
-        base::errno_error(base::kFeatureNotSupported, "could not register a buffer ring with io_uring", -error));
+    return base::fail(base::errno_error(base::kFeatureNotSupported,
+                                        "could not register a buffer ring with io_uring", -error));
   }
   buffers_.resize(kBuffersMax, nullptr);
   free_ids_.reserve(kBuffersMax);

@@ -1,11 +1,13 @@
-// UringBuffers: the provided-buffer ring of one io_uring loop, from which the kernel takes a buffer per receive.
+// UringBuffers: the provided-buffer ring of one io_uring loop, from which the kernel takes a buffer per
+// receive.
 //
 // Without it every idle connection would have to own a buffer.
 //
 // Owner:      UringLoop, by value.
 // Home:       LOOP
 // Invariants: 1. A buffer is either in the ring (kernel's), held by chunks, or freed.
-//             2. About `target` buffers are in the ring; few, so that they stay in the processor's cache. The target
+//             2. About `target` buffers are in the ring; few, so that they stay in the processor's cache. The
+//             target
 //                doubles when the kernel ran out and shrinks again when it no longer does.
 // Bounds:     kBuffersMax buffers of kBufferBytes.
 #pragma once
@@ -44,10 +46,10 @@ class UringBuffers final : public BufferSource {
   bool provide_new();
 
   io_uring_buf_ring* ring_ = nullptr;
-  std::vector<Buffer*> buffers_;          // by id; null: not allocated
-  std::vector<std::uint16_t> free_ids_;   // ids without memory
-  std::uint32_t target_ = 64;             // buffers wanted in the ring
-  std::uint32_t provided_ = 0;            // buffers in the ring
+  std::vector<Buffer*> buffers_;         // by id; null: not allocated
+  std::vector<std::uint16_t> free_ids_;  // ids without memory
+  std::uint32_t target_ = 64;            // buffers wanted in the ring
+  std::uint32_t provided_ = 0;           // buffers in the ring
   std::uint16_t unpublished_ = 0;
   std::uint32_t calm_turns_ = 0;
 };

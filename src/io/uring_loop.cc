@@ -21,7 +21,9 @@ constexpr unsigned kCompletions = 16 * 1024;
 // Accepts kept under way per listening socket: a burst of connections is taken in one turn.
 constexpr std::size_t kAcceptsUnderWay = 16;
 
-base::TimePoint steady_now() { return std::chrono::steady_clock::now(); }
+base::TimePoint steady_now() {
+  return std::chrono::steady_clock::now();
+}
 
 // Several accepts under way at once, each with an address of its own to write to.
 class UringListener final : public Listener {
@@ -43,7 +45,8 @@ class UringListener final : public Listener {
     void on_complete(unsigned, int result, unsigned) override { state->accepted(*this, result); }
   };
   struct State {
-    State(UringLoop& owner, int listening, AcceptSink& target) : loop(owner), descriptor(listening), sink(&target) {
+    State(UringLoop& owner, int listening, AcceptSink& target)
+        : loop(owner), descriptor(listening), sink(&target) {
       for (Slot& slot : slots) slot.state = this;
       // SO_PEERCRED needs a real descriptor.
       is_unix = local_address(listening).is_unix();
@@ -120,7 +123,8 @@ class UringListener final : public Listener {
 
 class UringConnecting final : public Connecting {
  public:
-  UringConnecting(UringLoop& loop, int descriptor, const Address& address, base::TimePoint deadline, ConnectDone done)
+  UringConnecting(UringLoop& loop, int descriptor, const Address& address, base::TimePoint deadline,
+                  ConnectDone done)
       : state_(new State(loop, descriptor, address, std::move(done), this)) {
     state_->start(deadline);
   }
@@ -159,9 +163,8 @@ class UringConnecting final : public Connecting {
       cancel();
     }
     void cancel() {
-      loop.submit(nullptr, 0, [&](io_uring_sqe* sqe) {
-        io_uring_prep_cancel64(sqe, UringLoop::user_data(this, 0), 0);
-      });
+      loop.submit(nullptr, 0,
+                  [&](io_uring_sqe* sqe) { io_uring_prep_cancel64(sqe, UringLoop::user_data(this, 0), 0); });
     }
     void give_up() {
       face = nullptr;
@@ -217,7 +220,8 @@ base::Status UringLoop::start(unsigned descriptors) {
   }
   if (auto started = buffers_.start(ring_); !started) return started;
   wake_descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_descriptor_ < 0) return base::fail(base::errno_error(base::kIoError, "could not create an eventfd", errno));
+  if (wake_descriptor_ < 0)
+    return base::fail(base::errno_error(base::kIoError, "could not create an eventfd", errno));
   return {};
 }
 
@@ -243,7 +247,9 @@ void UringLoop::on_complete(unsigned, int, unsigned flags) {
   if ((flags & IORING_CQE_F_MORE) == 0) arm_wake();
 }
 
-void UringLoop::forget_starved(UringSocket& socket) { std::erase(starved_, &socket); }
+void UringLoop::forget_starved(UringSocket& socket) {
+  std::erase(starved_, &socket);
+}
 
 void UringLoop::wait() {
   const base::TimePoint next = timers().next_deadline();

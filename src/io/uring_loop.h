@@ -1,12 +1,12 @@
 // UringLoop: the io_uring backend: one submission and wait per turn, direct descriptors, provided buffers.
 //
-// Sockets live in the ring's own descriptor table: they are cheaper per operation and do not count against the
-// process's limit of open files. Each has at most one receive (multishot) and one send under way.
+// Sockets live in the ring's own descriptor table: they are cheaper per operation and do not count against
+// the process's limit of open files. Each has at most one receive (multishot) and one send under way.
 //
 // Owner:      the worker, as a Loop.
 // Home:       LOOP. The ring is created disabled and enabled by the thread that runs it (SINGLE_ISSUER).
-// Bounds:     kDescriptorsMax sockets (the kernel: at most the process's open-file limit per ring); UringBuffers'.
-// See:        io_uring_enter(2), io_uring_setup(2).
+// Bounds:     kDescriptorsMax sockets (the kernel: at most the process's open-file limit per ring);
+// UringBuffers'. See:        io_uring_enter(2), io_uring_setup(2).
 #pragma once
 
 #include <liburing.h>
@@ -49,7 +49,8 @@ class UringLoop final : public Loop, private UringOwner {
   static std::uint64_t user_data(UringOwner* owner, unsigned operation) {
     return reinterpret_cast<std::uint64_t>(owner) | operation;
   }
-  // Submits what `prepare` writes; it completes with owner->on_complete(operation, …), or unheard without an owner.
+  // Submits what `prepare` writes; it completes with owner->on_complete(operation, …), or unheard without an
+  // owner.
   template <class Prepare>
   void submit(UringOwner* owner, unsigned operation, Prepare prepare) {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);

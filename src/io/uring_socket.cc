@@ -35,7 +35,8 @@ void UringSocket::set_sink(StreamSink& sink) {
 }
 
 void UringSocket::receive() {
-  if (receiving_ || paused_ || ended_ || closed_ || sink_ == nullptr || slot_ < 0 || take_out_ != nullptr) return;
+  if (receiving_ || paused_ || ended_ || closed_ || sink_ == nullptr || slot_ < 0 || take_out_ != nullptr)
+    return;
   submit(kReceive, [&](io_uring_sqe* sqe) {
     io_uring_prep_recv_multishot(sqe, slot_, nullptr, 0, 0);
     sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
@@ -80,7 +81,8 @@ void UringSocket::on_sent(int result) {
   }
   if (result < 0) {
     queue_.clear();
-    const auto error = base::errno_error(base::kConnectionFailure, "could not send to " + peer_.to_string(), -result);
+    const auto error =
+        base::errno_error(base::kConnectionFailure, "could not send to " + peer_.to_string(), -result);
     end(&error);
     return;
   }
@@ -135,7 +137,9 @@ void UringSocket::on_received(int result, unsigned flags) {
   if (closed_) return;
   if (take_out_ != nullptr) {
     if (result > 0) take_out_->received.push_back(std::move(chunk));
-    if (result == 0) take_out_->error = base::Error{.sqlstate = base::kConnectionFailure, .message = "the peer closed the connection"};
+    if (result == 0)
+      take_out_->error =
+          base::Error{.sqlstate = base::kConnectionFailure, .message = "the peer closed the connection"};
     return;
   }
   if (result > 0) {
@@ -222,7 +226,8 @@ void UringSocket::on_complete(unsigned operation, int result, unsigned flags) {
       // The ring's table now holds a reference of its own.
       ::close(std::exchange(descriptor_, -1));
       if (result < 0) {
-        const auto error = base::errno_error(base::kInsufficientResources, "could not register a socket", -result);
+        const auto error =
+            base::errno_error(base::kInsufficientResources, "could not register a socket", -result);
         end(&error);
       } else {
         slot_ = installing_;
@@ -237,7 +242,8 @@ void UringSocket::on_complete(unsigned operation, int result, unsigned flags) {
       auto received = std::move(take_out_->received);
       if (!closed_) close();
       if (result < 0) {
-        done(base::fail(base::errno_error(base::kFeatureNotSupported, "could not move a connection", -result)));
+        done(base::fail(
+            base::errno_error(base::kFeatureNotSupported, "could not move a connection", -result)));
       } else {
         done(Loop::Detached{.descriptor = result, .received = std::move(received)});
       }

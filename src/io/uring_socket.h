@@ -1,7 +1,7 @@
 // UringSocket: one connection on an io_uring loop, alive until its last completion is in.
 //
-// The owner above io holds a UringStream (the Stream); destroying that closes the socket, which then outlives it until
-// the kernel has let go of its buffers.
+// The owner above io holds a UringStream (the Stream); destroying that closes the socket, which then outlives
+// it until the kernel has let go of its buffers.
 //
 // Owner:      itself (deletes itself when closed and nothing is under way).
 // Home:       LOOP

@@ -62,12 +62,8 @@ FrameScanner::Event FrameScanner::from_chunk() {
     take_into_held(total <= policy_->whole_max[type] ? total : policy_->prefix_bytes[type]);
     return {};
   }
-  const Event event{.kind = Kind::kPart,
-                    .type = type,
-                    .first = true,
-                    .in_chunk = true,
-                    .total = total,
-                    .bytes = chunk_};
+  const Event event{
+      .kind = Kind::kPart, .type = type, .first = true, .in_chunk = true, .total = total, .bytes = chunk_};
   type_ = type;
   remaining_ = total - static_cast<std::uint32_t>(chunk_.size());
   chunk_ = {};
@@ -82,8 +78,9 @@ FrameScanner::Event FrameScanner::continue_held() {
     return {.kind = Kind::kBroken, .type = type, .total = length};
   }
   const std::uint32_t total = length + 1;
-  const std::uint32_t wanted =
-      total <= policy_->whole_max[type] ? total : std::min(std::max<std::uint32_t>(policy_->prefix_bytes[type], 5), total);
+  const std::uint32_t wanted = total <= policy_->whole_max[type]
+                                   ? total
+                                   : std::min(std::max<std::uint32_t>(policy_->prefix_bytes[type], 5), total);
   if (!take_into_held(wanted)) return {};
   return show_held(total);
 }

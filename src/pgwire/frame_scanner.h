@@ -1,8 +1,9 @@
 // FrameScanner walks a logged-in connection's bytes and knows where each message begins and ends.
 //
-// Without it the relay would have to put every message together before passing it on. Most bytes are never looked at:
-// a message that lies whole in the chunk at hand is shown where it lies; one that does not is passed on in parts, or,
-// if its type is one the session must see whole and it is small enough, held back until its end has come.
+// Without it the relay would have to put every message together before passing it on. Most bytes are never
+// looked at: a message that lies whole in the chunk at hand is shown where it lies; one that does not is
+// passed on in parts, or, if its type is one the session must see whole and it is small enough, held back
+// until its end has come.
 //
 // Owner:      a Session (client's side) or an Upstream (server's side), by value.
 // Home:       LOOP
@@ -23,8 +24,8 @@ namespace penstock::pgwire {
 
 class FrameScanner {
  public:
-  // By type: messages up to `whole_max` bytes (header included) are shown whole. Larger ones come in parts, the first
-  // of which has at least min(prefix_bytes, the whole message) bytes.
+  // By type: messages up to `whole_max` bytes (header included) are shown whole. Larger ones come in parts,
+  // the first of which has at least min(prefix_bytes, the whole message) bytes.
   struct Policy {
     std::array<std::uint32_t, 256> whole_max{};
     std::array<std::uint32_t, 256> prefix_bytes{};
@@ -40,10 +41,10 @@ class FrameScanner {
   struct Event {
     Kind kind = Kind::kMore;
     std::uint8_t type = 0;
-    bool first = false;          // kPart: begins with the header
-    bool last = false;           // kPart: ends the message
-    bool in_chunk = false;       // `bytes` lie in the chunk fed last; else they are good until the next call
-    std::uint32_t total = 0;     // bytes of the whole message, header included
+    bool first = false;       // kPart: begins with the header
+    bool last = false;        // kPart: ends the message
+    bool in_chunk = false;    // `bytes` lie in the chunk fed last; else they are good until the next call
+    std::uint32_t total = 0;  // bytes of the whole message, header included
     base::ByteView bytes = {};
     base::ByteView body() const { return bytes.subspan(5); }  // of a message or a first part
   };

@@ -24,7 +24,8 @@ void Janitor::start() {
   upstream_.stream().resume_receiving();
   io::Loop& loop = pool_.home().tools.loop;
   loop.timers().arm(deadline_, loop.now() + pool_.config().cleanup_timeout);
-  if (!upstream_.replies.empty() || upstream_.in_batch || upstream_.skipping || upstream_.copy_in) interrupt();
+  if (!upstream_.replies.empty() || upstream_.in_batch || upstream_.skipping || upstream_.copy_in)
+    interrupt();
   go_on();
 }
 
@@ -55,7 +56,8 @@ void Janitor::interrupt() {
 void Janitor::cancel_running() {
   if (upstream_.cancels_under_way == 0 && !finished_) {
     ++upstream_.cancels_under_way;
-    cancelling_ = upstream::cancel(pool_.home().tools, pool_.config().plan, upstream::cancel_target(upstream_));
+    cancelling_ =
+        upstream::cancel(pool_.home().tools, pool_.config().plan, upstream::cancel_target(upstream_));
     cancelling_.start([pool = &pool_, id = upstream_.id] { pool->cancel_answered(id); });
   }
 }
@@ -82,7 +84,9 @@ void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
   go_on();
 }
 
-void Janitor::on_upstream_end(upstream::Upstream&, const base::Error*) { done(false); }
+void Janitor::on_upstream_end(upstream::Upstream&, const base::Error*) {
+  done(false);
+}
 
 void Janitor::go_on() {
   if (finished_ || !upstream_.replies.empty() || upstream_.cancels_under_way > 0) return;
@@ -103,7 +107,9 @@ void Janitor::go_on() {
   done(upstream_.clean());
 }
 
-void Janitor::give_up() { done(false); }
+void Janitor::give_up() {
+  done(false);
+}
 
 void Janitor::done(bool usable) {
   if (finished_) return;

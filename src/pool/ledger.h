@@ -1,11 +1,12 @@
-// Ledger: how many of something are open in each scope that has a limit: process, tenant, user, database, pool.
+// Ledger: how many of something are open in each scope that has a limit: process, tenant, user, database,
+// pool.
 //
-// A limit must hold over all workers; everything else about a pool is a worker's own. So a scope is one counter, and
-// reserving in several scopes is all or nothing.
+// A limit must hold over all workers; everything else about a pool is a worker's own. So a scope is one
+// counter, and reserving in several scopes is all or nothing.
 //
 // Owner:      the server; scopes are shared by whoever counts in them.
-// Home:       SYNC (atomics in Scope; a mutex guards the directory of scopes, used when a pool or a log-in starts).
-// Invariants: 1. A Reservation counts exactly once in each of its scopes while it lives.
+// Home:       SYNC (atomics in Scope; a mutex guards the directory of scopes, used when a pool or a log-in
+// starts). Invariants: 1. A Reservation counts exactly once in each of its scopes while it lives.
 //             2. No scope is ever above the limit given with the reservation (0: no limit).
 // Bounds:     unused scopes are dropped when the directory has doubled.
 #pragma once

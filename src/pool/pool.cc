@@ -10,14 +10,17 @@ namespace {
 
 // How many idle upstreams are looked at for one that already has a client's settings.
 constexpr int kSettingsSearchMax = 16;
-// How much older another worker's waiter must be before an upstream moves there: moving costs as much as some queries.
+// How much older another worker's waiter must be before an upstream moves there: moving costs as much as some
+// queries.
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
 // How often a shard whose clients wait looks whether it may open a connection now.
 constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
-std::int64_t ticks(base::TimePoint time) { return time.time_since_epoch().count(); }
+std::int64_t ticks(base::TimePoint time) {
+  return time.time_since_epoch().count();
+}
 
 }  // namespace
 
@@ -34,8 +37,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   Ledger& ledger = home_.ledger;
-  scopes_ = {ledger.scope("pool " + key_),
-             ledger.scope("upstreams of tenant " + config_->tenant),
+  scopes_ = {ledger.scope("pool " + key_), ledger.scope("upstreams of tenant " + config_->tenant),
              ledger.scope("upstreams of user " + config_->tenant + "/" + config_->user),
              ledger.scope("upstreams of database " + config_->tenant + "/" + config_->database),
              ledger.scope("upstreams")};
@@ -93,7 +95,8 @@ upstream::Upstream* Pool::take_idle(const upstream::SettingsPtr& wanted) {
   }
   upstream::Upstream& upstream = *chosen;
   if (must_check(upstream)) {
-    // It has been idle for long: see whether it still answers; the waiter gets it, or another one, right after.
+    // It has been idle for long: see whether it still answers; the waiter gets it, or another one, right
+    // after.
     idle_.erase(chosen);
     publish_idle(-1);
     start_cleaning(upstream, false, true);
@@ -105,10 +108,13 @@ upstream::Upstream* Pool::take_idle(const upstream::SettingsPtr& wanted) {
 }
 
 bool Pool::must_check(const upstream::Upstream& upstream) const {
-  return config_->check_delay.count() > 0 && home_.tools.loop.now() - upstream.released_at > config_->check_delay;
+  return config_->check_delay.count() > 0 &&
+         home_.tools.loop.now() - upstream.released_at > config_->check_delay;
 }
 
-void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) { waiter.on_granted(upstream); }
+void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) {
+  waiter.on_granted(upstream);
+}
 
 void Pool::release(upstream::Upstream& upstream, bool reset) {
   if (upstream.broken || upstream.ended()) return bury(upstream);
@@ -164,13 +170,16 @@ void Pool::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   upstream.scanner.feed(bytes.view());
   for (auto event = upstream.scanner.next(); event.kind != pgwire::FrameScanner::Kind::kMore;
        event = upstream.scanner.next()) {
-    if (event.kind == pgwire::FrameScanner::Kind::kBroken || !upstream.track(event, home_.settings) || upstream.broken) {
+    if (event.kind == pgwire::FrameScanner::Kind::kBroken || !upstream.track(event, home_.settings) ||
+        upstream.broken) {
       return bury(upstream);
     }
   }
 }
 
-void Pool::on_upstream_end(upstream::Upstream& upstream, const base::Error*) { bury(upstream); }
+void Pool::on_upstream_end(upstream::Upstream& upstream, const base::Error*) {
+  bury(upstream);
+}
 
 upstream::Upstream* Pool::find(std::uint64_t upstream_id) {
   const auto held = upstreams_.find(upstream_id);
@@ -209,7 +218,8 @@ void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
 void Pool::want_more() {
   const std::size_t waiting = waiters_.size();
   std::size_t wanted = waiting;
-  if (static_cast<int>(upstreams_.size() + dials_.size()) < config_->min_size) wanted = std::max<std::size_t>(wanted, 1);
+  if (static_cast<int>(upstreams_.size() + dials_.size()) < config_->min_size)
+    wanted = std::max<std::size_t>(wanted, 1);
   std::size_t coming = dials_.size();
   for (const auto& [id, held] : upstreams_) {
     if (coming >= wanted) break;
@@ -235,7 +245,8 @@ void Pool::want_more() {
 
 // Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
 bool Pool::yield_to(const Scope& scope) {
-  const bool ours = std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
+  const bool ours =
+      std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
   if (!ours || idle_.empty() || !waiters_.empty()) return false;
   bury(idle_.back());
   return true;
@@ -243,8 +254,9 @@ bool Pool::yield_to(const Scope& scope) {
 
 Reservation Pool::reserve() {
   int size = config_->size;
-  const bool waited_long = !waiters_.empty() && config_->reserve_size > 0 &&
-                           home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
+  const bool waited_long =
+      !waiters_.empty() && config_->reserve_size > 0 &&
+      home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
   if (waited_long && size > 0) size += config_->reserve_size;
   const Scope* full = nullptr;
   Reservation reservation = Reservation::take({{scopes_[0], size},
@@ -354,7 +366,8 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
   auto upstream = std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_);
   upstream::Upstream& taken = *upstream;
-  upstreams_.emplace(id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  upstreams_.emplace(
+      id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
   if (!config_->connect_query.empty()) {
     taken.set_user(*this);
     taken.send_query(config_->connect_query);
@@ -389,15 +402,16 @@ void Pool::hand_over(unsigned worker) {
   const auto found = upstreams_.find(upstream.id);
   auto held = std::make_shared<Held>(std::move(found->second));
   upstreams_.erase(found);
-  home_.tools.loop.detach(held->upstream->take_stream(), [hub = hub_, worker, held](base::Result<io::Loop::Detached> socket) {
-    // Bytes from an idle server would be news of its end: not worth carrying over.
-    if (!socket || !socket->received.empty()) return;
-    PoolHub::tell(hub, worker, [held, descriptor = socket->descriptor](Pool* pool) {
-      if (pool != nullptr) {
-        pool->arrive(std::move(held->upstream), std::move(held->reservation), descriptor);
-      }
-    });
-  });
+  home_.tools.loop.detach(
+      held->upstream->take_stream(), [hub = hub_, worker, held](base::Result<io::Loop::Detached> socket) {
+        // Bytes from an idle server would be news of its end: not worth carrying over.
+        if (!socket || !socket->received.empty()) return;
+        PoolHub::tell(hub, worker, [held, descriptor = socket->descriptor](Pool* pool) {
+          if (pool != nullptr) {
+            pool->arrive(std::move(held->upstream), std::move(held->reservation), descriptor);
+          }
+        });
+      });
 }
 
 void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation reservation, int descriptor) {
@@ -407,7 +421,8 @@ void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation rese
   // Settings are interned per worker.
   taken.settings = home_.settings.intern(taken.settings->values());
   taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());
-  upstreams_.emplace(taken.id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  upstreams_.emplace(
+      taken.id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
   taken.set_user(*this);
   taken.return_stream(std::move(*stream));
   offer(taken);
@@ -415,7 +430,8 @@ void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation rese
 
 void Pool::publish_waiting() {
   hub_->seat(home_.worker)
-      .waiting_since.store(waiters_.empty() ? 0 : ticks(waiters_.front().waiting_since), std::memory_order_relaxed);
+      .waiting_since.store(waiters_.empty() ? 0 : ticks(waiters_.front().waiting_since),
+                           std::memory_order_relaxed);
 }
 
 void Pool::publish_idle(int change) {

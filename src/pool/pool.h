@@ -2,8 +2,10 @@
 //
 // Owner:      the worker's PoolSet; sessions borrow it and count themselves in with a Membership.
 // Home:       LOOP
-// Invariants: 1. An upstream is in exactly one of: idle_, lent out (its user is a session), in the janitor's hands.
-//             2. Waiters are granted in order of arrival; nobody overtakes while a waiter could have been served.
+// Invariants: 1. An upstream is in exactly one of: idle_, lent out (its user is a session), in the janitor's
+// hands.
+//             2. Waiters are granted in order of arrival; nobody overtakes while a waiter could have been
+//             served.
 //             3. Every upstream holds a Reservation in all scopes that have limits.
 // Waits:      a Waiter waits until grant or refusal; its deadline is its own affair.
 // Errors:     refusals carry the server's own error when connecting failed; 53300 when the queue is full.
@@ -66,7 +68,8 @@ class Pool final : private upstream::UpstreamUser {
   // The same but for what it logs in with: upstreams that are logged in stay.
   void change_credential(PoolConfigPtr config) { config_ = std::move(config); }
 
-  // Grants at once (from within the call) or later. `wanted`: an upstream that has these settings is preferred.
+  // Grants at once (from within the call) or later. `wanted`: an upstream that has these settings is
+  // preferred.
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);

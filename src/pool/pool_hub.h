@@ -1,7 +1,7 @@
 // PoolHub is what the workers' shards of one pool know of each other.
 //
-// Each worker keeps its own idle upstreams and waiting clients. A shard that has clients waiting while another has
-// upstreams to spare asks for one through the hub.
+// Each worker keeps its own idle upstreams and waiting clients. A shard that has clients waiting while
+// another has upstreams to spare asks for one through the hub.
 //
 // Owner:      shared by the shards of one pool (shared_ptr); the PoolDirectory finds it for a new shard.
 // Home:       SYNC (atomics for what is read per query; a mutex for who asks whom).

@@ -1,12 +1,11 @@
 #include "server/serve.h"
 
-#include <poll.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
-#include <signal.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <fmt/format.h>
+#include <poll.h>          // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <signal.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/resource.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/signalfd.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
-#include <unistd.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
-
-#include <fmt/format.h>
+#include <unistd.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
 
 #include <algorithm>
 #include <cstdio>
@@ -33,7 +32,7 @@ log::Options log_options(const config::Settings& settings) {
   log::Options options;
   options.level = kLevels[static_cast<std::size_t>(settings.log_level)];
   options.format = settings.log_format == config::LogFormat::kJson ? telemetry::log::Format::kJson
-                                                                    : telemetry::log::Format::kText;
+                                                                   : telemetry::log::Format::kText;
   options.file = settings.log_file;
   options.events_per_second = settings.log_events_per_second;
   return options;
@@ -41,7 +40,8 @@ log::Options log_options(const config::Settings& settings) {
 
 base::Result<std::shared_ptr<const tls::ServerContext>> client_tls(const config::Settings& settings,
                                                                    const tls::TicketKeys& ticket_keys) {
-  if (settings.client_tls_mode == model::TlsMode::kDisable || settings.client_tls_cert_file.empty()) return nullptr;
+  if (settings.client_tls_mode == model::TlsMode::kDisable || settings.client_tls_cert_file.empty())
+    return nullptr;
   tls::ServerOptions options;
   options.mode = settings.client_tls_mode;
   options.cert_file = settings.client_tls_cert_file;
@@ -60,7 +60,9 @@ void complain(const base::Error& error) {
 class Server {
  public:
   explicit Server(const config::LoadOptions& options)
-      : options_(options), ticket_keys_(shared_.random), notifier_(telemetry::ServiceNotifier::from_environment()) {}
+      : options_(options),
+        ticket_keys_(shared_.random),
+        notifier_(telemetry::ServiceNotifier::from_environment()) {}
 
   int run() {
     block_signals();
@@ -95,7 +97,8 @@ class Server {
     if (!tls) return std::unexpected(std::move(tls.error()));
     client_tls_ = std::move(*tls);
 
-    auto store = catalog::SqliteStore::open({.path = settings_->catalog, .default_tenant = settings_->default_tenant});
+    auto store =
+        catalog::SqliteStore::open({.path = settings_->catalog, .default_tenant = settings_->default_tenant});
     if (!store) return std::unexpected(std::move(store.error()));
     auto catalog = catalog::Catalog::open(std::move(*store));
     if (!catalog) return std::unexpected(std::move(catalog.error()));
@@ -123,7 +126,8 @@ class Server {
       shared_.workers.push_back(std::move(worker));
     }
     for (const auto& listener : settings_->listeners) {
-      log::info("server.listening", {{"address", listener.address}, {"port", listener.port}, {"workers", count}});
+      log::info("server.listening",
+                {{"address", listener.address}, {"port", listener.port}, {"workers", count}});
     }
     return {};
   }
@@ -136,13 +140,15 @@ class Server {
   }
 
   std::string status_line() const {
-    return fmt::format("{} tenants, {} workers", catalog_->snapshot()->tenants().size(), shared_.workers.size());
+    return fmt::format("{} tenants, {} workers", catalog_->snapshot()->tenants().size(),
+                       shared_.workers.size());
   }
 
   base::Status write_pid_file() const {
     FILE* file = std::fopen(settings_->pid_file.c_str(), "w");
     if (file == nullptr) {
-      return base::fail(base::errno_error(base::kIoError, "could not write \"" + settings_->pid_file + "\"", errno));
+      return base::fail(
+          base::errno_error(base::kIoError, "could not write \"" + settings_->pid_file + "\"", errno));
     }
     std::fprintf(file, "%d\n", getpid());
     std::fclose(file);
@@ -196,7 +202,8 @@ class Server {
     log::reopen();
     auto loaded = config::load(options_);
     if (!loaded) {
-      for (const base::Error& error : loaded.error()) log::error("config.invalid", {{"where", error.where}}, error.message);
+      for (const base::Error& error : loaded.error())
+        log::error("config.invalid", {{"where", error.where}}, error.message);
       log::error("config.kept", {}, "the configuration was not changed");
       notifier_.ready(status_line());
       return;
@@ -208,13 +215,15 @@ class Server {
       return;
     }
     for (const auto& change : config::diff(*settings_, loaded->settings)) {
-      log::info("config.changed", {{"setting", change.name}, {"before", change.before}, {"after", change.after}},
+      log::info("config.changed",
+                {{"setting", change.name}, {"before", change.before}, {"after", change.after}},
                 change.needs_restart ? "takes effect with the next start" : "");
     }
     settings_ = std::make_shared<const config::Settings>(std::move(loaded->settings));
     client_tls_ = std::move(*tls);
     log::configure(log_options(*settings_));
-    if (auto status = catalog_->reload(); !status) log::error("catalog.trouble", {}, status.error().to_string());
+    if (auto status = catalog_->reload(); !status)
+      log::error("catalog.trouble", {}, status.error().to_string());
     instruct_workers();
     log::info("server.reloaded", {});
     notifier_.ready(status_line());
@@ -229,7 +238,8 @@ class Server {
     }
     const auto deadline = std::chrono::steady_clock::now() + settings_->drain_timeout;
     while (left->load() > 0 && std::chrono::steady_clock::now() < deadline) {
-      if (const int number = next_signal(20); number == SIGTERM || number == SIGINT || number == SIGQUIT) return;
+      if (const int number = next_signal(20); number == SIGTERM || number == SIGINT || number == SIGQUIT)
+        return;
       log::tick();
     }
   }
@@ -246,6 +256,8 @@ class Server {
 
 }  // namespace
 
-int serve(const config::LoadOptions& options) { return Server(options).run(); }
+int serve(const config::LoadOptions& options) {
+  return Server(options).run();
+}
 
 }  // namespace penstock::server

@@ -1,6 +1,7 @@
 // serve(): the composition root. Builds everything, runs it until a signal ends it, takes it down in order.
 //
-// Signals: SIGHUP reloads; SIGTERM drains (clients finish their transaction), a second one stops; SIGINT and SIGQUIT stop.
+// Signals: SIGHUP reloads; SIGTERM drains (clients finish their transaction), a second one stops; SIGINT and
+// SIGQUIT stop.
 //
 // Home: the main thread, which becomes the control thread: it waits for signals and watches the catalog.
 #pragma once

@@ -30,7 +30,9 @@ base::Result<std::vector<io::Address>> addresses_of(const config::ListenerSettin
 }
 
 io::TcpOptions tcp_options(const config::Settings& settings) {
-  const auto seconds = [](std::chrono::milliseconds time) { return std::chrono::duration_cast<std::chrono::seconds>(time); };
+  const auto seconds = [](std::chrono::milliseconds time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(time);
+  };
   return {.keepalive = settings.tcp_keepalive,
           .keepalive_idle = seconds(settings.tcp_keepalive_idle),
           .keepalive_interval = seconds(settings.tcp_keepalive_interval),
@@ -58,7 +60,8 @@ class Worker::Door final : private io::AcceptSink {
   io::ListenerPtr listener_;
 };
 
-Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, session::Instructions instructions)
+Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop,
+               session::Instructions instructions)
     : shared_(shared),
       index_(index),
       loop_(std::move(loop)),
@@ -84,7 +87,8 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, s
             .login_verifiers = login_verifiers_,
             .auth_query = auth_query_,
             .with_session =
-                [this](session::CancelRegistry::Owner owner, std::move_only_function<void(session::Session*)> call) {
+                [this](session::CancelRegistry::Owner owner,
+                       std::move_only_function<void(session::Session*)> call) {
                   shared_.workers[owner.worker]->with_session(owner.session, std::move(call));
                 },
             .bury = [this](session::Session& session) { bury(session); }},

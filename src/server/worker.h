@@ -1,9 +1,9 @@
 // Worker: one thread with its own loop, listening sockets, sessions, pools and caches.
 //
 // Owner:      the Server.
-// Home:       its own thread (LOOP), but for the constructor, start(), tell() and join(), which the control thread calls.
-// Invariants: everything below `loop_` is touched by the worker's thread alone.
-// Bounds:     the limits of settings; each session's own.
+// Home:       its own thread (LOOP), but for the constructor, start(), tell() and join(), which the control
+// thread calls. Invariants: everything below `loop_` is touched by the worker's thread alone. Bounds:     the
+// limits of settings; each session's own.
 #pragma once
 
 #include <memory>
@@ -45,7 +45,8 @@ class Worker {
 
   // --- any thread ---
   void instruct(session::Instructions instructions);
-  // Stops listening and ends each session when it is quiet; `drained` (on this worker's thread) when none is left.
+  // Stops listening and ends each session when it is quiet; `drained` (on this worker's thread) when none is
+  // left.
   void drain(std::move_only_function<void()> drained);
   void stop();
   void join();

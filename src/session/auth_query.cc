@@ -10,7 +10,9 @@ std::string AuthQuery::key(const model::TenantSpec& tenant, std::string_view use
   return tenant.id + '/' + std::string(user);
 }
 
-void AuthQuery::forget(const model::TenantSpec& tenant, std::string_view user) { answers_.erase(key(tenant, user)); }
+void AuthQuery::forget(const model::TenantSpec& tenant, std::string_view user) {
+  answers_.erase(key(tenant, user));
+}
 
 io::Task<base::Result<std::optional<std::string>>> AuthQuery::read(SessionHome& home, model::TenantPtr tenant,
                                                                    std::string user, std::string database,
@@ -22,7 +24,8 @@ io::Task<base::Result<std::optional<std::string>>> AuthQuery::read(SessionHome& 
   const config::Settings& settings = *home.instructions.settings;
   const model::UserSpec* reader = model::CatalogSnapshot::find_user(*tenant, tenant->auth_user);
   if (reader == nullptr) {
-    co_return base::fail(base::kConfigFileError, "the auth_user of tenant \"" + tenant->id + "\" is not one of its users");
+    co_return base::fail(base::kConfigFileError,
+                         "the auth_user of tenant \"" + tenant->id + "\" is not one of its users");
   }
   if (!tenant->auth_database.empty()) database = tenant->auth_database;
   const std::string upstream_user = reader->upstream_user.empty() ? reader->name : reader->upstream_user;
@@ -48,12 +51,13 @@ io::Task<base::Result<std::optional<std::string>>> AuthQuery::read(SessionHome& 
   if (!rows->empty()) {
     Row& row = rows->front();
     if (row.size() != 2) {
-      co_return base::fail(base::kInvalidParameterValue,
-                           "the auth_query of tenant \"" + tenant->id + "\" must return two columns: name and secret");
+      co_return base::fail(base::kInvalidParameterValue, "the auth_query of tenant \"" + tenant->id +
+                                                             "\" must return two columns: name and secret");
     }
     if (row[0] == user) answer.secret = std::move(row[1]);
   }
-  const auto ttl = answer.secret.has_value() ? settings.auth_query_cache_ttl : settings.auth_query_negative_ttl;
+  const auto ttl =
+      answer.secret.has_value() ? settings.auth_query_cache_ttl : settings.auth_query_negative_ttl;
   answer.good_until = home.loop.now() + ttl;
   if (answers_.size() >= kEntriesMax) answers_.clear();
   auto secret = answer.secret;

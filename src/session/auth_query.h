@@ -1,7 +1,7 @@
 // AuthQuery reads a role's secret from the server itself, for users that the catalog does not list.
 //
-// Runs the tenant's auth_query as its auth_user over an ordinary pool, with the role's name as the only parameter, and
-// remembers the answer for a while: also that there is none, but only briefly.
+// Runs the tenant's auth_query as its auth_user over an ordinary pool, with the role's name as the only
+// parameter, and remembers the answer for a while: also that there is none, but only briefly.
 //
 // Owner:      the Worker, by value.
 // Home:       LOOP

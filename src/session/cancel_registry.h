@@ -2,7 +2,8 @@
 //
 // Owner:      the server; all workers share it.
 // Home:       SYNC (one mutex per shard; touched at log-in, log-out and cancel only)
-// Invariants: process ids are unique among the clients that are registered; a key is compared in constant time.
+// Invariants: process ids are unique among the clients that are registered; a key is compared in constant
+// time.
 #pragma once
 
 #include <array>

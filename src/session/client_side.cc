@@ -40,8 +40,8 @@ void Session::forward(const io::Chunk& chunk) {
   run.flush();
   // All was answered here, or only a part of a message has come.
   if (upstream_->replies.empty()) return on_ready();
-  const bool full = upstream_->stream().unsent() > io::kUnsentHigh ||
-                    upstream_->replies.size() > upstream::kReplyQueueHigh;
+  const bool full =
+      upstream_->stream().unsent() > io::kUnsentHigh || upstream_->replies.size() > upstream::kReplyQueueHigh;
   if (full && !client_paused_) {
     client_paused_ = true;
     client_->pause_receiving();
@@ -138,7 +138,8 @@ void Session::on_query(const Event& event, PassThrough& run) {
   run.pass(event);
 }
 
-// DEALLOCATE of a name that the client has prepared through the protocol: the upstream's statement is shared and stays.
+// DEALLOCATE of a name that the client has prepared through the protocol: the upstream's statement is shared
+// and stays.
 bool Session::on_deallocate(std::string_view text) {
   const auto statement = pgwire::classify_simple(text);
   if (statement.kind != pgwire::StatementKind::kDeallocate || statement.multiple()) return false;
@@ -152,7 +153,8 @@ bool Session::on_deallocate(std::string_view text) {
   return true;
 }
 
-// DEALLOCATE by the extended protocol: the upstream's own statement goes, and comes back when somebody needs it.
+// DEALLOCATE by the extended protocol: the upstream's own statement goes, and comes back when somebody needs
+// it.
 bool Session::on_parse_deallocate(base::ByteView definition, PassThrough& run) {
   const auto text = first_text(definition);
   if (!text.has_value()) return false;
@@ -181,11 +183,12 @@ void Session::on_parse(const Event& event, PassThrough& run) {
   const bool translated = identity_.mode != model::PoolMode::kSession;
   if (name->empty() || !translated) {
     if (name->empty()) {
-      if (translated && whole && statements_ != nullptr && on_parse_deallocate(event.body().subspan(1), run)) return;
+      if (translated && whole && statements_ != nullptr && on_parse_deallocate(event.body().subspan(1), run))
+        return;
       upstream_->unnamed_of = id_;
       unnamed_.reset();
-      // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at once
-      // need not be remembered.
+      // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound
+      // at once need not be remembered.
       if (translated && whole && scanner_.next_type() != msg::kBind) {
         unnamed_ = home_.statement_table.intern(event.body().subspan(1));
       }
@@ -204,7 +207,8 @@ void Session::on_parse(const Event& event, PassThrough& run) {
   const upstream::StatementPtr known = statements_->find(*name);
   if (known != nullptr || statements_->full()) {
     // The server says that the name is taken, in its own words: it has it under ours.
-    const upstream::StatementPtr statement = known != nullptr ? known : home_.statement_table.intern(definition);
+    const upstream::StatementPtr statement =
+        known != nullptr ? known : home_.statement_table.intern(definition);
     prepare_upstream(statement, run);
     base::ByteWriter out;
     pgwire::parse_header(out, statement->name, definition.size());
@@ -227,7 +231,8 @@ void Session::on_parse(const Event& event, PassThrough& run) {
   run.pass(definition, event.in_chunk);
 }
 
-// Closes what stands in the way of preparing `statement`: an outdated one of that name, the least recently used one.
+// Closes what stands in the way of preparing `statement`: an outdated one of that name, the least recently
+// used one.
 void Session::make_room_for(const upstream::StatementPtr& statement, base::ByteWriter& out) {
   const auto close = [&](const upstream::StatementPtr& closed) {
     pgwire::close(out, pgwire::kStatement, closed->name);
@@ -281,7 +286,9 @@ void Session::on_bind(const Event& event, PassThrough& run) {
   if (!prefix || !prefix->has_value()) return tell_and_end(protocol_error("invalid Bind message"));
   const bool translated = identity_.mode != model::PoolMode::kSession;
   const upstream::StatementPtr statement =
-      translated && statements_ != nullptr && !(*prefix)->statement.empty() ? statements_->find((*prefix)->statement) : nullptr;
+      translated && statements_ != nullptr && !(*prefix)->statement.empty()
+          ? statements_->find((*prefix)->statement)
+          : nullptr;
   if (statement == nullptr) {
     if (translated && (*prefix)->statement.empty()) prepare_unnamed(run);
     push({.kind = Reply::Kind::kBind});
@@ -297,8 +304,9 @@ void Session::on_bind(const Event& event, PassThrough& run) {
 }
 
 void Session::on_describe(const Event& event, PassThrough& run) {
-  const auto describe = event.kind == EventKind::kMessage ? pgwire::parse_describe(event.body())
-                                                          : base::fail(protocol_error("invalid Describe message"));
+  const auto describe = event.kind == EventKind::kMessage
+                            ? pgwire::parse_describe(event.body())
+                            : base::fail(protocol_error("invalid Describe message"));
   if (!describe) return tell_and_end(describe.error());
   const bool translated = identity_.mode != model::PoolMode::kSession && describe->kind == pgwire::kStatement;
   if (translated && describe->name.empty()) prepare_unnamed(run);
@@ -334,7 +342,8 @@ void Session::on_close(const Event& event, PassThrough& run) {
 void Session::refuse_held() {
   base::ByteWriter out;
   const auto fail = [&] {
-    pgwire::error_response(out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
+    pgwire::error_response(
+        out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
   };
   std::vector<io::Chunk> held;
   held.swap(held_);

@@ -2,8 +2,10 @@
 //
 // Owner:      a Session, only while it has named statements.
 // Home:       LOOP
-// Invariants: an unconfirmed name is one whose Parse has not been answered; it goes when that Parse fails or is skipped.
-//             Each Reply with `names_statement` in the upstream's queue stands for one unconfirmed name, in order.
+// Invariants: an unconfirmed name is one whose Parse has not been answered; it goes when that Parse fails or
+// is skipped.
+//             Each Reply with `names_statement` in the upstream's queue stands for one unconfirmed name, in
+//             order.
 // Bounds:     kNamesMax names.
 #pragma once
 
@@ -36,7 +38,8 @@ class ClientStatements {
     names_.erase(found);
     return true;
   }
-  // A Close on its way: the name is gone at once, but comes back if the Close is skipped because of an earlier failure.
+  // A Close on its way: the name is gone at once, but comes back if the Close is skipped because of an
+  // earlier failure.
   void close(std::string_view name) {
     const auto found = names_.find(name);
     closing_.emplace_back(name, found == names_.end() ? nullptr : found->second);
@@ -63,7 +66,9 @@ class ClientStatements {
   }
   // All are deallocated, but for those whose Parse comes after.
   void clear() {
-    std::erase_if(names_, [&](const auto& entry) { return std::ranges::find(unconfirmed_, entry.first) == unconfirmed_.end(); });
+    std::erase_if(names_, [&](const auto& entry) {
+      return std::ranges::find(unconfirmed_, entry.first) == unconfirmed_.end();
+    });
   }
   bool empty() const { return names_.empty(); }
   bool full() const { return names_.size() >= kNamesMax; }
@@ -75,7 +80,8 @@ class ClientStatements {
   };
   std::unordered_map<std::string, upstream::StatementPtr, Hash, std::equal_to<>> names_;
   std::vector<std::string> unconfirmed_;  // in the order of their Parse messages
-  std::vector<std::pair<std::string, upstream::StatementPtr>> closing_;  // in the order of their Close messages
+  std::vector<std::pair<std::string, upstream::StatementPtr>>
+      closing_;  // in the order of their Close messages
 };
 
 }  // namespace penstock::session

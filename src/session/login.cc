@@ -1,8 +1,8 @@
 #include "session/login.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "io/await.h"
 #include "pgwire/backend.h"
@@ -32,7 +32,9 @@ std::string clean_application_name(std::string_view name) {
   return clean;
 }
 
-bool is_application_name(std::string_view name) { return name == "application_name"; }
+bool is_application_name(std::string_view name) {
+  return name == "application_name";
+}
 
 }  // namespace
 
@@ -57,7 +59,9 @@ void Login::refuse(const base::Error& error) {
   send(out);
 }
 
-tls::TlsStream* Login::tls_stream() const { return dynamic_cast<tls::TlsStream*>(&reader_->stream()); }
+tls::TlsStream* Login::tls_stream() const {
+  return dynamic_cast<tls::TlsStream*>(&reader_->stream());
+}
 
 base::Error Login::wrong_password() const {
   return {.sqlstate = base::kInvalidPassword,
@@ -89,8 +93,10 @@ io::Task<> Login::run() {
       refuse(error);
       if (instructions_.settings->log_pooler_errors) {
         log::warning("client.refused",
-                     {{"client", session_.id()}, {"address", reader_->stream().peer().to_string()},
-                      {"user", outcome_.identity.user}, {"sqlstate", error.sqlstate.view()}},
+                     {{"client", session_.id()},
+                      {"address", reader_->stream().peer().to_string()},
+                      {"user", outcome_.identity.user},
+                      {"sqlstate", error.sqlstate.view()}},
                      error.message);
       }
     }
@@ -128,17 +134,20 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
     auto parsed = pgwire::parse_startup(packet->body);
     if (!parsed) {
       // Nobody answers a cancel request, not even a malformed one.
-      const bool is_cancel = packet->body.size() >= 4 && base::load_be32(packet->body.data()) == pgwire::kCancelRequestCode;
+      const bool is_cancel =
+          packet->body.size() >= 4 && base::load_be32(packet->body.data()) == pgwire::kCancelRequestCode;
       if (is_cancel) parsed.error().message.clear();
       co_return base::fail(std::move(parsed.error()));
     }
     if (std::holds_alternative<pgwire::SslRequest>(*parsed)) {
       if (reader_->has_more()) {
         co_return base::fail(base::kProtocolViolation, "received unencrypted data after SSL request",
-                             "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.");
+                             "This could be either a client-software bug or evidence of an attempted "
+                             "man-in-the-middle attack.");
       }
       base::ByteWriter answer;
-      const bool yes = instructions_.client_tls != nullptr && !encrypted && !reader_->stream().peer().is_unix();
+      const bool yes =
+          instructions_.client_tls != nullptr && !encrypted && !reader_->stream().peer().is_unix();
       answer.u8(yes ? pgwire::kAnswerYesSsl : pgwire::kAnswerNo);
       send(answer);
       if (yes) {
@@ -150,7 +159,8 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
     }
     if (std::holds_alternative<pgwire::GssEncRequest>(*parsed)) {
       if (reader_->has_more()) {
-        co_return base::fail(base::kProtocolViolation, "received unencrypted data after GSSAPI encryption request");
+        co_return base::fail(base::kProtocolViolation,
+                             "received unencrypted data after GSSAPI encryption request");
       }
       base::ByteWriter answer;
       answer.u8(pgwire::kAnswerNo);
@@ -163,7 +173,8 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
     }
     co_return std::move(std::get<pgwire::StartupMessage>(*parsed));
   }
-  co_return base::fail(base::kProtocolViolation, "too many requests for encryption before the start-up packet");
+  co_return base::fail(base::kProtocolViolation,
+                       "too many requests for encryption before the start-up packet");
 }
 
 io::Task<base::Status> Login::become_encrypted(bool direct) {
@@ -213,15 +224,17 @@ io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
 base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
   const std::string* options = startup.find("options");
   const std::string* database = startup.find("database");
-  auto resolved = catalog::resolve(*instructions_.catalog,
-                                   {.user = startup.user(),
-                                    .options = options == nullptr ? std::string_view{} : std::string_view(*options),
-                                    .server_name = server_name_,
-                                    .database = database == nullptr ? std::string_view{} : std::string_view(*database)});
+  auto resolved =
+      catalog::resolve(*instructions_.catalog,
+                       {.user = startup.user(),
+                        .options = options == nullptr ? std::string_view{} : std::string_view(*options),
+                        .server_name = server_name_,
+                        .database = database == nullptr ? std::string_view{} : std::string_view(*database)});
   Identity& identity = outcome_.identity;
   if (!resolved) {
     // Played to its end with a tenant that has no users, so that nobody can tell.
-    log::info("client.unresolved", {{"client", session_.id()}, {"user", resolved.error().user}}, resolved.error().reason);
+    log::info("client.unresolved", {{"client", session_.id()}, {"user", resolved.error().user}},
+              resolved.error().reason);
     auto nobody = std::make_shared<model::TenantSpec>();
     resolved_ = {.tenant = std::move(nobody), .user = resolved.error().user};
   } else {
@@ -233,11 +246,13 @@ base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
   const auto replication = startup.replication();
   if (!replication) return std::unexpected(replication.error());
   identity.replication = *replication;
-  const std::string_view named = database == nullptr || database->empty() ? std::string_view(resolved_.user) : *database;
-  identity.database = resolved_.tenant->upstream_database.empty() ? std::string(named) : resolved_.tenant->upstream_database;
+  const std::string_view named =
+      database == nullptr || database->empty() ? std::string_view(resolved_.user) : *database;
+  identity.database =
+      resolved_.tenant->upstream_database.empty() ? std::string(named) : resolved_.tenant->upstream_database;
 
-  const bool tls_demanded = resolved_.tenant->require_tls ||
-                            instructions_.settings->client_tls_mode >= model::TlsMode::kRequire;
+  const bool tls_demanded =
+      resolved_.tenant->require_tls || instructions_.settings->client_tls_mode >= model::TlsMode::kRequire;
   if (tls_demanded && tls_stream() == nullptr && !reader_->stream().peer().is_unix()) {
     return base::fail(base::kInvalidAuthorization, "this connection must use TLS", "",
                       "Connect with sslmode=require or stronger.");
@@ -251,8 +266,9 @@ base::Status Login::reserve() {
   const Identity& identity = outcome_.identity;
   const config::Settings& settings = *instructions_.settings;
   const model::PoolOverrides& of_tenant = identity.tenant->overrides;
-  const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value() ? *user_->overrides.max_clients
-                                                                                      : settings.max_clients_per_user;
+  const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value()
+                             ? *user_->overrides.max_clients
+                             : settings.max_clients_per_user;
   pool::Ledger& ledger = home_.ledger;
   const std::string tenant = "tenant \"" + identity.tenant->id + "\"";
   const pool::Scope* full = nullptr;
@@ -260,7 +276,8 @@ base::Status Login::reserve() {
       {{ledger.scope("this server (max_clients)"), settings.max_clients},
        {ledger.scope(tenant), of_tenant.max_clients.value_or(settings.max_clients_per_tenant)},
        {ledger.scope("user \"" + identity.user + "\" of " + tenant), user_limit},
-       {ledger.scope("database \"" + identity.database + "\" of " + tenant), settings.max_clients_per_database}},
+       {ledger.scope("database \"" + identity.database + "\" of " + tenant),
+        settings.max_clients_per_database}},
       &full);
   if (!reservation) {
     return base::fail(base::kTooManyConnections, "no more connections allowed for " + full->name, "",
@@ -296,13 +313,14 @@ base::Status Login::find_pool() {
                   .credential = std::move(credential),
                   .parameters = {}};
     if (replication) {
-      wish.parameters.emplace_back("replication",
-                                   identity.replication == pgwire::Replication::kDatabase ? "database" : "true");
+      wish.parameters.emplace_back(
+          "replication", identity.replication == pgwire::Replication::kDatabase ? "database" : "true");
     }
     auto config = make_pool_config(settings, std::move(wish));
     if (!config) return std::unexpected(std::move(config.error()));
-    outcome_.pool = replication ? home_.pools.make_private(key + "/replication/" + std::to_string(session_.id()), *config)
-                                : home_.pools.find_or_make(key, *config);
+    outcome_.pool =
+        replication ? home_.pools.make_private(key + "/replication/" + std::to_string(session_.id()), *config)
+                    : home_.pools.find_or_make(key, *config);
   }
   identity.mode = entrance_.pool_mode.value_or(outcome_.pool->config().mode);
   if (replication) identity.mode = model::PoolMode::kSession;
@@ -316,15 +334,18 @@ base::Status Login::find_pool() {
   identity.query = time(&model::PoolOverrides::query_timeout, settings.query_timeout);
   identity.query_wait = time(&model::PoolOverrides::query_wait_timeout, settings.query_wait_timeout);
   identity.transaction = time(&model::PoolOverrides::transaction_timeout, settings.transaction_timeout);
-  identity.idle_transaction = time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
+  identity.idle_transaction =
+      time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
   identity.client_idle = time(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
   return {};
 }
 
-// The client has proven itself with keys the pool does not have: its password has changed, or the pool had none.
+// The client has proven itself with keys the pool does not have: its password has changed, or the pool had
+// none.
 void Login::renew_keys(pool::Pool& pool) {
   const auto& have = pool.config().plan->credential.keys;
-  if (have.has_value() && have->client_key == keys_->client_key && have->server_key == keys_->server_key) return;
+  if (have.has_value() && have->client_key == keys_->client_key && have->server_key == keys_->server_key)
+    return;
   auto plan = std::make_shared<upstream::DialPlan>(*pool.config().plan);
   plan->credential.keys = keys_;
   auto config = std::make_shared<pool::PoolConfig>(pool.config());
@@ -402,19 +423,20 @@ void Login::greet() {
     pgwire::parameter_status(out, name, own != nullptr ? *own : value);
   }
   const std::size_t key_bytes = identity.protocol_minor >= 2 ? 32 : 4;
-  const CancelKey key = home_.cancels.add({.worker = home_.worker, .session = session_.id()}, key_bytes,
-                                          home_.loop.random());
+  const CancelKey key =
+      home_.cancels.add({.worker = home_.worker, .session = session_.id()}, key_bytes, home_.loop.random());
   outcome_.cancel_id = key.process_id;
   pgwire::backend_key_data(out, key.process_id, key.key);
   pgwire::ready_for_query(out, pgwire::kStatusIdle);
   send(out);
   if (instructions_.settings->log_connections) {
-    log::info("client.login", {{"client", session_.id()},
-                               {"address", reader_->stream().peer().to_string()},
-                               {"tenant", identity.tenant->id},
-                               {"user", identity.user},
-                               {"database", identity.database},
-                               {"tls", identity.tls.empty() ? std::string_view("no") : std::string_view(identity.tls)}});
+    log::info("client.login",
+              {{"client", session_.id()},
+               {"address", reader_->stream().peer().to_string()},
+               {"tenant", identity.tenant->id},
+               {"user", identity.user},
+               {"database", identity.database},
+               {"tls", identity.tls.empty() ? std::string_view("no") : std::string_view(identity.tls)}});
   }
 }
 

@@ -1,12 +1,13 @@
 // Login: from the first byte of a connection to "ready for query", or to a clear refusal.
 //
-// Start-up packets, TLS, which tenant is meant, who the client is, the limits, and the greeting with the server's true
-// parameters. Read run() from top to bottom.
+// Start-up packets, TLS, which tenant is meant, who the client is, the limits, and the greeting with the
+// server's true parameters. Read run() from top to bottom.
 //
 // Owner:      a Session, while it logs in.
 // Home:       LOOP
 // Waits:      client_login_timeout in all; while the pool is cold, query_wait_timeout.
-// Errors:     FATAL to the client with the SQLSTATE that Postgres would use; unknown tenants and users look like wrong
+// Errors:     FATAL to the client with the SQLSTATE that Postgres would use; unknown tenants and users look
+// like wrong
 //             passwords.
 #pragma once
 
@@ -76,9 +77,9 @@ class Login {
   catalog::Resolved resolved_;
   const model::UserSpec* user_ = nullptr;  // in resolved_.tenant; null: not listed
   std::string server_name_;
-  std::optional<auth::Secret> secret_;     // what the client must prove
+  std::optional<auth::Secret> secret_;  // what the client must prove
   bool secret_was_queried_ = false;
-  std::optional<auth::ScramKeys> keys_;    // shown by the client's own log-in
+  std::optional<auth::ScramKeys> keys_;  // shown by the client's own log-in
   Outcome outcome_;
 };
 

@@ -1,9 +1,8 @@
 // The log-in's question "who is it": one function for each way to prove it.
+#include <fmt/format.h>
 #include <pwd.h>  // HOUSE(syscall): peer authentication means the system's own user names
 
 #include <array>
-
-#include <fmt/format.h>
 
 #include "auth/md5.h"
 #include "pgwire/backend.h"
@@ -31,8 +30,9 @@ io::Task<base::Status> Login::authenticate() {
   if (!secret) co_return base::fail(std::move(secret.error()));
   secret_ = std::move(*secret);
   const auth::Secret* known = secret_.has_value() ? &*secret_ : nullptr;
-  const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value() ? *user_->auth_method
-                                                                                       : resolved_.tenant->auth_method;
+  const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value()
+                                       ? *user_->auth_method
+                                       : resolved_.tenant->auth_method;
   base::Status status;
   switch (method) {
     case model::AuthMethod::kTrust:
@@ -104,7 +104,8 @@ io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
   auto proof = co_await reader_->message(deadline_);
   if (!proof) co_return base::fail(std::move(proof.error()));
   if (proof->type != pgwire::msg::kPassword) {
-    co_return base::fail(base::kProtocolViolation, fmt::format("expected SASL response, got message type {}", proof->type));
+    co_return base::fail(base::kProtocolViolation,
+                         fmt::format("expected SASL response, got message type {}", proof->type));
   }
   auto last = scram.final(pgwire::parse_sasl_response(proof->body));
   if (!last) {
@@ -147,7 +148,8 @@ io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) 
   send(out);
   auto message = co_await reader_->message(deadline_);
   if (!message) co_return base::fail(std::move(message.error()));
-  if (message->type != pgwire::msg::kPassword) co_return base::fail(base::kProtocolViolation, "expected password response");
+  if (message->type != pgwire::msg::kPassword)
+    co_return base::fail(base::kProtocolViolation, "expected password response");
   auto password = pgwire::parse_password(message->body);
   if (!password) co_return base::fail(std::move(password.error()));
   if (secret == nullptr ||
@@ -161,8 +163,9 @@ base::Status Login::authenticate_certificate() const {
   const auto* stream = tls_stream();
   const auto certificate = stream == nullptr ? std::nullopt : stream->engine().peer_certificate();
   if (user_ == nullptr || !certificate.has_value() || certificate->common_name != outcome_.identity.user) {
-    return base::fail(base::kInvalidAuthorization,
-                      fmt::format("certificate authentication failed for user \"{}\"", outcome_.identity.user));
+    return base::fail(
+        base::kInvalidAuthorization,
+        fmt::format("certificate authentication failed for user \"{}\"", outcome_.identity.user));
   }
   return {};
 }

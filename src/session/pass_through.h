@@ -1,4 +1,5 @@
-// PassThrough sends on the bytes of one received chunk, as they are, except where something is left out or put in.
+// PassThrough sends on the bytes of one received chunk, as they are, except where something is left out or
+// put in.
 //
 // Neighbouring messages that pass untouched leave as one slice of the chunk they came in: no copy, one send.
 //

@@ -4,7 +4,8 @@
 
 namespace penstock::session {
 
-std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user, std::string_view database) {
+std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user,
+                     std::string_view database) {
   std::string key = tenant.id;
   key += '/';
   key += database;

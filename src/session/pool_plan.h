@@ -24,10 +24,11 @@ struct PoolWish {
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish);
 
 // What names the pool: tenant, user and database at the server.
-std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user, std::string_view database);
+std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user,
+                     std::string_view database);
 
-// Tells the pools of this worker what home.instructions now says about them. Pools of tenants that are gone are retired;
-// those whose target or credential changed get new upstreams, while their clients stay.
+// Tells the pools of this worker what home.instructions now says about them. Pools of tenants that are gone
+// are retired; those whose target or credential changed get new upstreams, while their clients stay.
 void follow_catalog(SessionHome& home, bool settings_changed);
 
 }  // namespace penstock::session

@@ -33,33 +33,38 @@ void PoolQuery::on_granted(upstream::Upstream& upstream) {
   pgwire::execute(out, "");
   pgwire::sync(out);
   upstream.unnamed_of = 0;
-  for (const Reply::Kind kind : {Reply::Kind::kParse, Reply::Kind::kBind, Reply::Kind::kExecute, Reply::Kind::kSync}) {
+  for (const Reply::Kind kind :
+       {Reply::Kind::kParse, Reply::Kind::kBind, Reply::Kind::kExecute, Reply::Kind::kSync}) {
     upstream.replies.push({.kind = kind, .visible = false});
   }
   upstream.stream().write(out.view());
 }
 
-void PoolQuery::on_refused(const base::Error& error) { settle(base::fail(error)); }
+void PoolQuery::on_refused(const base::Error& error) {
+  settle(base::fail(error));
+}
 
 void PoolQuery::take(upstream::Upstream& upstream, const pgwire::FrameScanner::Event& event) {
   const bool whole = event.kind == pgwire::FrameScanner::Kind::kMessage;
   if (event.kind == pgwire::FrameScanner::Kind::kBroken || !upstream.track(event, pool_.home().settings)) {
     upstream.broken = true;
-    error_ = base::Error{.sqlstate = base::kProtocolViolation, .message = "the server sent an invalid message"};
+    error_ =
+        base::Error{.sqlstate = base::kProtocolViolation, .message = "the server sent an invalid message"};
   } else if (whole && event.type == pgwire::reply::kErrorResponse) {
     if (auto error = pgwire::parse_error(event.body())) error_ = std::move(error->error);
   } else if (whole && event.type == pgwire::reply::kDataRow && rows_.size() < kRowsMax) {
     const auto values = pgwire::parse_data_row(event.body());
     if (!values) return;
     Row& row = rows_.emplace_back();
-    for (const auto& value : *values) row.push_back(value.has_value() ? std::optional(std::string(*value)) : std::nullopt);
+    for (const auto& value : *values)
+      row.push_back(value.has_value() ? std::optional(std::string(*value)) : std::nullopt);
   }
 }
 
 void PoolQuery::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   upstream.scanner.feed(bytes.view());
-  for (auto event = upstream.scanner.next(); event.kind != pgwire::FrameScanner::Kind::kMore && !upstream.broken;
-       event = upstream.scanner.next()) {
+  for (auto event = upstream.scanner.next();
+       event.kind != pgwire::FrameScanner::Kind::kMore && !upstream.broken; event = upstream.scanner.next()) {
     take(upstream, event);
   }
   if (!upstream.replies.empty() && !upstream.broken) return;
@@ -71,8 +76,8 @@ void PoolQuery::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) 
 void PoolQuery::on_upstream_end(upstream::Upstream& upstream, const base::Error*) {
   upstream_ = nullptr;
   pool_.bury(upstream);
-  settle(base::fail(error_.value_or(
-      base::Error{.sqlstate = base::kConnectionFailure, .message = "server closed the connection unexpectedly"})));
+  settle(base::fail(error_.value_or(base::Error{.sqlstate = base::kConnectionFailure,
+                                                .message = "server closed the connection unexpectedly"})));
 }
 
 void PoolQuery::on_deadline() {

@@ -1,9 +1,10 @@
-// PoolSet: all pools of one worker, by key; makes one for the first client and drops it when nobody has used it for long.
+// PoolSet: all pools of one worker, by key; makes one for the first client and drops it when nobody has used
+// it for long.
 //
 // Owner:      the Worker.
 // Home:       LOOP
-// Invariants: a key names tenant, database, user and, where it matters, the client: equal keys may share upstreams.
-// Bounds:     sweep() drops pools without clients, waiters and upstreams.
+// Invariants: a key names tenant, database, user and, where it matters, the client: equal keys may share
+// upstreams. Bounds:     sweep() drops pools without clients, waiters and upstreams.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// The server's half of the relay: what of an upstream's answers the client gets to see, and when the upstream is free.
+// The server's half of the relay: what of an upstream's answers the client gets to see, and when the upstream
+// is free.
 #include "pgwire/constants.h"
 #include "session/session.h"
 #include "telemetry/log.h"
@@ -14,12 +15,14 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   PassThrough run(*client_, bytes);
   upstream.scanner.feed(bytes.view());
   bool ready = false;
-  for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore; event = upstream.scanner.next()) {
+  for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore;
+       event = upstream.scanner.next()) {
     const bool surplus = upstream.replies.empty() && upstream.status == pgwire::kStatusIdle &&
                          identity_.mode != model::PoolMode::kSession && !pinned_;
     if (event.kind == EventKind::kBroken || !on_server_event(event, run)) {
       run.flush();
-      // Answers that nobody has asked for: they reach nobody, and the connection goes; this client has all it asked for.
+      // Answers that nobody has asked for: they reach nobody, and the connection goes; this client has all it
+      // asked for.
       if (surplus) return let_go();
       upstream.broken = true;
       return tell_and_end({.sqlstate = base::kProtocolViolation,
@@ -47,8 +50,8 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   answer_ours(run);
   if (event.type == reply::kErrorResponse) note_failed_names();
   const bool names = !upstream.replies.empty() && upstream.replies.front().names_statement;
-  const bool taken_name = event.type == reply::kErrorResponse && !taken_name_.empty() && !upstream.replies.empty() &&
-                          upstream.replies.front().kind == Reply::Kind::kParse;
+  const bool taken_name = event.type == reply::kErrorResponse && !taken_name_.empty() &&
+                          !upstream.replies.empty() && upstream.replies.front().kind == Reply::Kind::kParse;
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
   if (event.type == reply::kParseComplete && names) statements_->confirm_one();
@@ -56,12 +59,14 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   if (tracked->failed) {
     run.flush();
     upstream.broken = true;
-    tell_and_end({.sqlstate = base::kInvalidParameterValue,
-                  .message = "the server refused a setting of this session",
-                  .hint = "See the server's log; a value that was accepted before may no longer be allowed."});
+    tell_and_end(
+        {.sqlstate = base::kInvalidParameterValue,
+         .message = "the server refused a setting of this session",
+         .hint = "See the server's log; a value that was accepted before may no longer be allowed."});
     return true;
   }
-  if (tracked->ready && identity_.mode == model::PoolMode::kStatement && upstream.status != pgwire::kStatusIdle) {
+  if (tracked->ready && identity_.mode == model::PoolMode::kStatement &&
+      upstream.status != pgwire::kStatusIdle) {
     run.flush();
     upstream.broken = true;
     tell_and_end({.sqlstate = base::kFeatureNotSupported,
@@ -168,13 +173,16 @@ void Session::on_ready() {
 }
 
 void Session::on_upstream_end(upstream::Upstream& upstream, const base::Error* error) {
-  telemetry::log::warning("server.lost", {{"client", id_}, {"server", upstream.id}},
-                          error == nullptr ? "the server closed the connection" : std::string_view(error->message));
+  telemetry::log::warning(
+      "server.lost", {{"client", id_}, {"server", upstream.id}},
+      error == nullptr ? "the server closed the connection" : std::string_view(error->message));
   // It has said why itself, and the client has heard it.
   if (upstream.broken) return end("the server closed the connection");
-  tell_and_end({.sqlstate = base::kConnectionFailure,
-                .message = "server closed the connection unexpectedly",
-                .detail = "This probably means the server terminated abnormally before or while processing the request."});
+  tell_and_end(
+      {.sqlstate = base::kConnectionFailure,
+       .message = "server closed the connection unexpectedly",
+       .detail =
+           "This probably means the server terminated abnormally before or while processing the request."});
 }
 
 void Session::on_upstream_drained(upstream::Upstream&) {

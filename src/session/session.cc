@@ -29,12 +29,14 @@ const pgwire::FrameScanner::Policy& client_policy(const config::Settings& settin
     rules.whole_max[msg::kClose] = 4096;
     rules.whole_max[msg::kCopyDone] = 64;
     rules.whole_max[msg::kCopyFail] = 4096;
-    rules.whole_max[msg::kParse] = static_cast<std::uint32_t>(std::min<std::size_t>(settings.statement_bytes_max, 1U << 30));
+    rules.whole_max[msg::kParse] =
+        static_cast<std::uint32_t>(std::min<std::size_t>(settings.statement_bytes_max, 1U << 30));
     rules.whole_max[msg::kBind] = 4096;
     rules.prefix_bytes[msg::kBind] = 1024;
     rules.prefix_bytes[msg::kParse] = 1024;
     rules.prefix_bytes[msg::kQuery] = 64;
-    rules.message_bytes_max = static_cast<std::uint32_t>(std::min<std::size_t>(settings.message_bytes_max, 1U << 30));
+    rules.message_bytes_max =
+        static_cast<std::uint32_t>(std::min<std::size_t>(settings.message_bytes_max, 1U << 30));
     return rules;
   }();
   return policy;
@@ -167,7 +169,9 @@ void Session::on_granted(upstream::Upstream& upstream) {
   if (state_ == State::kIdle && !held_.empty() && first_message_is_here()) want_upstream();
 }
 
-void Session::on_refused(const base::Error& error) { tell_and_end(error); }
+void Session::on_refused(const base::Error& error) {
+  tell_and_end(error);
+}
 
 // The transaction is over: the upstream goes back to the pool.
 void Session::let_go() {
@@ -238,7 +242,9 @@ void Session::end(std::string_view reason) {
   home_.bury(*this);
 }
 
-void Session::end_now(const base::Error& why) { tell_and_end(why); }
+void Session::end_now(const base::Error& why) {
+  tell_and_end(why);
+}
 
 void Session::drain() {
   draining_ = true;
@@ -260,9 +266,11 @@ void Session::cancel(std::move_only_function<void()> done) {
   }
   if (state_ != State::kActive || upstream_->replies.empty()) return done();
   ++upstream_->cancels_under_way;
-  auto task = std::make_shared<io::Task<base::Status>>(upstream::cancel(home_.tools, pool_->config().plan, upstream::cancel_target(*upstream_)));
+  auto task = std::make_shared<io::Task<base::Status>>(
+      upstream::cancel(home_.tools, pool_->config().plan, upstream::cancel_target(*upstream_)));
   // The task keeps itself until it is done; the pool learns of it even when this session has gone.
-  task->start([task, pool = pool_, upstream_id = upstream_->id, loop = &home_.loop, done = std::move(done)]() mutable {
+  task->start([task, pool = pool_, upstream_id = upstream_->id, loop = &home_.loop,
+               done = std::move(done)]() mutable {
     pool->cancel_answered(upstream_id);
     done();
     loop->defer([task = std::move(task)] {});
@@ -314,25 +322,29 @@ void Session::on_timer() {
     tell_and_end({.sqlstate = state, .message = std::move(message), .hint = std::move(hint)});
   };
   if (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) {
-    return fatal(base::kIdleSessionTimeout, "terminating connection due to idle-session timeout (client_idle_timeout)", "");
+    return fatal(base::kIdleSessionTimeout,
+                 "terminating connection due to idle-session timeout (client_idle_timeout)", "");
   }
   if (state_ == State::kWaiting) {
     if (over(request_since_, identity_.query_wait)) {
       if (pool_->last_error() != nullptr) return tell_and_end(*pool_->last_error());
-      return fatal(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
-                   "The pool has too few server connections for its load, or queries and transactions take too long.");
+      return fatal(
+          base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
+          "The pool has too few server connections for its load, or queries and transactions take too long.");
     }
     if (!notified_ && over(request_since_, home_.instructions.settings->query_wait_notify)) {
       notified_ = true;
       base::ByteWriter out;
-      pgwire::notice_response(out, {.sqlstate = base::SqlState("00000"),
-                                    .message = "No server connection available in postgres backend, client being queued"});
+      pgwire::notice_response(
+          out, {.sqlstate = base::SqlState("00000"),
+                .message = "No server connection available in postgres backend, client being queued"});
       client_->write(out.view());
     }
   }
   if (state_ == State::kActive && upstream_->replies.empty() && upstream_->status == pgwire::kStatusIdle) {
     if (over(idle_transaction_since_, identity_.client_idle)) {
-      return fatal(base::kIdleSessionTimeout, "terminating connection due to idle-session timeout (client_idle_timeout)", "");
+      return fatal(base::kIdleSessionTimeout,
+                   "terminating connection due to idle-session timeout (client_idle_timeout)", "");
     }
   } else if (state_ == State::kActive) {
     if (over(transaction_since_, identity_.transaction)) {
@@ -342,7 +354,8 @@ void Session::on_timer() {
       return fatal(base::kQueryCanceled, "canceling statement due to query timeout (query_timeout)", "");
     }
     if (upstream_->replies.empty() && over(idle_transaction_since_, identity_.idle_transaction)) {
-      return fatal(base::kIdleInTransactionTimeout, "terminating connection due to idle-in-transaction timeout", "");
+      return fatal(base::kIdleInTransactionTimeout,
+                   "terminating connection due to idle-in-transaction timeout", "");
     }
   }
   plan_timer();

@@ -128,13 +128,13 @@ class Session final : public base::ListHook<Session>,
   io::StreamPtr client_;
   pgwire::FrameScanner scanner_;
   State state_ = State::kLogin;
-  bool dropping_ = false;           // the rest of a message that is not passed on
-  bool server_part_visible_ = true; // the rest of a long message from the server is passed on
+  bool dropping_ = false;            // the rest of a message that is not passed on
+  bool server_part_visible_ = true;  // the rest of a long message from the server is passed on
   bool client_paused_ = false;
   bool upstream_paused_ = false;
   bool draining_ = false;
-  bool pinned_ = false;             // keeps its upstream although its mode is not session
-  bool notified_ = false;           // has been told that it waits
+  bool pinned_ = false;    // keeps its upstream although its mode is not session
+  bool notified_ = false;  // has been told that it waits
   Entrance entrance_;
   std::unique_ptr<Login> login_;
   Identity identity_;
@@ -146,7 +146,7 @@ class Session final : public base::ListHook<Session>,
   std::string taken_name_;          // of the last Parse that gave a name twice
   std::vector<io::Chunk> held_;
   std::size_t held_bytes_ = 0;
-  std::uint32_t cancel_id_ = 0;     // 0: not registered
+  std::uint32_t cancel_id_ = 0;  // 0: not registered
   std::vector<pool::Reservation> reservations_;
   base::TimePoint idle_since_{}, request_since_{}, transaction_since_{}, idle_transaction_since_{};
   io::Timer timer_;

@@ -1,6 +1,7 @@
 // SessionHome: what a session finds on its worker.
 //
-// Owner: the Worker; all references outlive every session. Home: LOOP (what is shared between threads says so itself).
+// Owner: the Worker; all references outlive every session. Home: LOOP (what is shared between threads says so
+// itself).
 #pragma once
 
 #include <atomic>

@@ -34,7 +34,9 @@ void SettingsTrial::on_granted(upstream::Upstream& upstream) {
   settle(wanted);
 }
 
-void SettingsTrial::on_refused(const base::Error& error) { settle(base::fail(error)); }
+void SettingsTrial::on_refused(const base::Error& error) {
+  settle(base::fail(error));
+}
 
 void SettingsTrial::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   upstream.scanner.feed(bytes.view());
@@ -42,7 +44,8 @@ void SettingsTrial::on_upstream_data(upstream::Upstream& upstream, io::Chunk byt
        event = upstream.scanner.next()) {
     if (event.kind == pgwire::FrameScanner::Kind::kBroken || !upstream.track(event, pool_.home().settings)) {
       upstream.broken = true;
-      error_ = base::Error{.sqlstate = base::kProtocolViolation, .message = "the server sent an invalid message"};
+      error_ =
+          base::Error{.sqlstate = base::kProtocolViolation, .message = "the server sent an invalid message"};
       break;
     }
     if (event.type == pgwire::reply::kErrorResponse && event.kind == pgwire::FrameScanner::Kind::kMessage) {
@@ -69,7 +72,8 @@ void SettingsTrial::on_deadline() {
   if (pool::Waiter::is_linked()) pool::Waiter::unlink();
   if (upstream_ != nullptr) pool_.bury(*std::exchange(upstream_, nullptr));
   if (pool_.last_error() != nullptr) return settle(base::fail(*pool_.last_error()));
-  settle(base::fail(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time"));
+  settle(
+      base::fail(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time"));
 }
 
 void SettingsTrial::settle(base::Result<upstream::SettingsPtr> result) {

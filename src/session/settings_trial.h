@@ -1,7 +1,8 @@
 // SettingsTrial asks a server what a client's start-up parameters come to, before the client is let in.
 //
-// "TimeZone=utc" is reported as "UTC", and "TimeZone=nowhere" is an error that the client must see now, not with its first
-// query. It also waits for the first upstream of a cold pool, whose own error the client gets when there is none.
+// "TimeZone=utc" is reported as "UTC", and "TimeZone=nowhere" is an error that the client must see now, not
+// with its first query. It also waits for the first upstream of a cold pool, whose own error the client gets
+// when there is none.
 //
 // Owner:      the log-in's coroutine, by value.
 // Home:       LOOP

@@ -18,8 +18,10 @@ namespace {
 using pgwire::Message;
 
 base::Error about(const io::Address& address, base::Error error) {
-  if (error.sqlstate == base::kConnectionFailure && error.message.find(address.to_string()) == std::string::npos) {
-    error.message = fmt::format("connection to server at \"{}\" failed: {}", address.to_string(), error.message);
+  if (error.sqlstate == base::kConnectionFailure &&
+      error.message.find(address.to_string()) == std::string::npos) {
+    error.message =
+        fmt::format("connection to server at \"{}\" failed: {}", address.to_string(), error.message);
   }
   return error;
 }
@@ -34,7 +36,8 @@ bool demands_tls(const DialPlan& plan, const io::Address& address) {
 
 // Asks for TLS and, if the server agrees, does the handshake. `on_tls` says which it became.
 io::Task<base::Result<io::StreamPtr>> secure(DialTools tools, std::shared_ptr<const DialPlan> plan,
-                                             io::StreamPtr stream, std::string host, base::TimePoint deadline) {
+                                             io::StreamPtr stream, std::string host,
+                                             base::TimePoint deadline) {
   (void)tools;
   MessageReader reader(std::move(stream));
   base::ByteWriter request;
@@ -50,7 +53,8 @@ io::Task<base::Result<io::StreamPtr>> secure(DialTools tools, std::shared_ptr<co
   stream = reader.release(none);
   if (answer->type == pgwire::kAnswerNo) {
     if (plan->tls_mode >= model::TlsMode::kRequire) {
-      co_return base::fail(base::kConnectionFailure, "the server does not support TLS, but TLS is required", "",
+      co_return base::fail(base::kConnectionFailure, "the server does not support TLS, but TLS is required",
+                           "",
                            "Switch TLS on at the server, or set the tenant's upstream_tls to \"prefer\".");
     }
     co_return stream;
@@ -122,8 +126,9 @@ class Login {
       default:
         break;
     }
-    return base::fail(base::kProtocolViolation,
-                      fmt::format("unexpected message type 0x{:02X} from the server during log-in", message.type));
+    return base::fail(
+        base::kProtocolViolation,
+        fmt::format("unexpected message type 0x{:02X} from the server during log-in", message.type));
   }
 
   base::Status authenticate(base::ByteView body) {
@@ -133,7 +138,8 @@ class Login {
     switch (request->code) {
       case code::kOk:
         if (scram_.has_value() && !scram_->verified()) {
-          return base::fail(base::kInvalidAuthorization, "the server has not proven that it knows the password");
+          return base::fail(base::kInvalidAuthorization,
+                            "the server has not proven that it knows the password");
         }
         authenticated_ = true;
         return {};
@@ -151,17 +157,20 @@ class Login {
       default:
         break;
     }
-    return base::fail(base::kFeatureNotSupported,
-                      fmt::format("the server asks for authentication method {}, which is not supported", request->code));
+    return base::fail(
+        base::kFeatureNotSupported,
+        fmt::format("the server asks for authentication method {}, which is not supported", request->code));
   }
 
   base::Result<std::string> plain_password() const {
-    if (plan_.credential.secret.has_value() && plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
+    if (plan_.credential.secret.has_value() &&
+        plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
       return std::string(plan_.credential.secret->plain());
     }
-    return base::fail(base::kInvalidPassword,
-                      fmt::format("the server asks for the password of user \"{}\", which is not known", plan_.user), "",
-                      "Store the password itself (not a verifier) for this user, or let the server use SCRAM.");
+    return base::fail(
+        base::kInvalidPassword,
+        fmt::format("the server asks for the password of user \"{}\", which is not known", plan_.user), "",
+        "Store the password itself (not a verifier) for this user, or let the server use SCRAM.");
   }
 
   base::Status send_password(base::Result<std::string> text) {
@@ -182,7 +191,8 @@ class Login {
 
   base::Status start_scram(const std::vector<std::string_view>& mechanisms) {
     auth::ScramCredential credential;
-    if (plan_.credential.secret.has_value() && plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
+    if (plan_.credential.secret.has_value() &&
+        plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
       credential = auth::WipedText(std::string(plan_.credential.secret->plain()));
     } else if (plan_.credential.keys.has_value()) {
       credential = *plan_.credential.keys;
@@ -193,8 +203,8 @@ class Login {
     auto* tls = dynamic_cast<tls::TlsStream*>(&reader_.stream());
     auth::ScramClient::Options options{.on_tls = tls != nullptr};
     if (tls != nullptr) options.channel_binding = tls->engine().channel_binding();
-    auto client = auth::ScramClient::choose(mechanisms, std::move(credential), tools_.loop.random(), tools_.scram_keys,
-                                            std::move(options));
+    auto client = auth::ScramClient::choose(mechanisms, std::move(credential), tools_.loop.random(),
+                                            tools_.scram_keys, std::move(options));
     if (!client) return std::unexpected(std::move(client.error()));
     scram_.emplace(std::move(*client));
     base::ByteWriter out;
@@ -205,7 +215,8 @@ class Login {
   }
 
   base::Status continue_scram(std::string_view data) {
-    if (!scram_.has_value()) return base::fail(base::kProtocolViolation, "unexpected SASL message from the server");
+    if (!scram_.has_value())
+      return base::fail(base::kProtocolViolation, "unexpected SASL message from the server");
     auto response = scram_->respond(data);
     if (!response) return std::unexpected(std::move(response.error()));
     base::ByteWriter out;
@@ -222,8 +233,8 @@ class Login {
   bool authenticated_ = false;
 };
 
-io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const DialPlan> plan, io::Address address,
-                                        std::string host, bool with_tls) {
+io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const DialPlan> plan,
+                                        io::Address address, std::string host, bool with_tls) {
   const std::string name = host;
   auto stream = co_await io::ConnectAwait(tools.loop, address, tools.loop.now() + plan->connect_timeout);
   if (!stream) co_return base::fail(std::move(stream.error()));
@@ -250,18 +261,22 @@ io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const D
 
 // Whether another host may well say something else: this one is starting, stopping, full or unreachable.
 bool worth_another_host(const base::Error& error) {
-  return error.sqlstate.category() == "08" || error.sqlstate.category() == "57" || error.sqlstate.category() == "53";
+  return error.sqlstate.category() == "08" || error.sqlstate.category() == "57" ||
+         error.sqlstate.category() == "53";
 }
 
-// Whether the server refused because of the kind of connection, so that the other kind is worth a try (allow, prefer).
-bool refused_for_encryption(const base::Error& error) { return error.sqlstate == base::kInvalidAuthorization; }
+// Whether the server refused because of the kind of connection, so that the other kind is worth a try (allow,
+// prefer).
+bool refused_for_encryption(const base::Error& error) {
+  return error.sqlstate == base::kInvalidAuthorization;
+}
 
 io::Task<base::Result<LoggedIn>> log_in_with_fallback(DialTools tools, std::shared_ptr<const DialPlan> plan,
                                                       io::Address address, std::string host) {
   const bool tls_first = wants_tls_first(*plan, address);
   auto result = co_await log_in(tools, plan, address, host, tls_first);
-  const bool other_kind_allowed = plan->tls != nullptr && !address.is_unix() && !demands_tls(*plan, address) &&
-                                  plan->tls_mode != model::TlsMode::kDisable;
+  const bool other_kind_allowed = plan->tls != nullptr && !address.is_unix() &&
+                                  !demands_tls(*plan, address) && plan->tls_mode != model::TlsMode::kDisable;
   if (!result && other_kind_allowed && refused_for_encryption(result.error())) {
     auto second = co_await log_in(tools, plan, address, host, !tls_first);
     if (second) co_return second;

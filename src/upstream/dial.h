@@ -1,12 +1,14 @@
-// dial() opens and logs in one connection to Postgres: resolve, connect, TLS, authentication, until ReadyForQuery.
+// dial() opens and logs in one connection to Postgres: resolve, connect, TLS, authentication, until
+// ReadyForQuery.
 //
-// Hosts are tried in turn, and all addresses of each; the first that accepts the log-in wins. A server that answers and
-// refuses ends the search when another host could not decide otherwise (wrong password, no such database).
+// Hosts are tried in turn, and all addresses of each; the first that accepts the log-in wins. A server that
+// answers and refuses ends the search when another host could not decide otherwise (wrong password, no such
+// database).
 //
 // Home:       LOOP (a coroutine of the pool that wants the connection; destroying it gives up)
 // Waits:      connect_timeout for each address, login_timeout for the rest.
-// Errors:     the server's own error where it sent one (with its SQLSTATE); else 08006, 08001-like with host and reason.
-// Source:     PostgreSQL manual, "Message Flow"; libpq's sslmode.
+// Errors:     the server's own error where it sent one (with its SQLSTATE); else 08006, 08001-like with host
+// and reason. Source:     PostgreSQL manual, "Message Flow"; libpq's sslmode.
 #pragma once
 
 #include <optional>

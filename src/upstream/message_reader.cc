@@ -12,12 +12,18 @@ MessageReader::MessageReader(io::StreamPtr stream, pgwire::MessageAssembler::Lim
   stream_->set_sink(*this);
 }
 
-MessageReader::Reading MessageReader::message(base::TimePoint deadline) { return {*this, Want::kMessage, deadline}; }
+MessageReader::Reading MessageReader::message(base::TimePoint deadline) {
+  return {*this, Want::kMessage, deadline};
+}
 MessageReader::Reading MessageReader::startup_packet(base::TimePoint deadline) {
   return {*this, Want::kStartupPacket, deadline};
 }
-MessageReader::Reading MessageReader::byte(base::TimePoint deadline) { return {*this, Want::kByte, deadline}; }
-MessageReader::Reading MessageReader::peek(base::TimePoint deadline) { return {*this, Want::kPeek, deadline}; }
+MessageReader::Reading MessageReader::byte(base::TimePoint deadline) {
+  return {*this, Want::kByte, deadline};
+}
+MessageReader::Reading MessageReader::peek(base::TimePoint deadline) {
+  return {*this, Want::kPeek, deadline};
+}
 
 void MessageReader::on_data(io::Chunk bytes) {
   pending_bytes_ += bytes.size();

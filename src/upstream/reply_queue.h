@@ -1,7 +1,7 @@
 // ReplyQueue: what an upstream still owes, in order, and who is to hear it.
 //
-// Without it nobody could tell which ParseComplete answers which Parse, when an upstream is free, and where in the
-// stream an answer of our own belongs.
+// Without it nobody could tell which ParseComplete answers which Parse, when an upstream is free, and where
+// in the stream an answer of our own belongs.
 //
 // Owner:      an Upstream, by value.
 // Home:       LOOP
@@ -10,8 +10,8 @@
 // Bounds:     one entry for each message of a pipeline; the session stops reading at kReplyQueueHigh.
 #pragma once
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "upstream/statement.h"
@@ -36,7 +36,7 @@ struct Reply {
     kOurDeallocate,  // CommandComplete and ReadyForQuery
   };
   Kind kind;
-  bool visible = true;  // the client asked for it (else: we did, and swallow the answer)
+  bool visible = true;               // the client asked for it (else: we did, and swallow the answer)
   bool names_statement = false;      // kParse, kOurParse: the client gave the statement a name
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 
@@ -57,7 +57,9 @@ class ReplyQueue {
     entries_[first_].statement.reset();
     if (++first_ == entries_.size()) clear();
   }
-  void erase(std::size_t index) { entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(first_ + index)); }
+  void erase(std::size_t index) {
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(first_ + index));
+  }
   void clear() {
     entries_.clear();
     first_ = 0;

@@ -21,9 +21,9 @@ bool name_less(const std::pair<std::string, std::string>& a, const std::pair<std
 
 // Lists whose elements are quoted one by one: SET would take the whole text for one element.
 bool is_quoted_list(std::string_view name) {
-  static constexpr std::array<std::string_view, 5> kNames = {"search_path", "temp_tablespaces",
-                                                             "local_preload_libraries", "session_preload_libraries",
-                                                             "unix_socket_directories"};
+  static constexpr std::array<std::string_view, 5> kNames = {
+      "search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries",
+      "unix_socket_directories"};
   return std::ranges::any_of(kNames, [&](std::string_view known) { return compare(known, name) == 0; });
 }
 
@@ -69,7 +69,8 @@ void append_set(std::string& sql, std::string_view name, std::string_view value)
 }  // namespace
 
 const std::string* Settings::find(std::string_view name) const {
-  const auto found = std::ranges::find_if(values_, [&](const auto& entry) { return compare(entry.first, name) == 0; });
+  const auto found =
+      std::ranges::find_if(values_, [&](const auto& entry) { return compare(entry.first, name) == 0; });
   return found == values_.end() ? nullptr : &found->second;
 }
 
@@ -92,7 +93,8 @@ SettingsPtr SettingsTable::intern(Settings::Values values) {
 
 SettingsPtr SettingsTable::with(const SettingsPtr& base, std::string_view name, std::string_view value) {
   Settings::Values values = base == nullptr ? Settings::Values{} : base->values();
-  const auto found = std::ranges::find_if(values, [&](const auto& entry) { return compare(entry.first, name) == 0; });
+  const auto found =
+      std::ranges::find_if(values, [&](const auto& entry) { return compare(entry.first, name) == 0; });
   if (found == values.end()) {
     values.emplace_back(name, value);
   } else if (found->second == value) {
@@ -109,8 +111,8 @@ void SettingsTable::drop_unused() {
 }
 
 bool is_read_only(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {"server_version", "server_encoding",
-                                                             "integer_datetimes", "is_superuser",
+  static constexpr std::array<std::string_view, 6> kNames = {"server_version",        "server_encoding",
+                                                             "integer_datetimes",     "is_superuser",
                                                              "session_authorization", "in_hot_standby"};
   return std::ranges::any_of(kNames, [&](std::string_view known) { return compare(known, name) == 0; });
 }

@@ -1,7 +1,8 @@
 // Settings: what a Postgres session has been told with SET, as far as we can know and repeat it.
 //
-// Clients share upstreams, but each must find its own TimeZone, search_path and so on. A Settings object is one set of
-// such values; equal sets are one object, so that "does this upstream fit this client" is one comparison of pointers.
+// Clients share upstreams, but each must find its own TimeZone, search_path and so on. A Settings object is
+// one set of such values; equal sets are one object, so that "does this upstream fit this client" is one
+// comparison of pointers.
 //
 // Owner:      SettingsTable (one per worker) interns them; clients and upstreams share them by SettingsPtr.
 // Home:       LOOP

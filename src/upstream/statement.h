@@ -1,12 +1,13 @@
 // Prepared statements shared by all clients and upstreams of the process.
 //
-// A client's name stands for a Statement (text and parameter types). Each upstream that has prepared it knows it by the
-// Statement's own name, so any client with the same text finds it ready.
+// A client's name stands for a Statement (text and parameter types). Each upstream that has prepared it knows
+// it by the Statement's own name, so any client with the same text finds it ready.
 //
 // Owner:      StatementTable (one, of the server) interns; clients and upstreams hold StatementPtr.
 // Home:       Statement: SHARED. StatementTable: SYNC (its mutex, once per Parse). PreparedSet: LOOP.
-// Invariants: equal text and types are the same object, so an upstream knows it under one name on every worker.
-// Bounds:     a Statement lives while a client or an upstream holds it; PreparedSet keeps `capacity` of them.
+// Invariants: equal text and types are the same object, so an upstream knows it under one name on every
+// worker. Bounds:     a Statement lives while a client or an upstream holds it; PreparedSet keeps `capacity`
+// of them.
 #pragma once
 
 #include <cstdint>

@@ -16,9 +16,9 @@ const pgwire::FrameScanner::Policy& server_policy() {
   static const pgwire::FrameScanner::Policy policy = [] {
     namespace reply = pgwire::reply;
     pgwire::FrameScanner::Policy rules;
-    for (const std::uint8_t type : {reply::kParseComplete, reply::kBindComplete, reply::kCloseComplete,
-                                    reply::kReadyForQuery, reply::kNoData, reply::kEmptyQueryResponse,
-                                    reply::kPortalSuspended}) {
+    for (const std::uint8_t type :
+         {reply::kParseComplete, reply::kBindComplete, reply::kCloseComplete, reply::kReadyForQuery,
+          reply::kNoData, reply::kEmptyQueryResponse, reply::kPortalSuspended}) {
       rules.whole_max[type] = 64;
     }
     rules.whole_max[reply::kCommandComplete] = 1024;
@@ -60,14 +60,18 @@ void Upstream::return_stream(io::StreamPtr stream) {
   stream_->set_sink(*this);
 }
 
-void Upstream::on_data(io::Chunk bytes) { user_->on_upstream_data(*this, std::move(bytes)); }
+void Upstream::on_data(io::Chunk bytes) {
+  user_->on_upstream_data(*this, std::move(bytes));
+}
 
 void Upstream::on_end(const base::Error* error) {
   ended_ = true;
   user_->on_upstream_end(*this, error);
 }
 
-void Upstream::on_drained() { user_->on_upstream_drained(*this); }
+void Upstream::on_drained() {
+  user_->on_upstream_drained(*this);
+}
 
 void Upstream::send_query(std::string_view sql) {
   base::ByteWriter out;
@@ -84,7 +88,8 @@ void Upstream::adopt_settings(const SettingsPtr& wanted) {
   if (!sql.empty()) send_query(sql);
 }
 
-// The server has reported an error and ignores everything up to the next Sync: nothing before that is answered.
+// The server has reported an error and ignores everything up to the next Sync: nothing before that is
+// answered.
 void Upstream::drop_failed_batch() {
   while (!replies.empty() && replies.front().kind != Reply::Kind::kSync) {
     const Reply& reply = replies.front();
@@ -101,8 +106,8 @@ void Upstream::note_error(base::ByteView body) {
   const auto error = pgwire::parse_error(body);
   if (!error) return;
   if (error->severity == "FATAL" || error->severity == "PANIC") broken = true;
-  // A client on a direct connection prepares the statement anew under another name; ours stands for all clients and must
-  // be prepared anew under the same one.
+  // A client on a direct connection prepares the statement anew under another name; ours stands for all
+  // clients and must be prepared anew under the same one.
   const bool plan_is_stale = error->error.sqlstate == base::kFeatureNotSupported &&
                              error->error.message.starts_with("cached plan must not change result type");
   if (plan_is_stale && !replies.empty() && replies.front().kind == Reply::Kind::kBind &&

@@ -1,9 +1,12 @@
-// Upstream: one connection of ours to Postgres, logged in, and everything we know about the session behind it.
+// Upstream: one connection of ours to Postgres, logged in, and everything we know about the session behind
+// it.
 //
 // Owner:      the Pool it belongs to, always; a Session borrows it between check-out and release.
 // Home:       LOOP
-// Invariants: 1. At any time it has one user: the pool (idle), a session, or the janitor that cleans up after one.
-//             2. It is given to a session only when `replies` is empty, `status` is 'I' and no cancel is under way.
+// Invariants: 1. At any time it has one user: the pool (idle), a session, or the janitor that cleans up after
+// one.
+//             2. It is given to a session only when `replies` is empty, `status` is 'I' and no cancel is
+//             under way.
 //             3. `settings`, `prepared` and `unnamed` are what the server has, or the connection is closed.
 // Errors:     any doubt about the server's state closes it.
 #pragma once
@@ -63,12 +66,12 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void set_user(UpstreamUser& user);
   UpstreamUser* user() const { return user_; }
 
-  // Takes note of a message (or part of one) from the server: pops what it answers, keeps status, settings and
-  // prepared statements true. Entries that are ours (Reply::is_ours) must not be at the front.
+  // Takes note of a message (or part of one) from the server: pops what it answers, keeps status, settings
+  // and prepared statements true. Entries that are ours (Reply::is_ours) must not be at the front.
   struct Tracked {
-    bool visible = true;  // the client is to hear it
-    bool ready = false;   // a ReadyForQuery
-    bool failed = false;  // an answer to something of our own was an error
+    bool visible = true;                                  // the client is to hear it
+    bool ready = false;                                   // a ReadyForQuery
+    bool failed = false;                                  // an answer to something of our own was an error
     pgwire::CommandTag tag = pgwire::CommandTag::kOther;  // of a CommandComplete
   };
   base::Result<Tracked> track(const pgwire::FrameScanner::Event& event, SettingsTable& settings_table);
@@ -76,13 +79,16 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   bool was_stale(const Statement& statement);
   // Queues a statement of our own, whose answers are swallowed.
   void send_query(std::string_view sql);
-  // Makes the server's session have `wanted`; what must be sent for it goes ahead of everything written later.
+  // Makes the server's session have `wanted`; what must be sent for it goes ahead of everything written
+  // later.
   void adopt_settings(const SettingsPtr& wanted);
 
   io::Stream& stream() { return *stream_; }
   bool ended() const { return ended_; }
   // Nothing outstanding, no transaction, nothing in doubt.
-  bool clean() const { return replies.empty() && status == 'I' && !in_batch && !copy_in && !ended_ && !broken; }
+  bool clean() const {
+    return replies.empty() && status == 'I' && !in_batch && !copy_in && !ended_ && !broken;
+  }
 
   const std::uint64_t id;
   const io::Address address;
@@ -96,17 +102,18 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   pgwire::FrameScanner scanner;
   ReplyQueue replies;
   char status = 'I';
-  bool copy_in = false;           // the server reads CopyData
-  bool in_batch = false;          // extended-protocol messages have been sent and no Sync behind them
-  bool skipping = false;          // an error was reported: the server ignores everything up to the next Sync
-  bool broken = false;            // state in doubt: close instead of reuse
-  bool close_when_free = false;   // lifetime over, host changed, reconnect asked
-  unsigned cancels_under_way = 0; // it must not change hands before these are answered
+  bool copy_in = false;            // the server reads CopyData
+  bool in_batch = false;           // extended-protocol messages have been sent and no Sync behind them
+  bool skipping = false;           // an error was reported: the server ignores everything up to the next Sync
+  bool broken = false;             // state in doubt: close instead of reuse
+  bool close_when_free = false;    // lifetime over, host changed, reconnect asked
+  unsigned cancels_under_way = 0;  // it must not change hands before these are answered
   SettingsPtr settings;
   SettingsPtr settings_at_login;
   PreparedSet prepared;
-  std::vector<StatementPtr> stale;  // prepared, but for tables that have changed since: to be closed before use
-  std::uint64_t unnamed_of = 0;   // the session whose unnamed statement the server has; 0: nobody's
+  std::vector<StatementPtr>
+      stale;                     // prepared, but for tables that have changed since: to be closed before use
+  std::uint64_t unnamed_of = 0;  // the session whose unnamed statement the server has; 0: nobody's
   base::TimePoint created_at;
   base::TimePoint released_at;
 
