@@ -97,9 +97,9 @@ void check_auth_query(Problems& problems, const TenantSpec& tenant, const std::s
   if (tenant.auth_query.empty()) return;
   const UserSpec* user = model::CatalogSnapshot::find_user(tenant, tenant.auth_user);
   if (user == nullptr) {
-    add(problems, path + ".auth_user",
-        fmt::format("must be one of the tenant's users when auth_query is set, not \"{}\"",
-                    tenant.auth_user));
+    // No error: the tenant is made first, its users after it. Until then auth_query finds nobody.
+    warn(problems, path + ".auth_user",
+         fmt::format("auth_query needs a user \"{}\" of this tenant to run as; add it", tenant.auth_user));
   } else if (!user->secret && !user->upstream_secret && tenant.upstream_tls_cert_file.empty()) {
     warn(problems, path + ".auth_user",
          fmt::format("user \"{}\" has neither secret nor upstream_secret to log in to the server with",

@@ -204,13 +204,14 @@ class Server {
     if (!loaded) {
       for (const base::Error& error : loaded.error())
         log::error("config.invalid", {{"where", error.where}}, error.message);
-      log::error("config.kept", {}, "the configuration was not changed");
+      log::error("config.kept", {}, "reload failed: the configuration was not changed");
       notifier_.ready(status_line());
       return;
     }
     auto tls = client_tls(loaded->settings, ticket_keys_);
     if (!tls) {
       log::error("config.invalid", {}, tls.error().to_string());
+      log::error("config.kept", {}, "reload failed: the configuration was not changed");
       notifier_.ready(status_line());
       return;
     }

@@ -14,6 +14,9 @@ using upstream::Reply;
 
 namespace {
 
+// Of a text with several statements, so many are looked at.
+constexpr int kStatementsLookedAt = 16;
+
 // The zero-terminated text at the start of `bytes`; empty optional: its end is not here.
 std::optional<std::string_view> first_text(base::ByteView bytes) {
   const auto* end = static_cast<const std::uint8_t*>(std::memchr(bytes.data(), 0, bytes.size()));
@@ -128,14 +131,30 @@ bool Session::on_client_event(const Event& event, PassThrough& run) {
 }
 
 void Session::on_query(const Event& event, PassThrough& run) {
-  if (statements_ != nullptr && event.kind == EventKind::kMessage) {
+  if (event.kind == EventKind::kMessage) {
     const auto text = pgwire::parse_query(event.body());
-    if (text && on_deallocate(*text)) return;
+    if (text && statements_ != nullptr && on_deallocate(*text)) return;
+    if (text) look_for_state(*text);
   }
   unnamed_.reset();
   upstream_->unnamed_of = 0;
   push({.kind = Reply::Kind::kQuery});
   run.pass(event);
+}
+
+// What a text will leave behind in the server's session, as far as its first words tell. Settings that the server reports
+// are carried over; others keep the client where it has made them.
+void Session::look_for_state(std::string_view text) {
+  if (pinned_ || identity_.mode == model::PoolMode::kSession) return;
+  for (int i = 0; i < kStatementsLookedAt && !text.empty(); ++i) {
+    const auto statement = pgwire::classify_simple(text);
+    if (statement.kind == pgwire::StatementKind::kSet &&
+        upstream_->settings->find(pgwire::identifier(statement.name)) == nullptr) {
+      return pin("SET " + std::string(statement.name));
+    }
+    if (statement.kind == pgwire::StatementKind::kCreateTemporary) return pin("temporary table");
+    text = statement.rest;
+  }
 }
 
 // DEALLOCATE of a name that the client has prepared through the protocol: the upstream's statement is shared
@@ -179,6 +198,9 @@ bool Session::on_parse_deallocate(base::ByteView definition, PassThrough& run) {
 void Session::on_parse(const Event& event, PassThrough& run) {
   const auto name = first_text(event.body());
   const bool whole = event.kind == EventKind::kMessage;
+  if (name.has_value() && whole) {
+    if (const auto text = first_text(event.body().subspan(name->size() + 1))) look_for_state(*text);
+  }
   if (!name.has_value()) return tell_and_end(protocol_error("invalid string in message"));
   const bool translated = identity_.mode != model::PoolMode::kSession;
   if (name->empty() || !translated) {

@@ -32,6 +32,16 @@ std::string clean_application_name(std::string_view name) {
   return clean;
 }
 
+// Somebody who connects and goes is a port scan or a health check: nothing to say. Who stays and says nothing is told.
+base::Error quiet_unless_late(base::Error error) {
+  if (error.message == upstream::kTimeoutExpired) {
+    error.message = "canceling authentication due to timeout (client_login_timeout)";
+  } else if (error.sqlstate == base::kConnectionFailure) {
+    error.message.clear();
+  }
+  return error;
+}
+
 bool is_application_name(std::string_view name) {
   return name == "application_name";
 }
@@ -83,7 +93,7 @@ io::Task<> Login::run() {
     status = choose_tenant(*startup);
     if (status) status = co_await authenticate();
     if (status) status = reserve();
-    if (status) status = find_pool();
+    if (status) status = find_pool(*startup);
     if (status) status = co_await settle_settings(*startup);
   }
   if (!status) {
@@ -116,8 +126,7 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
   for (int i = 0; i < kPreludeMax; ++i) {
     if (!encrypted) {
       const auto first = co_await reader_->peek(deadline_);
-      // Somebody who connects and goes is a port scan or a health check: nothing to say.
-      if (!first) co_return base::fail(base::Error{.message = ""});
+      if (!first) co_return base::fail(quiet_unless_late(first.error()));
       if (first->type == pgwire::kTlsHandshakeRecord) {
         auto status = co_await become_encrypted(true);
         if (!status) co_return base::fail(std::move(status.error()));
@@ -127,9 +136,7 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
     }
     const auto packet = co_await reader_->startup_packet(deadline_);
     if (!packet) {
-      base::Error error = packet.error();
-      if (error.sqlstate == base::kConnectionFailure) error.message.clear();
-      co_return base::fail(std::move(error));
+      co_return base::fail(quiet_unless_late(packet.error()));
     }
     auto parsed = pgwire::parse_startup(packet->body);
     if (!parsed) {
@@ -287,7 +294,7 @@ base::Status Login::reserve() {
   return {};
 }
 
-base::Status Login::find_pool() {
+base::Status Login::find_pool(const pgwire::StartupMessage& startup) {
   Identity& identity = outcome_.identity;
   const config::Settings& settings = *instructions_.settings;
   const std::string upstream_user =
@@ -315,6 +322,10 @@ base::Status Login::find_pool() {
     if (replication) {
       wish.parameters.emplace_back(
           "replication", identity.replication == pgwire::Replication::kDatabase ? "database" : "true");
+      // A walsender understands no SET: what the client asks for goes into our own start-up packet.
+      auto requested = requested_settings(startup);
+      if (!requested) return std::unexpected(std::move(requested.error()));
+      for (auto& setting : *requested) wish.parameters.push_back(std::move(setting));
     }
     auto config = make_pool_config(settings, std::move(wish));
     if (!config) return std::unexpected(std::move(config.error()));
@@ -376,6 +387,7 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
   auto requested = requested_settings(startup);
   if (!requested) co_return base::fail(std::move(requested.error()));
   Identity& identity = outcome_.identity;
+  if (identity.replication != pgwire::Replication::kNo) requested->clear();
   // Any name is allowed for an application: no server need be asked.
   std::erase_if(*requested, [&](const auto& entry) {
     if (!is_application_name(entry.first)) return false;
@@ -384,7 +396,7 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
   });
   pool::Pool& pool = *outcome_.pool;
   upstream::SettingsTable& table = home_.settings_table;
-  const bool cold = pool.settings_at_login() == nullptr || pool.parameters() == nullptr;
+  const bool cold = pool.parameters() == nullptr;
   if (cold || !requested->empty()) {
     const base::TimePoint until =
         identity.query_wait.count() > 0 ? home_.loop.now() + identity.query_wait : base::kNever;
@@ -403,7 +415,7 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
   } else {
     outcome_.settings = pool.settings_at_login();
   }
-  if (instructions_.settings->application_name_add_host) {
+  if (instructions_.settings->application_name_add_host && identity.replication == pgwire::Replication::kNo) {
     if (identity.application_name.empty()) identity.application_name = "app";
     identity.application_name =
         clean_application_name(identity.application_name + " - " + reader_->stream().peer().to_string());

@@ -56,7 +56,7 @@ class Login {
   base::Status authenticate_certificate() const;
   base::Status authenticate_peer() const;
   base::Status reserve();
-  base::Status find_pool();
+  base::Status find_pool(const pgwire::StartupMessage& startup);
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
   base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
   void greet();

@@ -58,6 +58,10 @@ io::Task<base::Status> Login::authenticate() {
       status = co_await authenticate_scram(known);
       break;
   }
+  if (status && method != model::AuthMethod::kCertificate && tls_stream() != nullptr &&
+      instructions_.settings->client_tls_mode == model::TlsMode::kVerifyFull) {
+    status = authenticate_certificate();  // verify-full: the certificate must be the user's, too
+  }
   if (!status && secret_was_queried_) home_.auth_query.forget(*resolved_.tenant, outcome_.identity.user);
   if (!status) co_return status;
   base::ByteWriter out;

@@ -42,6 +42,12 @@ const pgwire::FrameScanner::Policy& client_policy(const config::Settings& settin
   return policy;
 }
 
+// Whether a client may begin with it.
+bool is_request(std::uint8_t type) {
+  static constexpr std::string_view kRequests = "BCDEFHPQScdf";
+  return kRequests.find(static_cast<char>(type)) != std::string_view::npos;
+}
+
 }  // namespace
 
 Session::Session(SessionHome& home, std::uint64_t id, io::StreamPtr client, Entrance entrance)
@@ -64,6 +70,8 @@ void Session::start() {
 void Session::login_done() {
   Login::Outcome outcome = login_->take_outcome();
   home_.loop.defer([ended = std::shared_ptr<Login>(std::move(login_))] {});
+  // The pool may be on the stack (it has just refused us), and nobody else may hold it.
+  home_.loop.defer([pool = outcome.pool] {});
   if (!outcome.stream) return end(outcome.reason);
   client_ = std::move(outcome.stream);
   identity_ = std::move(outcome.identity);
@@ -123,6 +131,7 @@ bool Session::first_message_is_here() const {
       header[have++] = byte;
     }
   }
+  if (have > 0 && !is_request(header[0])) return true;  // nothing to wait for
   if (have < header.size()) return false;
   const std::size_t total = std::size_t{base::load_be32(header.data() + 1)} + 1;
   // An impossible length need not be waited for.
@@ -132,7 +141,13 @@ bool Session::first_message_is_here() const {
 
 void Session::want_upstream() {
   const std::uint8_t type = held_.front().data()[0];
-  if (scanner_.at_boundary() && type == pgwire::msg::kTerminate) return end("client disconnected");
+  if (scanner_.at_boundary()) {
+    if (type == pgwire::msg::kTerminate) return end("client disconnected");
+    if (!is_request(type)) {
+      return tell_and_end({.sqlstate = base::kProtocolViolation,
+                           .message = "invalid frontend message type " + std::to_string(type)});
+    }
+  }
   state_ = State::kWaiting;
   request_since_ = home_.loop.now();
   notified_ = false;

@@ -99,6 +99,7 @@ class Session final : public base::ListHook<Session>,
   void forward(const io::Chunk& chunk);
   bool on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_query(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void look_for_state(std::string_view text);
   bool on_deallocate(std::string_view text);
   bool on_parse_deallocate(base::ByteView definition, PassThrough& run);
   void on_parse(const pgwire::FrameScanner::Event& event, PassThrough& run);

@@ -111,7 +111,7 @@ void MessageReader::Reading::try_again() {
 
 void MessageReader::Reading::on_deadline() {
   reader_.reading_ = nullptr;
-  result_.emplace(base::fail(base::kConnectionFailure, "timeout expired"));
+  result_.emplace(base::fail(base::kConnectionFailure, std::string(kTimeoutExpired)));
   caller_.resume();
 }
 

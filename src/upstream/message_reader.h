@@ -20,6 +20,9 @@
 
 namespace penstock::upstream {
 
+// The message of the error when a deadline passed.
+inline constexpr std::string_view kTimeoutExpired = "timeout expired";
+
 class MessageReader final : private io::StreamSink {
  public:
   explicit MessageReader(io::StreamPtr stream, pgwire::MessageAssembler::Limits limits = {},

@@ -55,8 +55,12 @@ def test_backend_crashes_and_the_server_recovers(pooler_of, pg_of):
         victim.send(query("SELECT repeat('x', 1000), pg_sleep(0.001) FROM generate_series(1, 100000)"))
         victim.read_until("D")
         os.kill(pid, 9)
-        reply = victim.read_until("E")
-        assert reply.errors[-1]["C"] in ("57P02", "57P01", "08006"), reply.errors
+        # In the middle of a row nothing more can be said; between rows the client is told.
+        try:
+            reply = victim.read_until("E")
+            assert reply.errors[-1]["C"] in ("57P02", "57P01", "08006"), reply.errors
+        except Closed:
+            pass
     deadline = time.monotonic() + 15
     while True:
         try:
@@ -108,7 +112,7 @@ def test_babble_during_login(pooler_of, what: str):
     with FakeServer(babble) as fake:
         pooler = in_front_of(pooler_of, fake, {"timeouts.upstream_login": "1s"})
         failed = login_fails(pooler.endpoint())
-        assert failed.sqlstate[:2] in ("08", "57", "XX", "28", "54"), failed
+        assert failed.sqlstate[:2] in ("08", "0A", "57", "XX", "28", "54"), failed
         assert pooler.rss_kib() < 200_000
 
 
