@@ -41,6 +41,7 @@ struct ScenarioOptions {
   WorkOptions work;
   base::Duration work_time_max = std::chrono::milliseconds(600);
   unsigned cancel_percent = 30;
+  bool passwords = true;                       // some servers want SCRAM
   std::optional<base::Duration> waiter_slack;  // set: waiters are checked for order
   MiddleBuilder middle;                        // empty: clients talk to the server itself
 };

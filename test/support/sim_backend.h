@@ -109,6 +109,7 @@ class SimBackend final : public io::StreamSink {
   char transaction_ = 'I';
   bool extended_open_ = false;  // messages since the last Sync
   bool skipping_ = false;       // to Sync, after an error
+  bool executed_ = false;       // something since the last Sync
   bool in_query_ = false;       // a simple Query's statements
   std::vector<Sql> query_;
   std::size_t query_at_ = 0;

@@ -32,7 +32,7 @@ std::string row_description_of(const Sql& sql) {
 void SimBackend::on_query(const std::string& text) {
   if (extended_open_) {  // a Query ends an unfinished pipeline as a Sync would
     portals_.clear();
-    extended_open_ = false;
+    executed_ = extended_open_ = false;
   }
   prepared_.erase("");
   query_ = parse_sql(text);
@@ -135,8 +135,7 @@ void SimBackend::on_close(Fields fields) {
 }
 
 void SimBackend::on_sync() {
-  skipping_ = false;
-  extended_open_ = false;
+  skipping_ = executed_ = extended_open_ = false;
   if (transaction_ == 'I') portals_.clear();
   ready();
 }
@@ -147,7 +146,8 @@ void SimBackend::execute(Running running) {
   auto& world = server_.world();
   if (running.token.has_value()) {
     auto& checkers = server_.checkers();
-    const bool continues = transaction_ != 'I' || extended_open_ || (in_query_ && query_at_ > 1);
+    const bool continues = transaction_ != 'I' || (in_query_ ? query_at_ > 1 : executed_);
+    if (!in_query_) executed_ = true;
     checkers.isolation.executed(*running.token, pid_, continues);
     checkers.requests.executed(*running.token);
     checkers.waiters.served(*running.token, world.now());
