@@ -185,9 +185,13 @@ class Pooler:
         args = ["tenant", "add", tenant.id]
         for host in tenant.hosts:
             args += ["--host", host]
-        self.cli(*args, *_options(tenant.options))
+        # auth_query needs its auth_user, who needs the tenant: so these come last.
+        late = {name: value for name, value in tenant.options.items() if name in ("auth-query", "auth-user")}
+        self.cli(*args, *_options({name: value for name, value in tenant.options.items() if name not in late}))
         for name, options in tenant.users.items():
             self.add_user(tenant.id, name, options)
+        if late:
+            self.cli("tenant", "set", tenant.id, *_options(late))
 
     def add_user(self, tenant: str, name: str, options: dict[str, str]) -> None:
         given = [] if "secret" in options else ["--no-password"]

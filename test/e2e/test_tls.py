@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import time
@@ -190,7 +191,8 @@ def test_broken_certificate_at_reload_keeps_the_old_one(pooler_of, ca: Authority
     pair = ca.issue("broken", cn="localhost")
     pooler = pooler_of(pair=pair)
     pair.cert.write_text("not a certificate")
-    pooler.reload()
+    pooler.signal(signal.SIGHUP)
+    pooler.wait_log("broken.crt")
     with pooler.endpoint(tls=True).connect() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 

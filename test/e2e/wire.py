@@ -295,7 +295,13 @@ class Wire:
     def read_until(self, kinds: str) -> Reply:
         reply = Reply()
         while True:
-            reply.messages.append(self.read())
+            try:
+                reply.messages.append(self.read())
+            except (Closed, ConnectionError):
+                # The last words of a connection that was ended tell more than its end.
+                if reply.messages and reply.messages[-1].type == "E":
+                    raise ServerError(reply.messages[-1].fields) from None
+                raise
             if reply.messages[-1].type in kinds:
                 return reply
 
