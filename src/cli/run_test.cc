@@ -127,8 +127,8 @@ TEST_F(RunTest, RefusesAChangeThatLeavesATenantInvalid) {
   must({"tenant", "add", "b", "--host", "db"});
   EXPECT_EQ(penstock({"tenant", "set", "b", "--databases", "shop"}), kFailed);
   EXPECT_THAT(terminal_.complaints, HasSubstr("tenants.b.databases: \"shop\" already leads to tenant \"a\""));
-  EXPECT_EQ(penstock({"tenant", "set", "b", "--auth-query", "select $1"}), kFailed);
-  EXPECT_THAT(terminal_.complaints, HasSubstr("tenants.b.auth_user: must be one of"));
+  EXPECT_EQ(penstock({"tenant", "set", "b", "--auth-query", "select 1"}), kMisused);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("auth_query: must be an SQL query that uses $1"));
   EXPECT_EQ(penstock({"tenant", "set", "b", "--unset", "hosts"}), kFailed);
 }
 

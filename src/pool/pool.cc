@@ -41,6 +41,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
              ledger.scope("upstreams of user " + config_->tenant + "/" + config_->user),
              ledger.scope("upstreams of database " + config_->tenant + "/" + config_->database),
              ledger.scope("upstreams")};
+  queue_ = ledger.scope("queue of pool " + key_);
   PoolHub::Seat& seat = hub_->seat(home_.worker);
   seat.shard.store(this, std::memory_order_release);
   seat.loop.store(&home_.tools.loop, std::memory_order_release);
@@ -72,11 +73,14 @@ void Pool::check_out(Waiter& waiter, const upstream::SettingsPtr& wanted) {
   if (waiters_.empty()) {
     if (upstream::Upstream* upstream = take_idle(wanted)) return grant(waiter, *upstream);
   }
-  if (config_->max_waiting > 0 && static_cast<int>(waiters_.size()) >= config_->max_waiting) {
-    return waiter.on_refused({.sqlstate = base::kTooManyConnections,
-                              .message = "too many clients are waiting for a server connection",
-                              .detail = "At most " + std::to_string(config_->max_waiting) +
-                                        " clients of this pool may wait (max_waiting_clients)."});
+  if (config_->max_waiting > 0) {
+    waiter.place_ = Reservation::take({{queue_, config_->max_waiting}});
+    if (!waiter.place_) {
+      return waiter.on_refused({.sqlstate = base::kTooManyConnections,
+                                .message = "too many clients are waiting for a server connection",
+                                .detail = "At most " + std::to_string(config_->max_waiting) +
+                                          " clients of this pool may wait (max_waiting_clients)."});
+    }
   }
   waiters_.push_back(waiter);
   publish_waiting();
@@ -113,6 +117,7 @@ bool Pool::must_check(const upstream::Upstream& upstream) const {
 }
 
 void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) {
+  waiter.place_ = {};
   waiter.on_granted(upstream);
 }
 
@@ -335,6 +340,7 @@ void Pool::refuse_all(const base::Error& error) {
   while (!refused.empty()) {
     Waiter& waiter = refused.front();
     refused.pop_front();
+    waiter.place_ = {};
     waiter.on_refused(error);
   }
 }

@@ -48,10 +48,19 @@ class Waiter : public base::ListHook<Waiter> {
  public:
   virtual void on_granted(upstream::Upstream& upstream) = 0;
   virtual void on_refused(const base::Error& error) = 0;
+  // Leaves the queue, if it is in one.
+  void stop_waiting() {
+    if (is_linked()) unlink();
+    place_ = {};
+  }
   base::TimePoint waiting_since{};
 
  protected:
   ~Waiter() = default;
+
+ private:
+  friend class Pool;
+  Reservation place_;  // in the queue, whose length may be limited
 };
 
 class Pool final : private upstream::UpstreamUser {
@@ -143,6 +152,7 @@ class Pool final : private upstream::UpstreamUser {
   PoolConfigPtr config_;
   std::shared_ptr<PoolHub> hub_;
   std::vector<ScopePtr> scopes_;
+  ScopePtr queue_;  // the clients that wait, on all workers
   std::unordered_map<std::uint64_t, Held> upstreams_;
   base::List<upstream::Upstream, upstream::Upstream> idle_;  // most recently used first
   base::List<Waiter, Waiter> waiters_;

@@ -81,7 +81,7 @@ void PoolQuery::on_upstream_end(upstream::Upstream& upstream, const base::Error*
 }
 
 void PoolQuery::on_deadline() {
-  if (pool::Waiter::is_linked()) pool::Waiter::unlink();
+  stop_waiting();
   if (upstream_ != nullptr) pool_.bury(*std::exchange(upstream_, nullptr));
   settle(base::fail(base::kTooManyConnections, "no server connection became free in time"));
 }

@@ -239,7 +239,7 @@ void Session::end(std::string_view reason) {
   const bool was_logged_in = state_ != State::kLogin;
   state_ = State::kGone;
   timer_.cancel();
-  if (pool::Waiter::is_linked()) pool::Waiter::unlink();
+  stop_waiting();
   if (upstream_ != nullptr) {
     upstream::Upstream& upstream = *std::exchange(upstream_, nullptr);
     // A message the client has not finished cannot be finished by anybody else.
@@ -263,7 +263,8 @@ void Session::end_now(const base::Error& why) {
 
 void Session::drain() {
   draining_ = true;
-  const bool busy = state_ == State::kActive || state_ == State::kWaiting || state_ == State::kRefusing;
+  const bool in_transaction = state_ == State::kActive && !upstream_->clean();
+  const bool busy = in_transaction || state_ == State::kWaiting || state_ == State::kRefusing;
   if (busy || state_ == State::kGone || state_ == State::kLogin) return;
   tell_and_end({.sqlstate = base::kAdminShutdown,
                 .message = "terminating connection due to administrator command",
@@ -274,7 +275,7 @@ void Session::drain() {
 
 void Session::cancel(std::move_only_function<void()> done) {
   if (state_ == State::kWaiting) {
-    pool::Waiter::unlink();
+    stop_waiting();
     state_ = State::kRefusing;
     refuse_held();
     return done();

@@ -69,7 +69,7 @@ void SettingsTrial::on_upstream_end(upstream::Upstream& upstream, const base::Er
 }
 
 void SettingsTrial::on_deadline() {
-  if (pool::Waiter::is_linked()) pool::Waiter::unlink();
+  stop_waiting();
   if (upstream_ != nullptr) pool_.bury(*std::exchange(upstream_, nullptr));
   if (pool_.last_error() != nullptr) return settle(base::fail(*pool_.last_error()));
   settle(
