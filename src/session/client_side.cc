@@ -142,8 +142,8 @@ void Session::on_query(const Event& event, PassThrough& run) {
   run.pass(event);
 }
 
-// What a text will leave behind in the server's session, as far as its first words tell. Settings that the server reports
-// are carried over; others keep the client where it has made them.
+// What a text will leave behind in the server's session, as far as its first words tell. Settings that the
+// server reports are carried over; others keep the client where it has made them.
 void Session::look_for_state(std::string_view text) {
   if (pinned_ || identity_.mode == model::PoolMode::kSession) return;
   for (int i = 0; i < kStatementsLookedAt && !text.empty(); ++i) {

@@ -32,7 +32,8 @@ std::string clean_application_name(std::string_view name) {
   return clean;
 }
 
-// Somebody who connects and goes is a port scan or a health check: nothing to say. Who stays and says nothing is told.
+// Somebody who connects and goes is a port scan or a health check: nothing to say. Who stays and says nothing
+// is told.
 base::Error quiet_unless_late(base::Error error) {
   if (error.message == upstream::kTimeoutExpired) {
     error.message = "canceling authentication due to timeout (client_login_timeout)";

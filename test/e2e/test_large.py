@@ -87,7 +87,7 @@ def test_slow_reader_disturbs_nobody(pooler_of, pg):
     pooler = pooler_of({"pool.size": 3, "server.workers": 1})
     at = pooler.endpoint()
     with at.wire(timeout=60) as slow, at.wire() as quick:
-        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
         slow.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 5000)"))
         worst = 0.0
         for _ in range(200):
