@@ -30,7 +30,7 @@ struct Pool::Dial {
 };
 
 Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr<PoolHub> hub)
-    : home_(home),
+    : home_(std::move(home)),
       key_(std::move(key)),
       config_(std::move(config)),
       hub_(std::move(hub)),

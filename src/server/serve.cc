@@ -71,7 +71,7 @@ class Server {
       log::stop();
       return 1;
     }
-    notifier_.ready(status_line());
+    (void)notifier_.ready(status_line());
     wait_for_the_end();
     for (auto& worker : shared_.workers) worker->stop();
     for (auto& worker : shared_.workers) worker->join();
@@ -189,7 +189,7 @@ class Server {
       } else if (number == SIGTERM) {
         return drain();
       } else if (number != 0) {
-        notifier_.stopping("stopping");
+        (void)notifier_.stopping("stopping");
         return;
       } else {
         catalog_->poll();
@@ -198,21 +198,21 @@ class Server {
   }
 
   void reload() {
-    notifier_.reloading();
-    log::reopen();
+    (void)notifier_.reloading();
+    (void)log::reopen();
     auto loaded = config::load(options_);
     if (!loaded) {
       for (const base::Error& error : loaded.error())
         log::error("config.invalid", {{"where", error.where}}, error.message);
       log::error("config.kept", {}, "reload failed: the configuration was not changed");
-      notifier_.ready(status_line());
+      (void)notifier_.ready(status_line());
       return;
     }
     auto tls = client_tls(loaded->settings, ticket_keys_);
     if (!tls) {
       log::error("config.invalid", {}, tls.error().to_string());
       log::error("config.kept", {}, "reload failed: the configuration was not changed");
-      notifier_.ready(status_line());
+      (void)notifier_.ready(status_line());
       return;
     }
     for (const auto& change : config::diff(*settings_, loaded->settings)) {
@@ -222,16 +222,16 @@ class Server {
     }
     settings_ = std::make_shared<const config::Settings>(std::move(loaded->settings));
     client_tls_ = std::move(*tls);
-    log::configure(log_options(*settings_));
+    (void)log::configure(log_options(*settings_));
     if (auto status = catalog_->reload(); !status)
       log::error("catalog.trouble", {}, status.error().to_string());
     instruct_workers();
     log::info("server.reloaded", {});
-    notifier_.ready(status_line());
+    (void)notifier_.ready(status_line());
   }
 
   void drain() {
-    notifier_.stopping("waiting for clients to finish their transactions");
+    (void)notifier_.stopping("waiting for clients to finish their transactions");
     log::info("server.draining", {});
     auto left = std::make_shared<std::atomic<std::size_t>>(shared_.workers.size());
     for (auto& worker : shared_.workers) {

@@ -200,6 +200,7 @@ void Worker::drain(std::move_only_function<void()> drained) {
     if (sessions_.empty()) return drained();
     drained_ = std::move(drained);
     std::vector<session::Session*> all;
+    all.reserve(sessions_.size());
     for (auto& [id, session] : sessions_) all.push_back(session.get());
     for (session::Session* session : all) session->drain();
   });
@@ -215,6 +216,7 @@ void Worker::end_everything() {
   drained_ = nullptr;
   home_.draining = true;
   std::vector<session::Session*> all;
+  all.reserve(sessions_.size());
   for (auto& [id, session] : sessions_) all.push_back(session.get());
   for (session::Session* session : all) {
     session->end_now({.sqlstate = base::kAdminShutdown,

@@ -17,7 +17,8 @@ namespace penstock::session {
 
 class PoolSet {
  public:
-  PoolSet(pool::PoolHome home, pool::PoolDirectory& directory) : home_(home), directory_(directory) {}
+  PoolSet(pool::PoolHome home, pool::PoolDirectory& directory)
+      : home_(std::move(home)), directory_(directory) {}
 
   std::shared_ptr<pool::Pool> find(const std::string& key) const {
     const auto found = pools_.find(key);

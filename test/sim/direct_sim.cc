@@ -1,5 +1,5 @@
-// Simulated clients and servers with nothing between them: shows that the two and their checkers agree, whatever the
-// network does, before a pooler is put into the middle.
+// Simulated clients and servers with nothing between them: shows that the two and their checkers agree,
+// whatever the network does, before a pooler is put into the middle.
 #include <gtest/gtest.h>
 
 #include "sim/scenario.h"

@@ -1,6 +1,8 @@
-// ToyPooler is a small transaction pooler with bugs to order: it shows that the checkers find what they are there for.
+// ToyPooler is a small transaction pooler with bugs to order: it shows that the checkers find what they are
+// there for.
 //
-// Without a bug it is right, within limits: no named statements, no settings, no cancel, memory without bounds.
+// Without a bug it is right, within limits: no named statements, no settings, no cancel, memory without
+// bounds.
 //
 // Owner:      a scenario.
 // Home:       LOOP

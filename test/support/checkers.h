@@ -118,7 +118,8 @@ class LimitChecker {
   std::map<std::string, Limit> limits_;
 };
 
-// Who came first is served first. Times are seen from outside, so `slack` is what the network may have changed.
+// Who came first is served first. Times are seen from outside, so `slack` is what the network may have
+// changed.
 class WaiterOrderChecker {
  public:
   explicit WaiterOrderChecker(Verdict& verdict) : verdict_(verdict) {}

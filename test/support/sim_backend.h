@@ -1,6 +1,8 @@
-// SimBackend is one connection of a simulated Postgres: start-up, log-in, queries, COPY, cancel, as the manual says.
+// SimBackend is one connection of a simulated Postgres: start-up, log-in, queries, COPY, cancel, as the
+// manual says.
 //
-// Messages are handled one by one; while a statement "runs" (a timer) or the peer does not read, the rest waits.
+// Messages are handled one by one; while a statement "runs" (a timer) or the peer does not read, the rest
+// waits.
 //
 // Owner:      SimPostgres.
 // Home:       LOOP

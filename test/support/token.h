@@ -1,6 +1,8 @@
-// Token marks one question of one client; its answer carries it, and so does everything the server does for it.
+// Token marks one question of one client; its answer carries it, and so does everything the server does for
+// it.
 //
-// In texts: "c<client>q<number>", where a client is one connection of a simulated client, not the client over its life.
+// In texts: "c<client>q<number>", where a client is one connection of a simulated client, not the client over
+// its life.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
-// The Postgres protocol as the simulated peers speak it, written apart from src/pgwire so that the two can disagree.
+// The Postgres protocol as the simulated peers speak it, written apart from src/pgwire so that the two can
+// disagree.
 //
 // Home: LOOP
 #pragma once

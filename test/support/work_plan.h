@@ -1,6 +1,7 @@
 // WorkPlan invents what a simulated client asks next, and what the answer must be.
 //
-// It keeps its own model of the session (transaction, prepared statements, settings), as an application would.
+// It keeps its own model of the session (transaction, prepared statements, settings), as an application
+// would.
 //
 // Owner:      SimClient, by value; one per connection.
 // Home:       LOOP

@@ -35,12 +35,18 @@ dev_format() {
 suite_lint() {
   local results=$1
   shift
+  suite_rules "$results"
+  check "$results" tidy lint_tidy "$@"
+}
+
+# All but clang-tidy, which takes longer than everything else together: that is `./dev lint`.
+suite_rules() {
+  local results=$1
   mkdir -p "$results"
   check "$results" format lint_format
   check "$results" layers python3 tools/check_layers.py
   check "$results" check_layers_test python3 tools/check_layers_test.py
   check "$results" tally_test python3 tools/tally_test.py
-  check "$results" tidy lint_tidy "$@"
   check "$results" shell lint_shell
   check "$results" version lint_version
 }

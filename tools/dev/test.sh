@@ -20,7 +20,7 @@ dev_test() {
   for suite in "${suites[@]}"; do
     mkdir -p "$results/$suite"
     case $suite in
-      lint) suite_lint "$results/lint" ;;
+      lint) suite_rules "$results/lint" ;;
       unit) suite_unit dev "$results/unit" ;;
       asan | tsan) suite_unit "$suite" "$results/$suite" ;;
       e2e) suite_e2e "$results/e2e" ;;
