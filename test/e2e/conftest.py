@@ -194,9 +194,22 @@ def direct(pg: Postgres) -> Endpoint:
     return Endpoint(host="127.0.0.1", port=pg.port, ca=str(pg.ca.cert))
 
 
+@pytest.fixture(scope="session")
+def _ending() -> Iterator[list[Pooler]]:
+    """Poolers of tests that are over: what a sanitizer says at their end is looked at when all is done."""
+    told: list[Pooler] = []
+    yield told
+    problems = []
+    for pooler in told:
+        pooler.stop()
+        problems += [f"{problem}: {pooler.log_path}" for problem in pooler.problems()]
+    assert not problems, "\n".join(problems)
+
+
 @pytest.fixture
 def pooler_of(io: str, tmp_path_factory: pytest.TempPathFactory, scratch: Path, pg: Postgres, ca: Authority,
-              pooler_pair: Pair, request: pytest.FixtureRequest) -> Iterator[Callable[..., Pooler]]:
+              pooler_pair: Pair, request: pytest.FixtureRequest,
+              _ending: list[Pooler]) -> Iterator[Callable[..., Pooler]]:
     """A pooler of this test's own: pooler_of({"pool.pool_size": 1}, tenants=[…])."""
     made: list[Pooler] = []
 
@@ -210,12 +223,11 @@ def pooler_of(io: str, tmp_path_factory: pytest.TempPathFactory, scratch: Path, 
         return pooler.start() if start else pooler
 
     yield make
-    problems = []
+    problems = [problem for pooler in made for problem in pooler.problems()]
     for pooler in made:
-        problems += pooler.problems()
-        pooler.stop()
+        pooler.ask_to_stop()
         pooler.expect_dead = True
-        problems += [one for one in pooler.problems() if one not in problems]
+    _ending.extend(made)
     assert not problems, "\n".join(problems)
 
 

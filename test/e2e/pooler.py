@@ -229,10 +229,18 @@ class Pooler:
 
     def wait_listening(self) -> None:
         deadline = time.monotonic() + 15
-        while True:
+        # The listeners open one after the other: all must answer.
+        waiting = list(self.listeners)
+        while waiting:
+            address, port = str(waiting[0]["address"]), waiting[0]["port"]
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
+                if address.startswith("/"):
+                    with socket.socket(socket.AF_UNIX) as probe:
+                        probe.connect(f"{address}/.s.PGSQL.{port}")
+                elif not address.startswith("@"):
+                    host = "127.0.0.1" if address == "*" else address
+                    socket.create_connection((host, port), 1).close()  # type: ignore[arg-type]
+                waiting.pop(0)
             except OSError:
                 if not self.alive() or time.monotonic() > deadline:
                     raise RuntimeError(f"penstock does not start:\n{self.log()[-4000:]}") from None
@@ -265,10 +273,14 @@ class Pooler:
         except subprocess.TimeoutExpired:
             return None
 
+    def ask_to_stop(self) -> None:
+        if self.alive():
+            self.signal(signal.SIGQUIT)
+
     def stop(self) -> None:
-        if not self.alive():
+        self.ask_to_stop()
+        if self._process is None:
             return
-        self.signal(signal.SIGQUIT)
         if self.wait_exit(10) is None:
             assert self._process is not None
             self._process.kill()

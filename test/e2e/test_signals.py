@@ -116,7 +116,7 @@ def test_sigquit_stops_now(pooler_of):
     pooler = pooler_of()
     pooler.expect_dead = True
     with pooler.endpoint().wire(application_name="quit") as wire:
-        wire.send(query("SELECT pg_sleep(20)"))
+        wire.send(query("SELECT pg_sleep(2)"))
         time.sleep(0.1)
         pooler.signal(signal.SIGQUIT)
         assert pooler.wait_exit(3) is not None
