@@ -83,7 +83,7 @@ class Loop {
   // Until stop(), and then until every connection is gone, kWindDown at the most. Streams still open at the
   // end are lost with the process.
   virtual void run() = 0;
-  static constexpr base::Duration kWindDown = std::chrono::seconds(3);
+  static constexpr base::Duration kWindDown = std::chrono::milliseconds(500);
 
   // --- any thread ---
   void post(std::move_only_function<void()> call);
