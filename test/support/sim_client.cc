@@ -122,6 +122,8 @@ void SimClient::send(std::string_view bytes) {
 
 // The connection is over, whoever ended it.
 void SimClient::close(RequestChecker::Ending ending) {
+  // Whoever is in between may cancel what a vanished client was doing.
+  if (!outstanding_.empty()) checkers_.cancels.asked_for(number_);
   while (!outstanding_.empty()) finish_batch(ending);
   timer_.cancel();
   impatience_.cancel();

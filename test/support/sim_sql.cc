@@ -56,6 +56,7 @@ Sql parse_one(std::string_view text) {
     sql = {.kind = Sql::Kind::kShow, .name = word(text, 1)};
   } else if (text.starts_with("SET ")) {
     sql = {.kind = Sql::Kind::kSet, .name = word(text, 1), .value = quoted(text)};
+    std::erase(sql.name, '"');
   } else if (text.starts_with("COPY t FROM")) {
     sql.kind = Sql::Kind::kCopyIn;
   } else if (text.starts_with("COPY (")) {

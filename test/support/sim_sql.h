@@ -5,7 +5,7 @@
 //   SELECT sim_fail()             an error (22012)
 //   SELECT sim_echo($1, 'tag')    one row: the parameter and the tag
 //   SELECT sim_rows($1, 5)        five rows "<parameter>#1" …
-//   SHOW name, SET name = 'value', BEGIN, COMMIT, ROLLBACK, DISCARD ALL, NOTIFY, LISTEN
+//   SHOW name, SET "name" TO 'value', BEGIN, COMMIT, ROLLBACK, DISCARD ALL, NOTIFY, LISTEN
 //   COPY t FROM STDIN, COPY (SELECT sim_rows(3)) TO STDOUT
 //
 // Each statement carries its token as a comment, or in its parameter.

@@ -72,7 +72,7 @@ Batch WorkPlan::next(bool leaving) {
                                &WorkPlan::notify};
   if (options_.settings) {
     makers.insert(makers.end(), {&WorkPlan::set, &WorkPlan::show});
-    if (status_ == 'I') makers.push_back(&WorkPlan::discard);
+    if (options_.discard && status_ == 'I') makers.push_back(&WorkPlan::discard);
   }
   if (options_.copy) makers.insert(makers.end(), {&WorkPlan::copy_in, &WorkPlan::copy_out});
   if (options_.extended) {

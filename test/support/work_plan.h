@@ -45,6 +45,7 @@ struct WorkOptions {
   bool extended = true;
   bool named_statements = true;
   bool settings = true;
+  bool discard = true;  // DISCARD ALL
   bool copy = true;
   bool transactions = true;
   bool listen = false;

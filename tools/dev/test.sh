@@ -2,7 +2,7 @@
 
 dev_test() {
   local suites=("${1:-all}") suite results
-  [[ $suites == all ]] && suites=(lint unit asan e2e)
+  [[ $suites == all ]] && suites=(lint unit e2e)
   results=$BUILD/results
   for suite in "${suites[@]}"; do
     case $suite in
