@@ -20,6 +20,9 @@ from pooler import Pooler, Tenant
 from postgres import Postgres, as_unprivileged, unprivileged
 
 PGXS_REGRESS = "/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress"
+# Every client gets a server connection of its own age: what DISCARD ALL cannot undo (loaded libraries, the schema for
+# temporary tables, the count of sessions) would show in guc, temp and stats with any pooler that uses one again.
+FRESH = "1ms"
 PARALLEL_MAX = "20"  # the largest group of parallel_schedule
 
 # The suite logs in without passwords, as roles that it makes itself.
@@ -107,7 +110,7 @@ def main() -> int:
                         {"upstream-tls": "verify-full" if args.tls else "disable", "upstream-tls-ca-file": str(ca.cert)},
                         {role: {"auth-method": "trust"} for role in roles_of(args.suite)})
         pooler = Pooler(scratch / f"pooler-{io}", server, pooler_pair, ca, io=io, tenants=[tenant],
-                        settings={"pool.size": 40}).start()
+                        settings={"pool.size": 40, "pool.upstream_lifetime": FRESH}).start()
         env = base | {"PGHOST": "localhost", "PGPORT": str(pooler.session_port),
                       "PGSSLMODE": "require" if args.tls else "disable"}
         results = run_suite(args, scratch / "run", env)
