@@ -100,9 +100,9 @@ Rows auth_rows() {
       entry<&S::auth_query_cache_ttl>(
           {.section = "auth",
            .key = "query_cache_ttl",
-           .doc = "How long a secret found by a tenant's auth_query is used again; before a login is refused "
-                  "the secret is always read anew.",
-           .zero = "asked at every login"}),
+           .doc = "How long a secret found by a tenant's auth_query may be used while the server does not "
+                  "answer; otherwise it is read again at each login, but at most once a second per user.",
+           .zero = "never"}),
       entry<&S::auth_query_negative_ttl>(
           {.section = "auth",
            .key = "query_negative_ttl",

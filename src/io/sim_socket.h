@@ -142,6 +142,7 @@ class SimStream final : public Stream {
   const PeerName& peer() const override { return socket_->peer_name(); }
   PeerName local() const override { return socket_->local_name(); }
   Loop& loop() override;
+  bool movable() const override { return true; }
   std::shared_ptr<SimSocket> give_up() { return std::move(socket_); }
 
  private:

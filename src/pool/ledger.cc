@@ -24,19 +24,28 @@ Reservation::~Reservation() {
 }
 
 ScopePtr Ledger::scope(const std::string& name) {
-  const std::lock_guard lock(mutex_);
-  std::weak_ptr<Scope>& slot = scopes_[name];
-  ScopePtr scope = slot.lock();
-  if (scope == nullptr) {
-    scope = std::make_shared<Scope>();
+  return scopes_.find_or_make(name, [&] {
+    auto scope = std::make_shared<Scope>();
     scope->name = name;
-    slot = scope;
-    if (scopes_.size() > drop_at_) {
-      std::erase_if(scopes_, [](const auto& entry) { return entry.second.expired(); });
-      drop_at_ = std::max<std::size_t>(1024, scopes_.size() * 2);
-    }
-  }
-  return scope;
+    return scope;
+  });
+}
+
+PacePtr Ledger::pace(const std::string& name) {
+  return paces_.find_or_make(name, [] { return std::make_shared<Pace>(); });
+}
+
+bool Pace::take(base::TimePoint now, int per_second) {
+  if (per_second <= 0) return true;
+  const std::int64_t gap = 1'000'000'000 / per_second;
+  const std::int64_t current = now.time_since_epoch().count();
+  std::int64_t last = last_.load(std::memory_order_relaxed);
+  std::int64_t next = 0;
+  do {
+    next = std::max(last, current - kBurst.count()) + gap;
+    if (next > current) return false;
+  } while (!last_.compare_exchange_weak(last, next, std::memory_order_relaxed));
+  return true;
 }
 
 }  // namespace penstock::pool

@@ -5,19 +5,20 @@
 // counter, and reserving in several scopes is all or nothing.
 //
 // Owner:      the server; scopes are shared by whoever counts in them.
-// Home:       SYNC (atomics in Scope; a mutex guards the directory of scopes, used when a pool or a log-in
-// starts). Invariants: 1. A Reservation counts exactly once in each of its scopes while it lives.
+// Home:       SYNC (atomics; the tables' mutex when a pool or a log-in starts)
+// Invariants: 1. A Reservation counts exactly once in each of its scopes while it lives.
 //             2. No scope is ever above the limit given with the reservation (0: no limit).
-// Bounds:     unused scopes are dropped when the directory has doubled.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "base/clock.h"
+#include "base/weak_table.h"
 
 namespace penstock::pool {
 
@@ -49,15 +50,28 @@ class Reservation {
   std::vector<ScopePtr> scopes_;
 };
 
+// Pace spaces out attempts of one kind, over all workers: at most so many per second, and of these a tenth of
+// a second's worth at once.
+class Pace {
+ public:
+  // True: go ahead now. `per_second` 0: no limit.
+  bool take(base::TimePoint now, int per_second);
+
+ private:
+  static constexpr base::Duration kBurst = std::chrono::milliseconds(100);
+  std::atomic<std::int64_t> last_{0};  // of the attempt that was let through last, as if evenly spaced; ns
+};
+using PacePtr = std::shared_ptr<Pace>;
+
 class Ledger {
  public:
   // The scope of that name, made on first use.
   ScopePtr scope(const std::string& name);
+  PacePtr pace(const std::string& name);
 
  private:
-  std::mutex mutex_;
-  std::unordered_map<std::string, std::weak_ptr<Scope>> scopes_;  // guarded by mutex_
-  std::size_t drop_at_ = 1024;                                    // guarded by mutex_
+  base::WeakTable<Scope> scopes_;
+  base::WeakTable<Pace> paces_;
 };
 
 }  // namespace penstock::pool

@@ -18,6 +18,13 @@ constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
+std::string hosts_text(const upstream::DialPlan& plan) {
+  std::string text;
+  for (const model::HostPort& target : plan.hosts)
+    text += target.host + ':' + std::to_string(target.port) + ' ';
+  return text;
+}
+
 std::int64_t ticks(base::TimePoint time) {
   return time.time_since_epoch().count();
 }
@@ -42,6 +49,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
              ledger.scope("upstreams of database " + config_->tenant + "/" + config_->database),
              ledger.scope("upstreams")};
   queue_ = ledger.scope("queue of pool " + key_);
+  pace_ = ledger.pace(hosts_text(*config_->plan));
   PoolHub::Seat& seat = hub_->seat(home_.worker);
   seat.shard.store(this, std::memory_order_release);
   seat.loop.store(&home_.tools.loop, std::memory_order_release);
@@ -58,7 +66,10 @@ Pool::~Pool() {
 void Pool::change_config(PoolConfigPtr config) {
   const bool elsewhere = config->plan != config_->plan;
   config_ = std::move(config);
-  if (elsewhere) retire_upstreams();
+  if (elsewhere) {
+    pace_ = home_.ledger.pace(hosts_text(*config_->plan));
+    retire_upstreams();
+  }
   last_error_.reset();
   backoff_ = base::Duration(0);
   no_dial_before_ = {};
@@ -281,15 +292,8 @@ Reservation Pool::reserve() {
 bool Pool::dial_now() {
   const base::TimePoint now = home_.tools.loop.now();
   if (now < no_dial_before_) return false;
-  if (config_->connects_per_second > 0) {
-    const base::Duration gap = std::chrono::nanoseconds(1'000'000'000 / config_->connects_per_second);
-    // A tenth of a second's worth may go at once.
-    const base::TimePoint earliest = std::max(last_dial_, now - std::chrono::milliseconds(100)) + gap;
-    if (earliest > now) return false;
-    last_dial_ = earliest;
-  }
   Reservation reservation = reserve();
-  if (!reservation) return false;
+  if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
   auto dial = std::make_unique<Dial>();
   dial->reservation = std::move(reservation);
   dial->task = upstream::dial(home_.tools, config_->plan);
@@ -370,7 +374,8 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   learn(parameters);
   static std::atomic<std::uint64_t> next_id{1};
   const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
-  auto upstream = std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_);
+  auto upstream =
+      std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_, hub_->schema());
   upstream::Upstream& taken = *upstream;
   upstreams_.emplace(
       id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});

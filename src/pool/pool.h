@@ -153,6 +153,7 @@ class Pool final : private upstream::UpstreamUser {
   std::shared_ptr<PoolHub> hub_;
   std::vector<ScopePtr> scopes_;
   ScopePtr queue_;  // the clients that wait, on all workers
+  PacePtr pace_;    // of connecting to these hosts
   std::unordered_map<std::uint64_t, Held> upstreams_;
   base::List<upstream::Upstream, upstream::Upstream> idle_;  // most recently used first
   base::List<Waiter, Waiter> waiters_;
@@ -165,7 +166,6 @@ class Pool final : private upstream::UpstreamUser {
   std::optional<base::Error> last_error_;
   base::TimePoint no_dial_before_{};
   base::Duration backoff_{0};
-  base::TimePoint last_dial_{};
   io::Timer retry_timer_;
   io::Timer maintenance_timer_;
 };

@@ -1,7 +1,5 @@
 #include "pool/pool_hub.h"
 
-#include <algorithm>
-
 namespace penstock::pool {
 
 int PoolHub::longest_waiting(unsigned me, std::int64_t before) const {
@@ -34,19 +32,11 @@ std::shared_ptr<const upstream::ServerParameters> PoolHub::parameters() const {
   return parameters_;
 }
 
-std::shared_ptr<PoolHub> PoolDirectory::hub(const std::string& key) {
-  const std::lock_guard lock(mutex_);
-  std::weak_ptr<PoolHub>& slot = hubs_[key];
-  std::shared_ptr<PoolHub> hub = slot.lock();
-  if (hub == nullptr) {
-    hub = std::make_shared<PoolHub>();
-    slot = hub;
-    if (hubs_.size() > drop_at_) {
-      std::erase_if(hubs_, [](const auto& entry) { return entry.second.expired(); });
-      drop_at_ = std::max<std::size_t>(1024, hubs_.size() * 2);
-    }
-  }
-  return hub;
+std::shared_ptr<PoolHub> PoolDirectory::hub(const std::string& key, const std::string& database) {
+  return hubs_.find_or_make(key, [&] {
+    auto schema = schemas_.find_or_make(database, [] { return std::make_shared<upstream::Schema>(); });
+    return std::make_shared<PoolHub>(std::move(schema));
+  });
 }
 
 }  // namespace penstock::pool

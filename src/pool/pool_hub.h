@@ -14,8 +14,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 
+#include "base/weak_table.h"
 #include "io/loop.h"
 #include "upstream/upstream.h"
 
@@ -35,6 +35,9 @@ class PoolHub {
     std::atomic<std::int64_t> waiting_since{0};
   };
 
+  explicit PoolHub(std::shared_ptr<upstream::Schema> schema) : schema_(std::move(schema)) {}
+
+  const std::shared_ptr<upstream::Schema>& schema() const { return schema_; }
   Seat& seat(unsigned worker) { return seats_[worker]; }
   // What servers say of themselves at log-in, so that a shard that has none yet can greet its clients.
   void set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters);
@@ -55,6 +58,7 @@ class PoolHub {
   }
 
  private:
+  const std::shared_ptr<upstream::Schema> schema_;
   std::array<Seat, kWorkersMax> seats_;
   mutable std::mutex mutex_;
   std::shared_ptr<const upstream::ServerParameters> parameters_;  // guarded by mutex_
@@ -62,12 +66,12 @@ class PoolHub {
 
 class PoolDirectory {
  public:
-  std::shared_ptr<PoolHub> hub(const std::string& key);
+  // `database`: its tenant and name; what pools of several users have in common.
+  std::shared_ptr<PoolHub> hub(const std::string& key, const std::string& database);
 
  private:
-  std::mutex mutex_;
-  std::unordered_map<std::string, std::weak_ptr<PoolHub>> hubs_;  // guarded by mutex_
-  std::size_t drop_at_ = 1024;                                    // guarded by mutex_
+  base::WeakTable<PoolHub> hubs_;
+  base::WeakTable<upstream::Schema> schemas_;
 };
 
 }  // namespace penstock::pool

@@ -11,6 +11,7 @@ namespace msg = pgwire::msg;
 using Event = pgwire::FrameScanner::Event;
 using EventKind = pgwire::FrameScanner::Kind;
 using upstream::Reply;
+using upstream::Upstream;
 
 namespace {
 
@@ -142,17 +143,37 @@ void Session::on_query(const Event& event, PassThrough& run) {
   run.pass(event);
 }
 
-// What a text will leave behind in the server's session, as far as its first words tell. Settings that the
-// server reports are carried over; others keep the client where it has made them.
+// What a text will do to the server's session, as far as its first words tell. Settings that the server
+// reports are carried over; others keep the client where it has made them.
 void Session::look_for_state(std::string_view text) {
-  if (pinned_ || identity_.mode == model::PoolMode::kSession) return;
+  using pgwire::StatementKind;
+  const bool pins = !pinned_ && identity_.mode != model::PoolMode::kSession;
   for (int i = 0; i < kStatementsLookedAt && !text.empty(); ++i) {
     const auto statement = pgwire::classify_simple(text);
-    if (statement.kind == pgwire::StatementKind::kSet &&
-        upstream_->settings->find(pgwire::identifier(statement.name)) == nullptr) {
-      return pin("SET " + std::string(statement.name));
+    switch (statement.kind) {
+      case StatementKind::kSet:
+        if (pins && upstream_->settings->find(pgwire::identifier(statement.name)) == nullptr) {
+          pin("SET " + std::string(statement.name));
+        }
+        break;
+      case StatementKind::kCreateTemporary:
+        if (pins) pin("temporary table");
+        break;
+      case StatementKind::kReset:
+        resets_.push_back(pgwire::identifier(statement.name));
+        break;
+      case StatementKind::kDiscardAll:
+        upstream_->prepared.doubt_all();
+        [[fallthrough]];
+      case StatementKind::kResetAll:
+        resets_.emplace_back(kAllSettings);
+        break;
+      case StatementKind::kDeallocateAll:
+        upstream_->prepared.doubt_all();
+        break;
+      default:
+        break;
     }
-    if (statement.kind == pgwire::StatementKind::kCreateTemporary) return pin("temporary table");
     text = statement.rest;
   }
 }
@@ -183,8 +204,7 @@ bool Session::on_parse_deallocate(base::ByteView definition, PassThrough& run) {
   const upstream::StatementPtr statement = statements_->find(name);
   if (statement == nullptr) return false;
   prepare_upstream(statement, run);
-  upstream_->prepared.erase(*statement);
-  upstream_->stale.push_back(statement);
+  upstream_->prepared.doubt(statement);
   statements_->remove(name);
   upstream_->unnamed_of = id_;
   unnamed_.reset();
@@ -241,27 +261,30 @@ void Session::on_parse(const Event& event, PassThrough& run) {
   }
   const upstream::StatementPtr statement = home_.statement_table.intern(definition);
   statements_->add(*name, statement);
-  if (upstream_->prepared.touch(*statement)) {
+  const auto prepared = upstream_->is_prepared(*statement, true);
+  if (prepared == Upstream::Prepared::kYes) {
+    upstream_->prepared.touch(*statement);
     return push({.kind = Reply::Kind::kOurParse, .names_statement = true});
   }
   base::ByteWriter out;
-  make_room_for(statement, out);
+  make_room_for(statement, prepared, out);
   pgwire::parse_header(out, statement->name, definition.size());
   push({.kind = Reply::Kind::kParse, .names_statement = true, .statement = statement});
-  upstream_->prepared.insert(statement);
   run.insert(out.view());
   run.pass(definition, event.in_chunk);
 }
 
 // Closes what stands in the way of preparing `statement`: an outdated one of that name, the least recently
-// used one.
-void Session::make_room_for(const upstream::StatementPtr& statement, base::ByteWriter& out) {
+// used one; and counts it as prepared.
+void Session::make_room_for(const upstream::StatementPtr& statement, Upstream::Prepared prepared,
+                            base::ByteWriter& out) {
   const auto close = [&](const upstream::StatementPtr& closed) {
     pgwire::close(out, pgwire::kStatement, closed->name);
     push({.kind = Reply::Kind::kClose, .visible = false, .statement = closed});
   };
-  if (upstream_->was_stale(*statement)) close(statement);
-  if (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max - 1)) {
+  if (prepared == Upstream::Prepared::kOutdated) close(statement);
+  upstream_->prepared.insert(statement, home_.loop.now().time_since_epoch().count());
+  if (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max)) {
     close(evicted);
   }
 }
@@ -275,13 +298,13 @@ void Session::pin(std::string_view reason) {
 
 // Sees to it that the upstream knows the statement when the next message arrives there.
 void Session::prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run) {
-  if (upstream_->prepared.touch(*statement)) return;
+  const auto prepared = upstream_->is_prepared(*statement, false);
+  if (prepared == Upstream::Prepared::kYes) return upstream_->prepared.touch(*statement);
   base::ByteWriter out;
-  make_room_for(statement, out);
+  make_room_for(statement, prepared, out);
   pgwire::parse_header(out, statement->name, statement->definition.size());
   out.raw(std::string_view(statement->definition));
   push({.kind = Reply::Kind::kParse, .visible = false, .statement = statement});
-  upstream_->prepared.insert(statement);
   run.insert(out.view());
 }
 
@@ -317,6 +340,7 @@ void Session::on_bind(const Event& event, PassThrough& run) {
     return run.pass(event);
   }
   prepare_upstream(statement, run);
+  if (statement->kind != pgwire::StatementKind::kOther) look_for_state(statement->text());
   base::ByteWriter out;
   const std::size_t offset = (*prefix)->rest_offset;
   pgwire::bind_header(out, (*prefix)->portal, statement->name, body_bytes - offset);

@@ -25,6 +25,18 @@ io::Task<base::Result<std::optional<auth::Secret>>> Login::find_secret() {
   co_return auth::Secret::parse(**text);
 }
 
+// Whether the server has another secret than the one that did not fit.
+io::Task<base::Result<bool>> Login::read_secret_again() {
+  if (!secret_was_queried_) co_return false;
+  home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user);
+  auto secret = co_await find_secret();
+  if (!secret) co_return base::fail(std::move(secret.error()));
+  const bool changed =
+      secret->has_value() && (!secret_.has_value() || (*secret)->to_string() != secret_->to_string());
+  if (changed) secret_ = std::move(*secret);
+  co_return changed;
+}
+
 io::Task<base::Status> Login::authenticate() {
   auto secret = co_await find_secret();
   if (!secret) co_return base::fail(std::move(secret.error()));
@@ -62,7 +74,7 @@ io::Task<base::Status> Login::authenticate() {
       instructions_.settings->client_tls_mode == model::TlsMode::kVerifyFull) {
     status = authenticate_certificate();  // verify-full: the certificate must be the user's, too
   }
-  if (!status && secret_was_queried_) home_.auth_query.forget(*resolved_.tenant, outcome_.identity.user);
+  if (!status && secret_was_queried_) home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user);
   if (!status) co_return status;
   base::ByteWriter out;
   pgwire::authentication_ok(out);
@@ -135,7 +147,12 @@ io::Task<base::Status> Login::authenticate_md5(const auth::Secret& secret) {
   if (message->type != pgwire::msg::kPassword || !response) {
     co_return base::fail(base::kProtocolViolation, "expected password response");
   }
-  const auto matches = auth::md5_matches(secret, outcome_.identity.user, salt, *response);
+  auto matches = auth::md5_matches(secret, outcome_.identity.user, salt, *response);
+  if (matches && !*matches) {
+    const auto changed = co_await read_secret_again();
+    if (!changed) co_return base::fail(changed.error());
+    if (*changed) matches = auth::md5_matches(*secret_, outcome_.identity.user, salt, *response);
+  }
   if (!matches) co_return base::fail(matches.error());
   if (!*matches) co_return base::fail(wrong_password());
   co_return base::Status{};
@@ -156,11 +173,14 @@ io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) 
     co_return base::fail(base::kProtocolViolation, "expected password response");
   auto password = pgwire::parse_password(message->body);
   if (!password) co_return base::fail(std::move(password.error()));
-  if (secret == nullptr ||
-      !auth::password_matches(*secret, outcome_.identity.user, *password, home_.tools.scram_keys)) {
-    co_return base::fail(wrong_password());
-  }
-  co_return base::Status{};
+  const auto matches = [&](const auth::Secret& candidate) {
+    return auth::password_matches(candidate, outcome_.identity.user, *password, home_.tools.scram_keys);
+  };
+  if (secret != nullptr && matches(*secret)) co_return base::Status{};
+  const auto changed = co_await read_secret_again();
+  if (!changed) co_return base::fail(changed.error());
+  if (*changed && matches(*secret_)) co_return base::Status{};
+  co_return base::fail(wrong_password());
 }
 
 base::Status Login::authenticate_certificate() const {

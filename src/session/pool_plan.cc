@@ -100,9 +100,10 @@ void follow_catalog(SessionHome& home, bool settings_changed) {
     if (tenant == nullptr) return pool.retire_upstreams();
     if (tenant == old.tenant_spec && !settings_changed) return;
     const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
-    upstream::Credential credential;
-    credential.keys = old.plan->credential.keys;
+    // Of users that only the server knows, the secret it told us stays.
+    upstream::Credential credential = old.plan->credential;
     if (user != nullptr) {
+      credential.secret.reset();
       const auto& text = user->upstream_secret.has_value() ? user->upstream_secret : user->secret;
       if (text.has_value()) credential.secret = auth::Secret::parse(*text);
     }

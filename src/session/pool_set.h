@@ -26,12 +26,13 @@ class PoolSet {
   }
   std::shared_ptr<pool::Pool> find_or_make(const std::string& key, const pool::PoolConfigPtr& config) {
     std::shared_ptr<pool::Pool>& slot = pools_[key];
-    if (slot == nullptr) slot = std::make_shared<pool::Pool>(home_, key, config, directory_.hub(key));
+    if (slot == nullptr) slot = make_private(key, config);
     return slot;
   }
-  // One that nobody else can find: for replication connections.
+  // One that nobody else can find, if `key` is nobody else's: for replication connections.
   std::shared_ptr<pool::Pool> make_private(const std::string& key, const pool::PoolConfigPtr& config) {
-    return std::make_shared<pool::Pool>(home_, key, config, std::make_shared<pool::PoolHub>());
+    auto hub = directory_.hub(key, config->tenant + '/' + config->database);
+    return std::make_shared<pool::Pool>(home_, key, config, std::move(hub));
   }
   void sweep() {
     std::erase_if(pools_, [](const auto& entry) {

@@ -1,5 +1,7 @@
 // The server's half of the relay: what of an upstream's answers the client gets to see, and when the upstream
 // is free.
+#include <algorithm>
+
 #include "pgwire/constants.h"
 #include "session/session.h"
 #include "telemetry/log.h"
@@ -73,6 +75,7 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
                   .message = "transaction blocks not allowed in statement pooling mode"});
     return true;
   }
+  if (tracked->ready && tracked->visible && !resets_.empty() && restore_start_settings()) return true;
   server_part_visible_ = tracked->visible;
   if (taken_name) {
     say_name_is_taken(event, run);
@@ -96,6 +99,10 @@ void Session::note_command(pgwire::CommandTag tag) {
     case CommandTag::kDiscardAll:
       if (statements_ != nullptr) statements_->clear();
       pinned_ = false;
+      reset_done_ = true;
+      return;
+    case CommandTag::kReset:
+      reset_done_ = true;
       return;
     case CommandTag::kPrepare:
       return pin("PREPARE");
@@ -106,6 +113,35 @@ void Session::note_command(pgwire::CommandTag tag) {
     default:
       return;
   }
+}
+
+// The client has RESET settings: the server went back to its own defaults, but the client expects what it
+// started with. True: the server is being told, and its next ReadyForQuery ends the client's request.
+bool Session::restore_start_settings() {
+  upstream::Upstream& upstream = *upstream_;
+  if (!upstream.replies.empty()) return false;  // more requests are under way: after the last of them
+  const std::vector<std::string> names = std::exchange(resets_, {});
+  if (!std::exchange(reset_done_, false) || upstream.status == pgwire::kStatusFailed) return false;
+  const bool all = std::ranges::find(names, kAllSettings) != names.end();
+  upstream::Settings::Values now = upstream.settings->values();
+  upstream::Settings::Values wanted = now;
+  for (const auto& [name, value] : start_settings_->values()) {
+    const auto same = [&](const std::string& other) { return upstream::same_name(other, name); };
+    const std::string* of_server = upstream.settings_at_login->find(name);
+    if (of_server != nullptr && *of_server == value) continue;
+    if (!all && std::ranges::none_of(names, same)) continue;
+    // Where the server does not report it, it is as if it had never been set.
+    if (of_server == nullptr) std::erase_if(now, [&](const auto& entry) { return same(entry.first); });
+    std::erase_if(wanted, [&](const auto& entry) { return same(entry.first); });
+    wanted.emplace_back(name, value);
+  }
+  const auto current = home_.settings_table.intern(std::move(now));
+  const auto target = home_.settings_table.intern(std::move(wanted));
+  if (current == target) return false;
+  upstream.settings = current;
+  upstream.adopt_settings(target);
+  upstream.replies.front().ends_request = true;
+  return true;
 }
 
 // The server has refused a Parse under our name: the client gave it another one.

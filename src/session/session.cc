@@ -77,6 +77,7 @@ void Session::login_done() {
   identity_ = std::move(outcome.identity);
   pool_ = std::move(outcome.pool);
   settings_ = std::move(outcome.settings);
+  start_settings_ = settings_;
   cancel_id_ = outcome.cancel_id;
   reservations_ = std::move(outcome.reservations);
   state_ = State::kIdle;

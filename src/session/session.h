@@ -77,6 +77,7 @@ class Session final : public base::ListHook<Session>,
 
  private:
   friend class Login;
+  static constexpr std::string_view kAllSettings = "*";
   enum class State : std::uint8_t { kLogin, kIdle, kWaiting, kActive, kRefusing, kGone };
 
   // --- life (session.cc) ---
@@ -107,7 +108,8 @@ class Session final : public base::ListHook<Session>,
   void on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
-  void make_room_for(const upstream::StatementPtr& statement, base::ByteWriter& out);
+  void make_room_for(const upstream::StatementPtr& statement, upstream::Upstream::Prepared prepared,
+                     base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);
   void push(upstream::Reply reply);
   void pin(std::string_view reason);
@@ -122,6 +124,7 @@ class Session final : public base::ListHook<Session>,
   void note_failed_names();
   void note_command(pgwire::CommandTag tag);
   void say_name_is_taken(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  bool restore_start_settings();
   void on_ready();
 
   SessionHome& home_;
@@ -142,6 +145,9 @@ class Session final : public base::ListHook<Session>,
   std::shared_ptr<pool::Pool> pool_;
   upstream::Upstream* upstream_ = nullptr;
   upstream::SettingsPtr settings_;
+  upstream::SettingsPtr start_settings_;  // what RESET goes back to
+  std::vector<std::string> resets_;       // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
+  bool reset_done_ = false;               // at least one of them has succeeded
   std::unique_ptr<ClientStatements> statements_;
   upstream::StatementPtr unnamed_;  // the unnamed statement, if it must survive the upstream
   std::string taken_name_;          // of the last Parse that gave a name twice

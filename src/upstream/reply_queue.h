@@ -37,6 +37,7 @@ struct Reply {
   };
   Kind kind;
   bool visible = true;               // the client asked for it (else: we did, and swallow the answer)
+  bool ends_request = false;         // not visible itself, but its ReadyForQuery and ParameterStatus are
   bool names_statement = false;      // kParse, kOurParse: the client gave the statement a name
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 

@@ -74,6 +74,10 @@ const std::string* Settings::find(std::string_view name) const {
   return found == values_.end() ? nullptr : &found->second;
 }
 
+bool same_name(std::string_view a, std::string_view b) {
+  return compare(a, b) == 0;
+}
+
 SettingsPtr SettingsTable::intern(Settings::Values values) {
   std::ranges::sort(values, name_less);
   std::string key;

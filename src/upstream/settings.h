@@ -45,6 +45,9 @@ class SettingsTable {
   std::size_t drop_at_ = 1024;
 };
 
+// Names of settings are compared without regard to case.
+bool same_name(std::string_view a, std::string_view b);
+
 // Whether the server reports `name` but nobody can SET it (server_version and the like).
 bool is_read_only(std::string_view name);
 

@@ -1,39 +1,39 @@
 #include "upstream/statement.h"
 
-#include <algorithm>
-
 namespace penstock::upstream {
 
+Statement::Statement(std::string its_name, std::string its_definition)
+    : name(std::move(its_name)),
+      definition(std::move(its_definition)),
+      kind(pgwire::classify_simple(text()).kind) {}
+
 StatementPtr StatementTable::intern(base::ByteView definition) {
-  std::string key(base::as_text(definition));
-  const std::lock_guard lock(mutex_);
-  const auto found = statements_.find(key);
-  if (found != statements_.end()) {
-    if (StatementPtr statement = found->second.lock()) return statement;
-  }
-  auto statement = std::make_shared<const Statement>(
-      Statement{.name = "penstock_" + std::to_string(next_number_++), .definition = key});
-  statements_[std::move(key)] = statement;
-  if (statements_.size() > drop_at_) drop_unused();
-  return statement;
+  std::string text(base::as_text(definition));
+  return statements_.find_or_make(text, [&] {
+    const std::uint64_t number = next_number_.fetch_add(1, std::memory_order_relaxed);
+    return std::make_shared<const Statement>("penstock_" + std::to_string(number), text);
+  });
 }
 
-void StatementTable::drop_unused() {
-  std::erase_if(statements_, [](const auto& entry) { return entry.second.expired(); });
-  drop_at_ = std::max<std::size_t>(4096, statements_.size() * 2);
-}
-
-bool PreparedSet::touch(const Statement& statement) {
+std::optional<std::int64_t> PreparedSet::prepared_at(const Statement& statement) const {
   const auto found = entries_.find(statement.name);
-  if (found == entries_.end()) return false;
-  order_.splice(order_.begin(), order_, found->second);
-  return true;
+  return found == entries_.end() ? std::nullopt : std::optional(found->second->prepared_at);
 }
 
-void PreparedSet::insert(StatementPtr statement) {
-  if (touch(*statement)) return;
-  order_.push_front(std::move(statement));
-  entries_.emplace(order_.front()->name, order_.begin());
+void PreparedSet::touch(const Statement& statement) {
+  const auto found = entries_.find(statement.name);
+  if (found != entries_.end()) order_.splice(order_.begin(), order_, found->second);
+}
+
+void PreparedSet::insert(StatementPtr statement, std::int64_t now) {
+  const auto found = entries_.find(statement->name);
+  if (found != entries_.end()) {
+    found->second->prepared_at = now;
+    order_.splice(order_.begin(), order_, found->second);
+    return;
+  }
+  order_.push_front({.statement = std::move(statement), .prepared_at = now});
+  entries_.emplace(order_.front().statement->name, order_.begin());
 }
 
 void PreparedSet::erase(const Statement& statement) {
@@ -44,6 +44,10 @@ void PreparedSet::erase(const Statement& statement) {
   order_.erase(position);
 }
 
+void PreparedSet::doubt_all() {
+  for (Entry& entry : order_) entry.prepared_at = 0;
+}
+
 void PreparedSet::clear() {
   entries_.clear();
   order_.clear();
@@ -51,7 +55,7 @@ void PreparedSet::clear() {
 
 StatementPtr PreparedSet::evict(std::size_t capacity) {
   if (order_.size() <= capacity) return nullptr;
-  StatementPtr last = order_.back();
+  StatementPtr last = order_.back().statement;
   entries_.erase(last->name);
   order_.pop_back();
   return last;

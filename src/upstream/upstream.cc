@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "io/loop.h"
 #include "pgwire/command_tag.h"
 #include "pgwire/constants.h"
@@ -31,7 +33,8 @@ const pgwire::FrameScanner::Policy& server_policy() {
 
 }  // namespace
 
-Upstream::Upstream(std::uint64_t number, LoggedIn logged_in, SettingsPtr login_settings)
+Upstream::Upstream(std::uint64_t number, LoggedIn logged_in, SettingsPtr login_settings,
+                   std::shared_ptr<Schema> schema)
     : id(number),
       address(logged_in.address),
       host(std::move(logged_in.host)),
@@ -44,6 +47,7 @@ Upstream::Upstream(std::uint64_t number, LoggedIn logged_in, SettingsPtr login_s
       settings_at_login(std::move(login_settings)),
       created_at(logged_in.stream->loop().now()),
       released_at(created_at),
+      schema_(std::move(schema)),
       stream_(std::move(logged_in.stream)),
       early_(std::move(logged_in.received)) {}
 
@@ -69,6 +73,10 @@ void Upstream::on_end(const base::Error* error) {
   user_->on_upstream_end(*this, error);
 }
 
+std::int64_t Upstream::now_ns() const {
+  return stream_->loop().now().time_since_epoch().count();
+}
+
 void Upstream::on_drained() {
   user_->on_upstream_drained(*this);
 }
@@ -91,13 +99,15 @@ void Upstream::adopt_settings(const SettingsPtr& wanted) {
 // The server has reported an error and ignores everything up to the next Sync: nothing before that is
 // answered.
 void Upstream::drop_failed_batch() {
+  std::vector<StatementPtr> not_closed;
   while (!replies.empty() && replies.front().kind != Reply::Kind::kSync) {
     const Reply& reply = replies.front();
     if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.erase(*reply.statement);
-    // A Close the server has ignored leaves the statement where it is.
-    if (reply.kind == Reply::Kind::kClose && reply.statement != nullptr) stale.push_back(reply.statement);
+    if (reply.kind == Reply::Kind::kClose && reply.statement != nullptr)
+      not_closed.push_back(reply.statement);
     replies.pop();
   }
+  for (const StatementPtr& statement : not_closed) prepared.doubt(statement);
   skipping = replies.empty();
 }
 
@@ -112,13 +122,22 @@ void Upstream::note_error(base::ByteView body) {
                              error->error.message.starts_with("cached plan must not change result type");
   if (plan_is_stale && !replies.empty() && replies.front().kind == Reply::Kind::kBind &&
       replies.front().statement != nullptr) {
-    prepared.erase(*replies.front().statement);
-    stale.push_back(replies.front().statement);
+    const StatementPtr& statement = replies.front().statement;
+    prepared.doubt(statement);
+    // The tables have changed without our knowledge: neither will it fit anywhere else.
+    statement->outdated_until.store(now_ns(), std::memory_order_relaxed);
+    schema_->changed_at.store(now_ns(), std::memory_order_relaxed);
   }
 }
 
-bool Upstream::was_stale(const Statement& statement) {
-  return std::erase_if(stale, [&](const StatementPtr& entry) { return entry->name == statement.name; }) > 0;
+Upstream::Prepared Upstream::is_prepared(const Statement& statement, bool afresh) const {
+  const auto at = prepared.prepared_at(statement);
+  if (!at.has_value()) return Prepared::kNo;
+  std::int64_t outdated = statement.outdated_until.load(std::memory_order_relaxed);
+  if (afresh) {
+    outdated = std::max({outdated, schema_changed_at_, schema_->changed_at.load(std::memory_order_relaxed)});
+  }
+  return *at > outdated ? Prepared::kYes : Prepared::kOutdated;
 }
 
 pgwire::CommandTag Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
@@ -133,13 +152,15 @@ pgwire::CommandTag Upstream::note_command(base::ByteView body, SettingsTable& se
     settings = settings_table.intern(std::move(reported));
     unnamed_of = 0;
   }
+  if (tag == pgwire::CommandTag::kSchemaChange) schema_changed_at_ = now_ns();
   if (tag == pgwire::CommandTag::kDiscardAll || tag == pgwire::CommandTag::kDeallocateAll) {
     prepared.clear();
-    stale.clear();
     // What has been sent behind it is prepared after it.
     for (std::size_t i = 0; i < replies.size(); ++i) {
       const Reply& reply = replies.at(i);
-      if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.insert(reply.statement);
+      if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) {
+        prepared.insert(reply.statement, now_ns());
+      }
     }
   }
   return tag;
@@ -177,9 +198,15 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       if (!known || !replies.front().ends_with_ready()) return unexpected();
       const auto state = pgwire::parse_ready_for_query(event.body());
       if (!state) return unexpected();
+      result.visible |= replies.front().ends_request;
       replies.pop();
       status = *state;
       copy_in = false;
+      if (schema_changed_at_ != 0 && status == pgwire::kStatusIdle) {
+        // Others see the change from now on.
+        schema_->changed_at.store(now_ns(), std::memory_order_relaxed);
+        schema_changed_at_ = 0;
+      }
       result.ready = true;
       return result;
     }
@@ -224,6 +251,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       if (!is_read_only(parameter->name)) {
         settings = settings_table.with(settings, parameter->name, parameter->value);
       }
+      result.visible |= known && replies.front().ends_request;
       return result;
     }
     case reply::kCopyInResponse:

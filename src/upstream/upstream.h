@@ -57,7 +57,8 @@ struct LoggedIn {
 
 class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
  public:
-  Upstream(std::uint64_t id, LoggedIn logged_in, SettingsPtr settings_at_login);
+  Upstream(std::uint64_t id, LoggedIn logged_in, SettingsPtr settings_at_login,
+           std::shared_ptr<Schema> schema);
   // Out of this loop, for another worker; only when clean and idle.
   io::StreamPtr take_stream() { return std::move(stream_); }
   void return_stream(io::StreamPtr stream);
@@ -75,8 +76,10 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
     pgwire::CommandTag tag = pgwire::CommandTag::kOther;  // of a CommandComplete
   };
   base::Result<Tracked> track(const pgwire::FrameScanner::Event& event, SettingsTable& settings_table);
-  // Takes a statement out of `stale`. True: it was there, and the server must be told to close it.
-  bool was_stale(const Statement& statement);
+  enum class Prepared : std::uint8_t { kNo, kOutdated, kYes };
+  // Whether a Bind may use it as it is. `afresh`: for a client that prepares it now and must not be bothered
+  // by tables that have changed before. kOutdated: the server must be told to close it first.
+  Prepared is_prepared(const Statement& statement, bool afresh) const;
   // Queues a statement of our own, whose answers are swallowed.
   void send_query(std::string_view sql);
   // Makes the server's session have `wanted`; what must be sent for it goes ahead of everything written
@@ -111,8 +114,6 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   SettingsPtr settings;
   SettingsPtr settings_at_login;
   PreparedSet prepared;
-  std::vector<StatementPtr>
-      stale;                     // prepared, but for tables that have changed since: to be closed before use
   std::uint64_t unnamed_of = 0;  // the session whose unnamed statement the server has; 0: nobody's
   base::TimePoint created_at;
   base::TimePoint released_at;
@@ -124,7 +125,10 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void drop_failed_batch();
   void note_error(base::ByteView body);
   pgwire::CommandTag note_command(base::ByteView body, SettingsTable& settings_table);
+  std::int64_t now_ns() const;
 
+  const std::shared_ptr<Schema> schema_;
+  std::int64_t schema_changed_at_ = 0;  // in the transaction under way, by this session itself
   io::StreamPtr stream_;
   UpstreamUser* user_ = nullptr;
   std::vector<io::Chunk> early_;  // received before the first user came

@@ -247,7 +247,6 @@ def test_deallocate_all_of_one_client_leaves_the_others_alone(few: Endpoint):
                 assert two.reply().rows == [[b"common"]], sql
 
 
-@pytest.mark.xfail(reason="a Parse answered here, behind DEALLOCATE ALL in one pipeline, finds nothing on the server", strict=False)
 def test_pipelined_deallocate_all_spares_what_comes_after(plain: Endpoint):
     with plain.wire() as wire:
         wire.send(parse("a", "SELECT 1"), SYNC)
@@ -332,7 +331,6 @@ def test_schema_change_under_a_prepared_statement(plain: Endpoint, pg):
 
 
 @pytest.mark.penstock
-@pytest.mark.xfail(reason="the first use of a shared statement after a schema change fails once per server", strict=False)
 def test_new_client_after_a_schema_change_prepares_afresh(few: Endpoint, pg):
     import uuid
     table = f"t_{uuid.uuid4().hex}"

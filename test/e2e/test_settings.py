@@ -126,7 +126,6 @@ def test_set_config_and_extended_protocol(one: Endpoint):
 
 
 @pytest.mark.penstock
-@pytest.mark.xfail(reason="RESET goes back to the server's defaults, not to the client's start-up values", strict=False)
 def test_reset_all_and_discard_all_return_to_the_start_up_values(one: Endpoint):
     with one.wire(TimeZone="Asia/Tokyo") as a, one.wire() as b:
         for sql in ("RESET ALL", "DISCARD ALL"):
@@ -135,6 +134,32 @@ def test_reset_all_and_discard_all_return_to_the_start_up_values(one: Endpoint):
             assert not a.query(sql).errors
             assert b.value("SHOW TimeZone") == "UTC"
             assert a.value("SHOW TimeZone") == "Asia/Tokyo", sql
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_reset_of_one_setting_returns_to_its_start_up_value(pooler_of, mode):
+    at = pooler_of({"pool.size": 2, "pool.mode": mode}).endpoint()
+    with at.wire(TimeZone="Asia/Tokyo", options="-c statement_timeout=70s -c DateStyle=German") as a:
+        for statement in ("RESET TimeZone", 'reset "TimeZone"', "RESET ALL", "DISCARD ALL"):
+            a.query("SET TimeZone = 'America/New_York'")
+            reply = a.query(statement)
+            assert not reply.errors and reply.tags == [statement.split()[0].upper() + (" ALL" if "DISCARD" in statement else "")]
+            assert reply.types.endswith("Z") and reply.types.count("C") == 1
+            statuses = [m.body for m in reply.messages if m.type == "S" and m.body.startswith(b"TimeZone")]
+            assert statuses[-1:] == [b"TimeZone\0Asia/Tokyo\0"], reply
+            assert [a.value(f"SHOW {name}") for name in ("TimeZone", "statement_timeout", "DateStyle")] == \
+                ["Asia/Tokyo", "70s", "German, DMY"], statement
+        # By the extended protocol, in a transaction that is rolled back, and in a pipeline.
+        a.query("SET TimeZone = 'America/New_York'")
+        a.query("BEGIN")
+        a.run("RESET TimeZone")
+        assert a.value("SHOW TimeZone") == "Asia/Tokyo"
+        a.query("ROLLBACK")
+        assert a.value("SHOW TimeZone") == "America/New_York"
+        a.send(query("RESET ALL"), query("SELECT 1"), query("SELECT 2"))
+        assert [a.reply().tags for _ in range(3)] == [["RESET"], ["SELECT 1"], ["SELECT 1"]]
+        assert a.value("SHOW TimeZone") == "Asia/Tokyo"
 
 
 @pytest.mark.penstock
