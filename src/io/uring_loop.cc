@@ -218,6 +218,10 @@ base::Status UringLoop::start(unsigned descriptors) {
     return base::fail(
         base::errno_error(base::kFeatureNotSupported, "could not register an io_uring file table", -error));
   }
+  if (io_uring_probe* probe = io_uring_get_probe_ring(&ring_)) {
+    can_give_descriptors_ = io_uring_opcode_supported(probe, kOpFixedFdInstall) != 0;
+    io_uring_free_probe(probe);
+  }
   if (auto started = buffers_.start(ring_); !started) return started;
   wake_descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake_descriptor_ < 0)

@@ -30,6 +30,9 @@ class alignas(16) UringOwner {
   ~UringOwner() = default;
 };
 
+// Puts a direct descriptor into the process's table (kernel 6.8; liburing 2.3 has no name for it).
+inline constexpr std::uint8_t kOpFixedFdInstall = 54;
+
 class UringLoop final : public Loop, private UringOwner {
  public:
   // Fails where the kernel or a container forbids io_uring or lacks what Penstock needs (6.0 or newer).
@@ -62,6 +65,8 @@ class UringLoop final : public Loop, private UringOwner {
   void receive_later(UringSocket& socket) { starved_.push_back(&socket); }
   void forget_starved(UringSocket& socket);
   const TcpOptions& tcp() const { return tcp_options(); }
+  // Whether a socket can leave the ring's table for the process's own (kernel 6.8 or newer).
+  bool can_give_descriptors() const { return can_give_descriptors_; }
 
  private:
   explicit UringLoop(base::Random& random);
@@ -75,6 +80,7 @@ class UringLoop final : public Loop, private UringOwner {
 
   io_uring ring_{};
   bool ring_open_ = false;
+  bool can_give_descriptors_ = false;
   UringBuffers buffers_;
   int wake_descriptor_ = -1;
   std::vector<UringSocket*> starved_;  // sockets whose receive found no buffer

@@ -4,13 +4,6 @@
 
 namespace penstock::io {
 
-namespace {
-
-// Puts a direct descriptor back into the process's table (kernel 6.8; liburing 2.3 has no name for it).
-constexpr std::uint8_t kOpFixedFdInstall = 54;
-
-}  // namespace
-
 UringSocket::UringSocket(UringLoop& loop, int slot, PeerName peer)
     : loop_(loop), peer_(std::move(peer)), slot_(slot) {}
 

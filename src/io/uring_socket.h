@@ -99,7 +99,7 @@ class UringStream final : public Stream {
   const PeerName& peer() const override { return socket_->peer(); }
   PeerName local() const override { return {}; }
   Loop& loop() override { return socket_->loop(); }
-  bool movable() const override { return true; }
+  bool movable() const override { return socket_->loop().can_give_descriptors(); }
   UringSocket* give_up() { return std::exchange(socket_, nullptr); }
 
  private:

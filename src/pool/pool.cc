@@ -234,7 +234,7 @@ void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
 void Pool::want_more() {
   const std::size_t waiting = waiters_.size();
   std::size_t wanted = waiting;
-  if (static_cast<int>(upstreams_.size() + dials_.size()) < config_->min_size)
+  if (scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size)
     wanted = std::max<std::size_t>(wanted, 1);
   std::size_t coming = dials_.size();
   for (const auto& [id, held] : upstreams_) {
@@ -413,30 +413,28 @@ void Pool::hand_over(unsigned worker) {
   const auto found = upstreams_.find(upstream.id);
   auto held = std::make_shared<Held>(std::move(found->second));
   upstreams_.erase(found);
-  home_.tools.loop.detach(
-      held->upstream->take_stream(), [hub = hub_, worker, held](base::Result<io::Loop::Detached> socket) {
-        // Bytes from an idle server would be news of its end: not worth carrying over.
-        if (!socket || !socket->received.empty()) return;
-        PoolHub::tell(hub, worker, [held, descriptor = socket->descriptor](Pool* pool) {
-          if (pool != nullptr) {
-            pool->arrive(std::move(held->upstream), std::move(held->reservation), descriptor);
-          }
-        });
-      });
+  tls::Passage::take(held->upstream->take_stream(),
+                     [hub = hub_, worker, held](base::Result<tls::Passage> passage) {
+                       // Bytes from an idle server would be news of its end: not worth carrying over.
+                       if (!passage || !passage->received().empty()) return;
+                       PoolHub::tell(hub, worker, [held, passage = std::move(*passage)](Pool* pool) mutable {
+                         if (pool != nullptr) pool->arrive(std::move(*held), std::move(passage));
+                       });
+                     });
 }
 
-void Pool::arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation reservation, int descriptor) {
-  auto stream = home_.tools.loop.adopt(descriptor);
+void Pool::arrive(Held held, tls::Passage passage) {
+  auto stream = passage.arrive(home_.tools.loop);
   if (!stream) return;
-  upstream::Upstream& taken = *upstream;
+  upstream::Upstream& taken = *held.upstream;
   // Settings are interned per worker.
   taken.settings = home_.settings.intern(taken.settings->values());
   taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());
-  upstreams_.emplace(
-      taken.id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  upstreams_.emplace(taken.id, std::move(held));
   taken.set_user(*this);
   taken.return_stream(std::move(*stream));
   offer(taken);
+  plan_maintenance();
 }
 
 void Pool::publish_waiting() {
@@ -468,7 +466,7 @@ void Pool::maintain() {
   const base::TimePoint now = home_.tools.loop.now();
   publish_waiting();  // waiters that gave up have unlinked themselves
   std::vector<upstream::Upstream*> over;
-  int spare = static_cast<int>(upstreams_.size()) - config_->min_size;
+  int spare = scopes_[0]->open.load(std::memory_order_relaxed) - config_->min_size;
   for (auto it = idle_.rbegin(); it != idle_.rend(); ++it) {
     const bool old = config_->lifetime.count() > 0 && now - it->created_at > config_->lifetime;
     const bool unused = config_->idle_timeout.count() > 0 && now - it->released_at > config_->idle_timeout;

@@ -26,6 +26,7 @@
 #include "pool/ledger.h"
 #include "pool/pool_config.h"
 #include "pool/pool_hub.h"
+#include "tls/passage.h"
 #include "upstream/dial.h"
 #include "upstream/upstream.h"
 
@@ -141,7 +142,7 @@ class Pool final : private upstream::UpstreamUser {
   void refuse_all(const base::Error& error);
 
   void hand_over(unsigned worker);
-  void arrive(std::unique_ptr<upstream::Upstream> upstream, Reservation reservation, int descriptor);
+  void arrive(Held held, tls::Passage passage);
   void publish_waiting();
   void publish_idle(int change);
   void maintain();

@@ -91,6 +91,11 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop,
                        std::move_only_function<void(session::Session*)> call) {
                   shared_.workers[owner.worker]->with_session(owner.session, std::move(call));
                 },
+            .worker_count = [this] { return static_cast<unsigned>(shared_.workers.size()); },
+            .send_session =
+                [this](unsigned worker, session::TravellerPtr traveller) {
+                  shared_.workers[worker]->take_in(std::move(traveller));
+                },
             .bury = [this](session::Session& session) { bury(session); }},
       upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
   loop_->set_tcp_options(tcp_options(*instructions_.settings));
@@ -138,6 +143,16 @@ void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
   started.start();
 }
 
+void Worker::take_in(session::TravellerPtr traveller) {
+  loop_->post([this, traveller = std::move(traveller)] {
+    auto session = std::make_unique<session::Session>(home_, traveller->id, nullptr, session::Entrance{});
+    session::Session& arriving = *session;
+    sessions_.emplace(traveller->id, std::move(session));
+    arriving.arrive(*traveller);
+    if (instructions_.catalog->by_id(arriving.identity().tenant->id) == nullptr) end_of_tenant(arriving);
+  });
+}
+
 void Worker::bury(session::Session& session) {
   const auto found = sessions_.find(session.id());
   if (found == sessions_.end()) return;
@@ -178,10 +193,12 @@ void Worker::apply(session::Instructions instructions) {
     const model::TenantPtr tenant = instructions_.catalog->by_id(identity.tenant->id);
     if (tenant == nullptr) gone.push_back(session.get());
   }
-  for (session::Session* session : gone) {
-    session->end_now({.sqlstate = base::kAdminShutdown,
-                      .message = "terminating connection because the tenant was removed"});
-  }
+  for (session::Session* session : gone) end_of_tenant(*session);
+}
+
+void Worker::end_of_tenant(session::Session& session) {
+  session.end_now(
+      {.sqlstate = base::kAdminShutdown, .message = "terminating connection because the tenant was removed"});
 }
 
 void Worker::make_room(const pool::ScopePtr& scope) {

@@ -50,6 +50,8 @@ class Worker {
   void drain(std::move_only_function<void()> drained);
   void stop();
   void join();
+  // A session that has logged in elsewhere settles here.
+  void take_in(session::TravellerPtr traveller);
   void with_session(std::uint64_t id, std::move_only_function<void(session::Session*)> call);
 
  private:
@@ -60,6 +62,7 @@ class Worker {
   void make_room(const pool::ScopePtr& scope);
   void upkeep();
   void end_everything();
+  static void end_of_tenant(session::Session& session);
 
   Shared& shared_;
   const unsigned index_;

@@ -27,6 +27,13 @@ void CancelRegistry::remove(std::uint32_t process_id) {
   shard.entries.erase(process_id);
 }
 
+void CancelRegistry::move(std::uint32_t process_id, Owner owner) {
+  Shard& shard = shards_[process_id % kShards];
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.entries.find(process_id);
+  if (found != shard.entries.end()) found->second.owner = owner;
+}
+
 std::optional<CancelRegistry::Owner> CancelRegistry::find(std::uint32_t process_id,
                                                           std::string_view key) const {
   const Shard& shard = shards_[process_id % kShards];

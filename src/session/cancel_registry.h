@@ -32,6 +32,7 @@ class CancelRegistry {
   };
   CancelKey add(Owner owner, std::size_t key_bytes, base::Random& random);
   void remove(std::uint32_t process_id);
+  void move(std::uint32_t process_id, Owner owner);
   std::optional<Owner> find(std::uint32_t process_id, std::string_view key) const;
 
  private:

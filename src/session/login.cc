@@ -303,7 +303,7 @@ base::Status Login::find_pool(const pgwire::StartupMessage& startup) {
   std::string key = pool_key(*identity.tenant, upstream_user, identity.database);
   const bool replication = identity.replication != pgwire::Replication::kNo;
   if (!replication) outcome_.pool = home_.pools.find(key);
-  if (outcome_.pool != nullptr && keys_.has_value()) renew_keys(*outcome_.pool);
+  if (outcome_.pool != nullptr) renew_keys(*outcome_.pool, keys_);
   if (outcome_.pool == nullptr) {
     upstream::Credential credential;
     if (user_ != nullptr) {
@@ -350,19 +350,6 @@ base::Status Login::find_pool(const pgwire::StartupMessage& startup) {
       time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
   identity.client_idle = time(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
   return {};
-}
-
-// The client has proven itself with keys the pool does not have: its password has changed, or the pool had
-// none.
-void Login::renew_keys(pool::Pool& pool) {
-  const auto& have = pool.config().plan->credential.keys;
-  if (have.has_value() && have->client_key == keys_->client_key && have->server_key == keys_->server_key)
-    return;
-  auto plan = std::make_shared<upstream::DialPlan>(*pool.config().plan);
-  plan->credential.keys = keys_;
-  auto config = std::make_shared<pool::PoolConfig>(pool.config());
-  config->plan = std::move(plan);
-  pool.change_credential(std::move(config));
 }
 
 base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::StartupMessage& startup) const {

@@ -50,7 +50,6 @@ class Login {
   io::Task<base::Status> authenticate();
   io::Task<base::Result<std::optional<auth::Secret>>> find_secret();
   io::Task<base::Result<bool>> read_secret_again();
-  void renew_keys(pool::Pool& pool);
   io::Task<base::Status> authenticate_scram(const auth::Secret* secret);
   io::Task<base::Status> authenticate_md5(const auth::Secret& secret);
   io::Task<base::Status> authenticate_password(const auth::Secret* secret);

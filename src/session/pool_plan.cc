@@ -121,4 +121,16 @@ void follow_catalog(SessionHome& home, bool settings_changed) {
   });
 }
 
+void renew_keys(pool::Pool& pool, const std::optional<auth::ScramKeys>& keys) {
+  const auto& have = pool.config().plan->credential.keys;
+  const bool same = have.has_value() && keys.has_value() && have->client_key == keys->client_key &&
+                    have->server_key == keys->server_key;
+  if (!keys.has_value() || same) return;
+  auto plan = std::make_shared<upstream::DialPlan>(*pool.config().plan);
+  plan->credential.keys = keys;
+  auto config = std::make_shared<pool::PoolConfig>(pool.config());
+  config->plan = std::move(plan);
+  pool.change_credential(std::move(config));
+}
+
 }  // namespace penstock::session

@@ -31,4 +31,7 @@ std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_
 // are retired; those whose target or credential changed get new upstreams, while their clients stay.
 void follow_catalog(SessionHome& home, bool settings_changed);
 
+// A client has proven itself with keys the pool may not have: its password has changed, or the pool had none.
+void renew_keys(pool::Pool& pool, const std::optional<auth::ScramKeys>& keys);
+
 }  // namespace penstock::session

@@ -5,6 +5,9 @@
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
 #include "session/login.h"
+#include "session/placement.h"
+#include "session/pool_plan.h"
+#include "session/pool_set.h"
 #include "telemetry/log.h"
 
 namespace penstock::session {
@@ -15,6 +18,9 @@ namespace {
 
 // A first message up to this size is waited for before an upstream is taken: a slow sender must not hold one.
 constexpr std::size_t kFirstMessageWholeMax = 16 * 1024;
+
+// A client that has not read its greeting by then stays where it is.
+constexpr std::chrono::milliseconds kMovePatience{1000};
 
 // What the relay must see whole in the client's stream; all else may pass in parts.
 const pgwire::FrameScanner::Policy& client_policy(const config::Settings& settings) {
@@ -80,15 +86,86 @@ void Session::login_done() {
   start_settings_ = settings_;
   cancel_id_ = outcome.cancel_id;
   reservations_ = std::move(outcome.reservations);
+  for (io::Chunk& chunk : outcome.received) hold(std::move(chunk));
+  const unsigned there = choose_worker({.pool = pool_->key(),
+                                        .pool_size = pool_->config().size,
+                                        .workers = home_.worker_count(),
+                                        .here = home_.worker,
+                                        .session = id_});
+  const bool may_move = client_->movable() && identity_.replication == pgwire::Replication::kNo;
+  if (there != home_.worker && may_move && !home_.draining) return move_to(there);
+  client_->set_sink(*this);
+  begin();
+}
+
+// Logged in, and where it belongs.
+void Session::begin() {
   state_ = State::kIdle;
   idle_since_ = home_.loop.now();
   if (home_.draining) return drain();
   plan_timer();
+  if (!held_.empty() && first_message_is_here()) want_upstream();
+}
+
+// --- to another worker ---
+
+void Session::move_to(unsigned worker) {
+  state_ = State::kMoving;
+  moving_to_ = worker;
+  client_->pause_receiving();
   client_->set_sink(*this);
-  for (io::Chunk& chunk : outcome.received) {
-    if (state_ == State::kGone) return;
-    on_data(std::move(chunk));
+  idle_since_ = home_.loop.now();
+  plan_timer();
+  if (client_->unsent() == 0) depart();
+}
+
+void Session::depart() {
+  auto traveller = std::make_unique<Traveller>();
+  traveller->id = id_;
+  traveller->identity = std::move(identity_);
+  traveller->pool_key = pool_->key();
+  traveller->pool_config = pool_->config_ptr();
+  traveller->settings = settings_->values();
+  traveller->cancel_id = std::exchange(cancel_id_, 0);
+  traveller->reservations = std::move(reservations_);
+  for (const io::Chunk& chunk : held_) {
+    traveller->received.insert(traveller->received.end(), chunk.view().begin(), chunk.view().end());
   }
+  tls::Passage::take(
+      std::move(client_), [home = &home_, there = moving_to_,
+                           traveller = std::move(traveller)](base::Result<tls::Passage> passage) mutable {
+        if (!passage) {
+          home->cancels.remove(traveller->cancel_id);
+          log::info("client.logout", {{"client", traveller->id}, {"reason", passage.error().message}});
+          return;
+        }
+        traveller->passage.emplace(std::move(*passage));
+        home->send_session(there, std::move(traveller));
+      });
+  state_ = State::kGone;
+  timer_.cancel();
+  home_.bury(*this);
+}
+
+void Session::arrive(Traveller& traveller) {
+  state_ = State::kMoving;
+  identity_ = std::move(traveller.identity);
+  pool_ = home_.pools.find_or_make(traveller.pool_key, traveller.pool_config);
+  renew_keys(*pool_, traveller.pool_config->plan->credential.keys);
+  (void)pool_->parameters();  // learns from the other workers what a fresh session is like
+  settings_ = home_.settings_table.intern(std::move(traveller.settings));
+  start_settings_ = settings_;
+  reservations_ = std::move(traveller.reservations);
+  cancel_id_ = traveller.cancel_id;
+  home_.cancels.move(cancel_id_, {.worker = home_.worker, .session = id_});
+  for (const auto& bytes : {traveller.received, traveller.passage->received()}) {
+    if (!bytes.empty()) hold(io::Chunk::copy_of(bytes));
+  }
+  auto stream = traveller.passage->arrive(home_.loop);
+  if (!stream) return end(stream.error().message);
+  client_ = std::move(*stream);
+  client_->set_sink(*this);
+  begin();
 }
 
 // --- the client's bytes ---
@@ -102,6 +179,7 @@ void Session::on_data(io::Chunk bytes) {
       if (first_message_is_here()) want_upstream();
       return;
     case State::kWaiting:
+    case State::kMoving:
       return hold(std::move(bytes));
     case State::kRefusing:
       hold(std::move(bytes));
@@ -208,6 +286,7 @@ void Session::let_go() {
 }
 
 void Session::on_drained() {
+  if (state_ == State::kMoving && client_->unsent() == 0) return depart();
   if (upstream_paused_ && upstream_ != nullptr) {
     upstream_paused_ = false;
     upstream_->stream().resume_receiving();
@@ -215,7 +294,9 @@ void Session::on_drained() {
 }
 
 void Session::on_end(const base::Error* error) {
-  end(error == nullptr ? "client closed the connection" : std::string_view(error->message));
+  const std::string reason = error == nullptr ? "client closed the connection" : error->message;
+  client_.reset();  // nobody is left to say farewell to
+  end(reason);
 }
 
 // --- ends ---
@@ -266,7 +347,7 @@ void Session::drain() {
   draining_ = true;
   const bool in_transaction = state_ == State::kActive && !upstream_->clean();
   const bool busy = in_transaction || state_ == State::kWaiting || state_ == State::kRefusing;
-  if (busy || state_ == State::kGone || state_ == State::kLogin) return;
+  if (busy || state_ == State::kMoving || state_ == State::kGone || state_ == State::kLogin) return;
   tell_and_end({.sqlstate = base::kAdminShutdown,
                 .message = "terminating connection due to administrator command",
                 .hint = "Penstock is shutting down; connect again."});
@@ -302,6 +383,9 @@ void Session::plan_timer() {
     if (limit.count() > 0) next = std::min(next, since + limit);
   };
   switch (state_) {
+    case State::kMoving:
+      consider(idle_since_, kMovePatience);
+      break;
     case State::kIdle:
       consider(idle_since_, identity_.client_idle);
       break;
@@ -338,6 +422,10 @@ void Session::on_timer() {
   const auto fatal = [&](base::SqlState state, std::string message, std::string hint) {
     tell_and_end({.sqlstate = state, .message = std::move(message), .hint = std::move(hint)});
   };
+  if (state_ == State::kMoving && over(idle_since_, kMovePatience)) {
+    client_->resume_receiving();
+    return begin();
+  }
   if (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) {
     return fatal(base::kIdleSessionTimeout,
                  "terminating connection due to idle-session timeout (client_idle_timeout)", "");

@@ -1,7 +1,8 @@
 // Session: our side of one client: log-in, then relaying between the client and whatever upstream it has.
 //
 //   state        event                      next
-//   kLogin       log-in done                kIdle, or gone
+//   kLogin       log-in done                kIdle, kMoving, or gone
+//   kMoving      greeting sent              gone; goes on as kIdle on another worker (placement.h)
 //   kIdle        first message is here      kWaiting
 //   kWaiting     upstream granted           kActive
 //                refused, timeout           gone (the client is told why)
@@ -25,31 +26,18 @@
 #include <vector>
 
 #include "io/task.h"
-#include "pgwire/startup.h"
 #include "pool/pool.h"
 #include "session/client_statements.h"
+#include "session/identity.h"
 #include "session/pass_through.h"
 #include "session/session_home.h"
+#include "session/traveller.h"
 
 namespace penstock::session {
 
 // How the client came in.
 struct Entrance {
   std::optional<model::PoolMode> pool_mode;  // forced by the listener
-};
-
-// What the log-in has found out.
-struct Identity {
-  model::TenantPtr tenant;
-  std::string user;      // the client's, without the tenant
-  std::string database;  // at the server
-  std::string application_name;
-  model::PoolMode mode = model::PoolMode::kTransaction;
-  pgwire::Replication replication = pgwire::Replication::kNo;
-  int protocol_minor = 0;
-  std::string tls;  // "TLSv1.3/…" or empty
-  // Times that end a session; zero: off.
-  std::chrono::milliseconds query_wait{0}, query{0}, transaction{0}, idle_transaction{0}, client_idle{0};
 };
 
 class Login;
@@ -65,6 +53,8 @@ class Session final : public base::ListHook<Session>,
 
   std::uint64_t id() const { return id_; }
   void start();
+  // Instead of start(): it has logged in on another worker.
+  void arrive(Traveller& traveller);
 
   // Another connection asks to cancel what runs; `done` when it has been seen to.
   void cancel(std::move_only_function<void()> done);
@@ -78,10 +68,13 @@ class Session final : public base::ListHook<Session>,
  private:
   friend class Login;
   static constexpr std::string_view kAllSettings = "*";
-  enum class State : std::uint8_t { kLogin, kIdle, kWaiting, kActive, kRefusing, kGone };
+  enum class State : std::uint8_t { kLogin, kMoving, kIdle, kWaiting, kActive, kRefusing, kGone };
 
   // --- life (session.cc) ---
   void login_done();
+  void begin();
+  void move_to(unsigned worker);
+  void depart();
   void on_data(io::Chunk bytes) override;
   void on_end(const base::Error* error) override;
   void on_drained() override;
@@ -137,8 +130,9 @@ class Session final : public base::ListHook<Session>,
   bool client_paused_ = false;
   bool upstream_paused_ = false;
   bool draining_ = false;
-  bool pinned_ = false;    // keeps its upstream although its mode is not session
-  bool notified_ = false;  // has been told that it waits
+  bool pinned_ = false;     // keeps its upstream although its mode is not session
+  bool notified_ = false;   // has been told that it waits
+  unsigned moving_to_ = 0;  // kMoving: the worker
   Entrance entrance_;
   std::unique_ptr<Login> login_;
   Identity identity_;

@@ -52,6 +52,9 @@ struct SessionHome {
   AuthQuery& auth_query;
   // Runs `call` with the session of that id on its worker; null when it has gone meanwhile.
   std::function<void(CancelRegistry::Owner, std::move_only_function<void(Session*)>)> with_session;
+  std::function<unsigned()> worker_count;
+  // To another worker, where it goes on.
+  std::function<void(unsigned worker, std::unique_ptr<struct Traveller>)> send_session;
   // The session has ended; it is to be destroyed at the end of the turn.
   std::function<void(Session&)> bury;
   bool draining = false;

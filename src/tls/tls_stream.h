@@ -59,6 +59,7 @@ class TlsStream final : public io::Stream,
   const io::PeerName& peer() const override { return raw_->peer(); }
   io::PeerName local() const override { return raw_->local(); }
   io::Loop& loop() override { return raw_->loop(); }
+  bool movable() const override { return state_ == State::kOpen && raw_->movable() && !raw_ended_; }
 
  private:
   friend class HandshakeWait;

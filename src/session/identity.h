@@ -1,0 +1,27 @@
+// Identity: what the log-in has found out about a client.
+//
+// Home: any thread (plain values).
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "model/catalog_snapshot.h"
+#include "pgwire/startup.h"
+
+namespace penstock::session {
+
+struct Identity {
+  model::TenantPtr tenant;
+  std::string user;      // the client's, without the tenant
+  std::string database;  // at the server
+  std::string application_name;
+  model::PoolMode mode = model::PoolMode::kTransaction;
+  pgwire::Replication replication = pgwire::Replication::kNo;
+  int protocol_minor = 0;
+  std::string tls;  // "TLSv1.3/…" or empty
+  // Times that end a session; zero: off.
+  std::chrono::milliseconds query_wait{0}, query{0}, transaction{0}, idle_transaction{0}, client_idle{0};
+};
+
+}  // namespace penstock::session
