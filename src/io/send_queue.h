@@ -1,4 +1,6 @@
-// SendQueue: what one socket has yet to send, as chunks in order; empty queues own no memory.
+// SendQueue: what one socket has yet to send, as chunks in order; an empty queue owns no memory.
+//
+// Nearly always it is one chunk: that one has its place here and costs no allocation.
 //
 // Owner: a socket, by value. Home: LOOP.
 #pragma once
@@ -16,19 +18,24 @@ namespace penstock::io {
 class SendQueue {
  public:
   void push(Chunk chunk) {
+    const bool is_first = bytes_ == 0;
     bytes_ += chunk.size();
-    chunks_.push_back(std::move(chunk));
+    if (is_first) {
+      head_ = std::move(chunk);
+    } else {
+      rest_.push_back(std::move(chunk));
+    }
   }
   bool empty() const { return bytes_ == 0; }
   std::size_t bytes() const { return bytes_; }
-  std::size_t chunk_count() const { return chunks_.size() - first_; }
+  std::size_t chunk_count() const { return empty() ? 0 : 1 + rest_.size() - next_; }
 
   // Fills `out` with the first pieces; returns how many.
   std::size_t gather(std::span<iovec> out) const {
-    std::size_t count = 0;
-    for (std::size_t i = first_; i < chunks_.size() && count < out.size(); ++i, ++count) {
-      out[count] = {const_cast<std::uint8_t*>(chunks_[i].data()), chunks_[i].size()};
-    }
+    if (empty() || out.empty()) return 0;
+    out[0] = piece(head_);
+    std::size_t count = 1;
+    for (std::size_t i = next_; i < rest_.size() && count < out.size(); ++i) out[count++] = piece(rest_[i]);
     return count;
   }
 
@@ -36,17 +43,12 @@ class SendQueue {
   void consume(std::size_t count) {
     PENSTOCK_ASSERT(count <= bytes_);
     bytes_ -= count;
-    while (count > 0) {
-      Chunk& front = chunks_[first_];
-      if (count < front.size()) {
-        front.remove_prefix(count);
-        return;
-      }
-      count -= front.size();
-      front = Chunk();
-      ++first_;
+    while (count >= head_.size() && bytes_ > 0) {
+      count -= head_.size();
+      head_ = std::move(rest_[next_++]);
     }
-    if (bytes_ == 0) reset();
+    if (bytes_ == 0) return reset();
+    head_.remove_prefix(count);
   }
   void clear() {
     bytes_ = 0;
@@ -54,13 +56,16 @@ class SendQueue {
   }
 
  private:
+  static iovec piece(const Chunk& chunk) { return {const_cast<std::uint8_t*>(chunk.data()), chunk.size()}; }
   void reset() {
-    first_ = 0;
-    // A small vector is worth keeping only on connections in use; an idle one gives its memory back.
-    std::vector<Chunk>().swap(chunks_);
+    next_ = 0;
+    head_ = Chunk();
+    if (rest_.capacity() > 0) std::vector<Chunk>().swap(rest_);
   }
-  std::vector<Chunk> chunks_;
-  std::size_t first_ = 0;
+
+  Chunk head_;  // empty only when all is
+  std::vector<Chunk> rest_;
+  std::size_t next_ = 0;  // in rest_
   std::size_t bytes_ = 0;
 };
 

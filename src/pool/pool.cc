@@ -15,6 +15,8 @@ constexpr int kSettingsSearchMax = 16;
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
 // How often a shard whose clients wait looks whether it may open a connection now.
 constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
+// How often another worker with idle upstreams is asked for one.
+constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
@@ -50,9 +52,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
              ledger.scope("upstreams")};
   queue_ = ledger.scope("queue of pool " + key_);
   pace_ = ledger.pace(hosts_text(*config_->plan));
-  PoolHub::Seat& seat = hub_->seat(home_.worker);
-  seat.shard.store(this, std::memory_order_release);
-  seat.loop.store(&home_.tools.loop, std::memory_order_release);
+  hub_->sit_down(home_.worker, *this, home_.tools.loop);
   plan_maintenance();
 }
 
@@ -174,6 +174,7 @@ void Pool::bury(upstream::Upstream& upstream) {
     upstream.unlink();
     publish_idle(-1);
   }
+  if (held->second.janitor != nullptr) --cleaning_count_;
   // Its own callback may be on the stack: it dies at the end of the turn.
   auto remains = std::make_shared<Held>(std::move(held->second));
   upstreams_.erase(held);
@@ -214,6 +215,7 @@ void Pool::cancel_answered(std::uint64_t upstream_id) {
 
 void Pool::start_cleaning(upstream::Upstream& upstream, bool reset, bool check) {
   Held& held = upstreams_.at(upstream.id);
+  ++cleaning_count_;
   held.janitor = std::make_unique<Janitor>(*this, upstream, Janitor::Work{.reset = reset, .check = check});
   held.janitor->start();
 }
@@ -221,6 +223,7 @@ void Pool::start_cleaning(upstream::Upstream& upstream, bool reset, bool check) 
 void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
   Held& held = upstreams_.at(upstream.id);
   home_.tools.loop.defer([janitor = std::shared_ptr<Janitor>(std::move(held.janitor))] {});
+  --cleaning_count_;
   if (!usable || upstream.broken || upstream.ended()) {
     bury(upstream);
     return want_more();
@@ -230,32 +233,35 @@ void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
 
 // --- opening connections ---
 
-// Called whenever clients wait and something may have changed: asks other workers, or opens connections.
+// Called whenever clients wait and something may have changed: asks other workers, or opens connections. In a
+// busy pool that is at each check-out, so it looks at no more waiters than there are connections on their
+// way.
 void Pool::want_more() {
-  const std::size_t waiting = waiters_.size();
-  std::size_t wanted = waiting;
-  if (scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size)
-    wanted = std::max<std::size_t>(wanted, 1);
-  std::size_t coming = dials_.size();
-  for (const auto& [id, held] : upstreams_) {
-    if (coming >= wanted) break;
-    if (held.janitor != nullptr) ++coming;
-  }
-  std::size_t asked_for = 0;  // at other workers, who may have none left when they hear of it
-  if (waiting > 0 && coming < wanted) {
+  const bool below_min = scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size;
+  if (waiters_.empty() && !below_min) return;
+  const std::size_t coming = dials_.size() + cleaning_count_;
+  auto unserved = waiters_.begin();  // the first whom none of those that are coming will serve
+  for (std::size_t i = 0; i < coming && unserved != waiters_.end(); ++i) ++unserved;
+  const base::TimePoint now = home_.tools.loop.now();
+  if (unserved != waiters_.end() && now >= ask_again_at_) {
     const int other = hub_->some_idle(home_.worker);
     if (other >= 0) {
+      // It may have none left when it hears of this.
+      ask_again_at_ = now + kAskEvery;
       PoolHub::tell(hub_, static_cast<unsigned>(other), [me = home_.worker](Pool* pool) {
         if (pool != nullptr) pool->hand_over(me);
       });
-      asked_for = 1;
+      ++unserved;
     }
   }
-  while (coming + asked_for < wanted && dial_now()) ++coming;
+  bool for_min = below_min && coming == 0;
+  while ((unserved != waiters_.end() || for_min) && dial_now()) {
+    for_min = false;
+    if (unserved != waiters_.end()) ++unserved;
+  }
   // Limits, rates and other workers may hold us up: look again soon.
-  if (coming < wanted && waiting > 0 && !retry_timer_.armed()) {
-    const base::TimePoint soon = home_.tools.loop.now() + kRetryEvery;
-    home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, soon));
+  if (unserved != waiters_.end() && !retry_timer_.armed()) {
+    home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, now + kRetryEvery));
   }
 }
 
@@ -292,6 +298,9 @@ Reservation Pool::reserve() {
 bool Pool::dial_now() {
   const base::TimePoint now = home_.tools.loop.now();
   if (now < no_dial_before_) return false;
+  // The usual case under load: no need to ask all scopes.
+  const int most = config_->size + config_->reserve_size;
+  if (config_->size > 0 && scopes_[0]->open.load(std::memory_order_relaxed) >= most) return false;
   Reservation reservation = reserve();
   if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
   auto dial = std::make_unique<Dial>();
@@ -481,8 +490,10 @@ void Pool::maintain() {
 }
 
 Pool::Counts Pool::counts() const {
-  Counts counts{.idle = idle_count_, .dialling = dials_.size(), .waiting = waiters_.size()};
-  for (const auto& [id, held] : upstreams_) counts.cleaning += held.janitor != nullptr ? 1 : 0;
+  Counts counts{.idle = idle_count_,
+                .cleaning = cleaning_count_,
+                .dialling = dials_.size(),
+                .waiting = waiters_.size()};
   counts.lent = upstreams_.size() - counts.idle - counts.cleaning;
   return counts;
 }

@@ -163,6 +163,8 @@ class Pool final : private upstream::UpstreamUser {
   upstream::SettingsPtr settings_at_login_;
   std::unordered_map<upstream::SettingsPtr, upstream::SettingsPtr> outcomes_;  // at most kOutcomesMax
   std::size_t idle_count_ = 0;
+  std::size_t cleaning_count_ = 0;  // in the janitors' hands
+  base::TimePoint ask_again_at_{};
 
   std::optional<base::Error> last_error_;
   base::TimePoint no_dial_before_{};

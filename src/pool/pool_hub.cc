@@ -2,9 +2,20 @@
 
 namespace penstock::pool {
 
+PoolHub::Seat& PoolHub::sit_down(unsigned worker, Pool& shard, io::Loop& loop) {
+  Seat& seat = seats_[worker];
+  seat.loop.store(&loop, std::memory_order_release);
+  seat.shard.store(&shard, std::memory_order_release);
+  unsigned used = seats_used_.load(std::memory_order_relaxed);
+  while (used <= worker && !seats_used_.compare_exchange_weak(used, worker + 1, std::memory_order_relaxed)) {
+  }
+  return seat;
+}
+
 int PoolHub::longest_waiting(unsigned me, std::int64_t before) const {
   int found = -1;
-  for (unsigned i = 0; i < kWorkersMax; ++i) {
+  const unsigned used = seats_used_.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < used; ++i) {
     if (i == me) continue;
     const std::int64_t since = seats_[i].waiting_since.load(std::memory_order_relaxed);
     if (since != 0 && since < before) {
@@ -16,7 +27,8 @@ int PoolHub::longest_waiting(unsigned me, std::int64_t before) const {
 }
 
 int PoolHub::some_idle(unsigned me) const {
-  for (unsigned i = 0; i < kWorkersMax; ++i) {
+  const unsigned used = seats_used_.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < used; ++i) {
     if (i != me && seats_[i].idle.load(std::memory_order_relaxed) > 0) return static_cast<int>(i);
   }
   return -1;

@@ -39,6 +39,8 @@ class PoolHub {
 
   const std::shared_ptr<upstream::Schema>& schema() const { return schema_; }
   Seat& seat(unsigned worker) { return seats_[worker]; }
+  // A shard takes its seat, for as long as it lives.
+  Seat& sit_down(unsigned worker, Pool& shard, io::Loop& loop);
   // What servers say of themselves at log-in, so that a shard that has none yet can greet its clients.
   void set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters);
   std::shared_ptr<const upstream::ServerParameters> parameters() const;
@@ -60,6 +62,7 @@ class PoolHub {
  private:
   const std::shared_ptr<upstream::Schema> schema_;
   std::array<Seat, kWorkersMax> seats_;
+  std::atomic<unsigned> seats_used_{0};  // all seats from here on have never been taken
   mutable std::mutex mutex_;
   std::shared_ptr<const upstream::ServerParameters> parameters_;  // guarded by mutex_
 };

@@ -39,7 +39,11 @@ void Session::forward(const io::Chunk& chunk) {
       run.flush();
       return tell_and_end(protocol_error("invalid message length"));
     }
-    if (!on_client_event(event, run)) return run.forget();
+    if (auto status = on_client_event(event, run); !status) {
+      run.flush();  // what came before it is the upstream's already, as far as its replies are expected
+      return tell_and_end(status.error());
+    }
+    if (state_ != State::kActive) return run.forget();
   }
   run.flush();
   // All was answered here, or only a part of a message has come.
@@ -62,34 +66,30 @@ void Session::push(Reply reply) {
   upstream_->replies.push(std::move(reply));
 }
 
-// False: the session has ended.
-bool Session::on_client_event(const Event& event, PassThrough& run) {
+// An error ends the session; a Terminate has ended it.
+base::Status Session::on_client_event(const Event& event, PassThrough& run) {
   if (event.kind == EventKind::kPart && !event.first) {
     if (!dropping_) run.pass(event);
-    return true;
+    return {};
   }
   dropping_ = false;
   if (upstream_->skipping && event.type != msg::kSync && event.type != msg::kTerminate) {
     // The server would read this and ignore it.
     dropping_ = true;
-    return true;
+    return {};
   }
   switch (event.type) {
     case msg::kQuery:
       on_query(event, run);
-      return true;
+      return {};
     case msg::kParse:
-      on_parse(event, run);
-      return state_ == State::kActive;
+      return on_parse(event, run);
     case msg::kBind:
-      on_bind(event, run);
-      return state_ == State::kActive;
+      return on_bind(event, run);
     case msg::kDescribe:
-      on_describe(event, run);
-      return state_ == State::kActive;
+      return on_describe(event, run);
     case msg::kClose:
-      on_close(event, run);
-      return state_ == State::kActive;
+      return on_close(event, run);
     case msg::kExecute:
       push({.kind = Reply::Kind::kExecute});
       break;
@@ -107,7 +107,7 @@ bool Session::on_client_event(const Event& event, PassThrough& run) {
       const io::Chunk nothing;
       PassThrough to_client(*client_, nothing);
       answer_ours(to_client);
-      return true;
+      return {};
     }
     case msg::kFunctionCall:
       push({.kind = Reply::Kind::kQuery});
@@ -121,14 +121,12 @@ bool Session::on_client_event(const Event& event, PassThrough& run) {
     case msg::kTerminate:
       run.flush();
       end("client disconnected");
-      return false;
+      return {};
     default:
-      run.flush();
-      tell_and_end(protocol_error("invalid frontend message type " + std::to_string(event.type)));
-      return false;
+      return std::unexpected(protocol_error("invalid frontend message type " + std::to_string(event.type)));
   }
   run.pass(event);
-  return true;
+  return {};
 }
 
 void Session::on_query(const Event& event, PassThrough& run) {
@@ -215,61 +213,62 @@ bool Session::on_parse_deallocate(base::ByteView definition, PassThrough& run) {
   return true;
 }
 
-void Session::on_parse(const Event& event, PassThrough& run) {
+base::Status Session::on_parse(const Event& event, PassThrough& run) {
   const auto name = first_text(event.body());
+  if (!name.has_value()) return std::unexpected(protocol_error("invalid string in message"));
   const bool whole = event.kind == EventKind::kMessage;
-  if (name.has_value() && whole) {
-    if (const auto text = first_text(event.body().subspan(name->size() + 1))) look_for_state(*text);
+  const base::ByteView definition = event.body().subspan(name->size() + 1);
+  if (whole) {
+    if (const auto text = first_text(definition)) look_for_state(*text);
   }
-  if (!name.has_value()) return tell_and_end(protocol_error("invalid string in message"));
   const bool translated = identity_.mode != model::PoolMode::kSession;
-  if (name->empty() || !translated) {
-    if (name->empty()) {
-      if (translated && whole && statements_ != nullptr && on_parse_deallocate(event.body().subspan(1), run))
-        return;
-      upstream_->unnamed_of = id_;
-      unnamed_.reset();
-      // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound
-      // at once need not be remembered.
-      if (translated && whole && scanner_.next_type() != msg::kBind) {
-        unnamed_ = home_.statement_table.intern(event.body().subspan(1));
-      }
-    }
-    push({.kind = Reply::Kind::kParse});
-    return run.pass(event);
+  if (translated && whole && !name->empty()) {
+    parse_named(*name, definition, event, run);
+    return {};
   }
-  if (!whole) {
+  if (translated && whole && statements_ != nullptr && on_parse_deallocate(definition, run)) return {};
+  if (name->empty()) {
+    upstream_->unnamed_of = id_;
+    unnamed_.reset();
+    // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at
+    // once need not be remembered.
+    const bool alone = scanner_.next_type() != msg::kBind;
+    if (translated && whole && alone) unnamed_ = home_.statement_table.intern(definition);
+  } else if (translated) {
     // Too large to be kept here and sent to other upstreams: the client stays where its statement is.
     pin("large prepared statement");
-    push({.kind = Reply::Kind::kParse});
-    return run.pass(event);
   }
-  const base::ByteView definition = event.body().subspan(name->size() + 1);
+  push({.kind = Reply::Kind::kParse});
+  run.pass(event);
+  return {};
+}
+
+void Session::parse_named(std::string_view name, base::ByteView definition, const Event& event,
+                          PassThrough& run) {
   if (statements_ == nullptr) statements_ = std::make_unique<ClientStatements>();
-  const upstream::StatementPtr known = statements_->find(*name);
-  if (known != nullptr || statements_->full()) {
-    // The server says that the name is taken, in its own words: it has it under ours.
-    const upstream::StatementPtr statement =
-        known != nullptr ? known : home_.statement_table.intern(definition);
-    prepare_upstream(statement, run);
-    base::ByteWriter out;
-    pgwire::parse_header(out, statement->name, definition.size());
-    taken_name_ = *name;
-    push({.kind = Reply::Kind::kParse});
-    run.insert(out.view());
-    return run.pass(definition, event.in_chunk);
-  }
-  const upstream::StatementPtr statement = home_.statement_table.intern(definition);
-  statements_->add(*name, statement);
-  const auto prepared = upstream_->is_prepared(*statement, true);
-  if (prepared == Upstream::Prepared::kYes) {
-    upstream_->prepared.touch(*statement);
-    return push({.kind = Reply::Kind::kOurParse, .names_statement = true});
-  }
+  const upstream::StatementPtr known = statements_->find(name);
+  const bool refused = known != nullptr || statements_->full();
+  const upstream::StatementPtr statement =
+      known != nullptr ? known : home_.statement_table.intern(definition);
   base::ByteWriter out;
-  make_room_for(statement, prepared, out);
+  if (refused) {
+    // The server says that the name is taken, in its own words: it has it under ours.
+    prepare_upstream(statement, run);
+    taken_name_ = name;
+    push({.kind = Reply::Kind::kParse});
+  } else {
+    statements_->add(name, statement);
+    auto prepared = upstream_->is_prepared(*statement, true);
+    // In a failed transaction it is the server that must refuse.
+    if (prepared == Upstream::Prepared::kYes && upstream_->status != pgwire::kStatusFailed) {
+      upstream_->prepared.touch(*statement);
+      return push({.kind = Reply::Kind::kOurParse, .names_statement = true});
+    }
+    if (prepared == Upstream::Prepared::kYes) prepared = Upstream::Prepared::kOutdated;
+    make_room_for(statement, prepared, out);
+    push({.kind = Reply::Kind::kParse, .names_statement = true, .statement = statement});
+  }
   pgwire::parse_header(out, statement->name, definition.size());
-  push({.kind = Reply::Kind::kParse, .names_statement = true, .statement = statement});
   run.insert(out.view());
   run.pass(definition, event.in_chunk);
 }
@@ -325,10 +324,10 @@ void Session::prepare_unnamed(PassThrough& run) {
   run.insert(out.view());
 }
 
-void Session::on_bind(const Event& event, PassThrough& run) {
+base::Status Session::on_bind(const Event& event, PassThrough& run) {
   const std::size_t body_bytes = event.total - pgwire::kHeaderBytes;
   const auto prefix = pgwire::parse_bind_prefix(event.body(), body_bytes);
-  if (!prefix || !prefix->has_value()) return tell_and_end(protocol_error("invalid Bind message"));
+  if (!prefix || !prefix->has_value()) return std::unexpected(protocol_error("invalid Bind message"));
   const bool translated = identity_.mode != model::PoolMode::kSession;
   const upstream::StatementPtr statement =
       translated && statements_ != nullptr && !(*prefix)->statement.empty()
@@ -337,7 +336,8 @@ void Session::on_bind(const Event& event, PassThrough& run) {
   if (statement == nullptr) {
     if (translated && (*prefix)->statement.empty()) prepare_unnamed(run);
     push({.kind = Reply::Kind::kBind});
-    return run.pass(event);
+    run.pass(event);
+    return {};
   }
   prepare_upstream(statement, run);
   if (statement->kind != pgwire::StatementKind::kOther) look_for_state(statement->text());
@@ -347,41 +347,46 @@ void Session::on_bind(const Event& event, PassThrough& run) {
   push({.kind = Reply::Kind::kBind, .statement = statement});
   run.insert(out.view());
   run.pass(event.body().subspan(offset), event.in_chunk);
+  return {};
 }
 
-void Session::on_describe(const Event& event, PassThrough& run) {
+base::Status Session::on_describe(const Event& event, PassThrough& run) {
   const auto describe = event.kind == EventKind::kMessage
                             ? pgwire::parse_describe(event.body())
                             : base::fail(protocol_error("invalid Describe message"));
-  if (!describe) return tell_and_end(describe.error());
+  if (!describe) return std::unexpected(describe.error());
   const bool translated = identity_.mode != model::PoolMode::kSession && describe->kind == pgwire::kStatement;
   if (translated && describe->name.empty()) prepare_unnamed(run);
   const upstream::StatementPtr statement =
       translated && statements_ != nullptr ? statements_->find(describe->name) : nullptr;
   if (statement == nullptr) {
     push({.kind = Reply::Kind::kDescribe});
-    return run.pass(event);
+    run.pass(event);
+    return {};
   }
   prepare_upstream(statement, run);
   base::ByteWriter out;
   pgwire::describe(out, pgwire::kStatement, statement->name);
   push({.kind = Reply::Kind::kDescribe});
   run.insert(out.view());
+  return {};
 }
 
-void Session::on_close(const Event& event, PassThrough& run) {
+base::Status Session::on_close(const Event& event, PassThrough& run) {
   const auto close = event.kind == EventKind::kMessage ? pgwire::parse_close(event.body())
                                                        : base::fail(protocol_error("invalid Close message"));
-  if (!close) return tell_and_end(close.error());
+  if (!close) return std::unexpected(close.error());
   const bool translated = identity_.mode != model::PoolMode::kSession && close->kind == pgwire::kStatement;
   if (translated && !close->name.empty()) {
     // The upstream's statement is shared: only the client's name for it goes.
     if (statements_ != nullptr) statements_->close(close->name);
-    return push({.kind = Reply::Kind::kOurClose});
+    push({.kind = Reply::Kind::kOurClose});
+    return {};
   }
   if (translated) unnamed_.reset();
   push({.kind = Reply::Kind::kClose});
   run.pass(event);
+  return {};
 }
 
 // The request that waited has been cancelled: it ends with an error, as the server would have ended it.

@@ -91,15 +91,17 @@ class Session final : public base::ListHook<Session>,
 
   // --- from the client (client_side.cc) ---
   void forward(const io::Chunk& chunk);
-  bool on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  base::Status on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_query(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void look_for_state(std::string_view text);
   bool on_deallocate(std::string_view text);
   bool on_parse_deallocate(base::ByteView definition, PassThrough& run);
-  void on_parse(const pgwire::FrameScanner::Event& event, PassThrough& run);
-  void on_bind(const pgwire::FrameScanner::Event& event, PassThrough& run);
-  void on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
-  void on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  base::Status on_parse(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void parse_named(std::string_view name, base::ByteView definition, const pgwire::FrameScanner::Event& event,
+                   PassThrough& run);
+  base::Status on_bind(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  base::Status on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  base::Status on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
   void make_room_for(const upstream::StatementPtr& statement, upstream::Upstream::Prepared prepared,
                      base::ByteWriter& out);

@@ -219,6 +219,7 @@ class Pooler:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "PENSTOCK_"))}
         env["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=1:" + env.get("ASAN_OPTIONS", "")
         env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
+        self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             # It must not outlive a test run that is killed.
             command = ["setpriv", "--pdeathsig=KILL", "--", str(self.program), "serve", "--config", str(self.config_path)]
@@ -229,6 +230,11 @@ class Pooler:
 
     def wait_listening(self) -> None:
         deadline = time.monotonic() + 15
+        # Not by connecting alone: the kernel may take a moment to close the sockets of a process that was killed.
+        while "server.listening" not in self.log()[self._log_start:]:
+            if not self.alive() or time.monotonic() > deadline:
+                raise RuntimeError(f"penstock does not start:\n{self.log()[-4000:]}")
+            time.sleep(0.02)
         # The listeners open one after the other: all must answer.
         waiting = list(self.listeners)
         while waiting:

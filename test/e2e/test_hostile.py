@@ -219,6 +219,24 @@ def test_mutated_conversations(plain: Endpoint, pooler: Pooler):
     assert pooler.alive()
 
 
+@pytest.mark.penstock
+@pytest.mark.parametrize("bad", [message("D", b"?s\0"), message("C", b"?s\0"), message("B", b"no end"), message("y", b"")],
+                         ids=["describe", "close", "bind", "type"])
+def test_invalid_message_behind_valid_ones_leaves_the_server_in_order(pooler_of, bad: bytes):
+    at = pooler_of({"pool.size": 1, "timeouts.query_wait": "3s"}).endpoint()
+    with at.wire() as wire:
+        wire.send(parse("s", "SELECT $1::int"), SYNC)
+        wire.reply()
+        wire.send(bind("s", (1,)) + execute() + SYNC + query("SELECT 2") + bad)
+        while True:
+            reply = wire.read()
+            if reply.type == "E":
+                assert b"08P01" in reply.body
+                break
+    with at.wire() as wire:
+        assert wire.value("SELECT 3") == "3"
+
+
 def test_silent_and_half_open_connections_cost_little(plain: Endpoint, pooler: Pooler):
     before = pooler.rss_kib()
     wires = [Wire(plain.host, plain.port) for _ in range(500)]

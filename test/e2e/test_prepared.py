@@ -39,6 +39,12 @@ def test_statement_follows_its_client_to_every_server(few: Endpoint):
             pids.add(reply.rows[0][1])
             held[0].query("COMMIT")
             held[0].close()
+            # The server used last is taken first: every other time it is to be the holder's.
+            if turn % 2:
+                wire.query("SELECT 1")
+                wire.query("BEGIN")
+                holders(few, 1)[0].close()
+                wire.query("COMMIT")
         assert len(pids) == 2
 
 
