@@ -17,6 +17,9 @@ namespace {
 
 using pgwire::Message;
 
+// What a server may report of itself at log-in; Postgres reports some hundreds of bytes.
+constexpr std::size_t kParametersBytesMax = 1 << 20;
+
 base::Error about(const io::Address& address, base::Error error) {
   if (error.sqlstate == base::kConnectionFailure &&
       error.message.find(address.to_string()) == std::string::npos) {
@@ -102,6 +105,10 @@ class Login {
       case reply::kParameterStatus: {
         const auto status = pgwire::parse_parameter_status(message.body);
         if (!status) return std::unexpected(status.error());
+        parameters_bytes_ += message.body.size();
+        if (parameters_bytes_ > kParametersBytesMax) {
+          return base::fail(base::kProtocolViolation, "the server reported too many parameters at log-in");
+        }
         result.parameters.emplace_back(status->name, status->value);
         return false;
       }
@@ -231,6 +238,7 @@ class Login {
   base::TimePoint deadline_;
   std::optional<auth::ScramClient> scram_;
   bool authenticated_ = false;
+  std::size_t parameters_bytes_ = 0;
 };
 
 io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const DialPlan> plan,
