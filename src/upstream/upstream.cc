@@ -233,8 +233,9 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
     case reply::kErrorResponse:
       copy_in = false;
       if (whole) note_error(event.body());
-      // Without a request it says why the server is about to close the connection: the client should know.
-      if (!known) {
+      // Fatal, or without a request: it says why the server is about to close the connection, and the client
+      // should know.
+      if (!known || broken) {
         broken = true;
         return Tracked{};
       }

@@ -45,6 +45,20 @@ def test_backend_killed_in_the_middle_of_rows(pooler_of, pg_of):
         assert again.value("SELECT 1") == "1"
 
 
+def test_fatal_answer_to_a_setting_of_ours_is_told_as_it_is(pooler_of):
+    def dies(peer) -> None:
+        greet(peer)
+        kind, body = read_message(peer)
+        assert kind == "Q" and body.startswith(b"SET ")
+        peer.sendall(error("57P01", "terminating connection due to administrator command", "FATAL"))
+
+    with FakeServer(dies) as fake:
+        pooler = in_front_of(pooler_of, fake)
+        with pooler.endpoint().wire(application_name="told") as wire:
+            wire.send(query("SELECT 1"))
+            assert wire.read_until("E").errors[-1]["C"] == "57P01"
+
+
 def test_backend_crashes_and_the_server_recovers(pooler_of, pg_of):
     server = pg_of()
     pooler = pooler_of({"timeouts.upstream_login_retry": "100ms", "timeouts.query_wait": "10s"}, server=server,
