@@ -175,7 +175,9 @@ void Pool::bury(upstream::Upstream& upstream) {
     publish_idle(-1);
   }
   if (held->second.janitor != nullptr) --cleaning_count_;
-  // Its own callback may be on the stack: it dies at the end of the turn.
+  // Its own callback may be on the stack: it dies at the end of the turn. Until then it may still say
+  // something, which must not reach a session that has gone.
+  upstream.set_user(*this);
   auto remains = std::make_shared<Held>(std::move(held->second));
   upstreams_.erase(held);
   home_.tools.loop.defer([remains] {});
@@ -183,6 +185,7 @@ void Pool::bury(upstream::Upstream& upstream) {
 }
 
 void Pool::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
+  if (!upstreams_.contains(upstream.id)) return;  // buried
   // An idle server may say that a parameter has changed, that it is about to stop, or send a notice.
   upstream.scanner.feed(bytes.view());
   for (auto event = upstream.scanner.next(); event.kind != pgwire::FrameScanner::Kind::kMore;

@@ -294,9 +294,7 @@ void Session::on_drained() {
 }
 
 void Session::on_end(const base::Error* error) {
-  const std::string reason = error == nullptr ? "client closed the connection" : error->message;
-  client_.reset();  // nobody is left to say farewell to
-  end(reason);
+  end(error == nullptr ? "client closed the connection" : std::string_view(error->message));
 }
 
 // --- ends ---
