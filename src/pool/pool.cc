@@ -391,8 +391,10 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   upstream::Upstream& taken = *upstream;
   upstreams_.emplace(
       id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  taken.set_user(*this);
+  // What came behind the log-in may have been the server's last words.
+  if (!upstreams_.contains(id)) return want_more();
   if (!config_->connect_query.empty()) {
-    taken.set_user(*this);
     taken.send_query(config_->connect_query);
     return start_cleaning(taken, false, false);
   }
