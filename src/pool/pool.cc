@@ -447,6 +447,9 @@ void Pool::arrive(Held held, tls::Passage passage) {
   upstreams_.emplace(taken.id, std::move(held));
   taken.set_user(*this);
   taken.return_stream(std::move(*stream));
+  plan_maintenance();
+  // Whoever it came for may have given up: else it would be drawn here again and again.
+  publish_waiting();
   offer(taken);
   plan_maintenance();
 }
