@@ -155,7 +155,10 @@ void Pool::offer(upstream::Upstream& upstream) {
   if (other >= 0) {
     idle_.push_front(upstream);
     publish_idle(+1);
-    return hand_over(static_cast<unsigned>(other));
+    hand_over(static_cast<unsigned>(other));
+    // Whoever waits here goes on waiting, for another one.
+    if (!waiters_.empty()) want_more();
+    return;
   }
   if (!waiters_.empty()) {
     Waiter& waiter = waiters_.front();
