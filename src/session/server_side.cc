@@ -39,7 +39,9 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
     upstream_paused_ = true;
     upstream.stream().pause_receiving();
   }
-  if (ready) on_ready();
+  if (!ready) return;
+  go_on_cancelling();
+  on_ready();
 }
 
 // False: the server has left the protocol.

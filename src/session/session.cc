@@ -320,6 +320,7 @@ void Session::end(std::string_view reason) {
   state_ = State::kGone;
   timer_.cancel();
   stop_waiting();
+  go_on_cancelling();
   if (upstream_ != nullptr) {
     upstream::Upstream& upstream = *std::exchange(upstream_, nullptr);
     // A message the client has not finished cannot be finished by anybody else.
@@ -361,6 +362,11 @@ void Session::cancel(std::move_only_function<void()> done) {
     return done();
   }
   if (state_ != State::kActive || upstream_->replies.empty()) return done();
+  const upstream::Reply& running = upstream_->replies.front();
+  // Our own SET runs ahead of the client's request: the cancel is not meant for it.
+  if (running.kind == upstream::Reply::Kind::kQuery && !running.visible) {
+    return held_cancels_.push_back(std::move(done));
+  }
   ++upstream_->cancels_under_way;
   auto task = std::make_shared<io::Task<base::Status>>(
       upstream::cancel(home_.tools, pool_->config().plan, upstream::cancel_target(*upstream_)));
@@ -371,6 +377,10 @@ void Session::cancel(std::move_only_function<void()> done) {
     done();
     loop->defer([task = std::move(task)] {});
   });
+}
+
+void Session::go_on_cancelling() {
+  for (auto& done : std::exchange(held_cancels_, {})) cancel(std::move(done));
 }
 
 // --- time ---

@@ -86,6 +86,7 @@ class Session final : public base::ListHook<Session>,
   void let_go();
   void tell_and_end(const base::Error& error);
   void end(std::string_view reason);
+  void go_on_cancelling();
   void plan_timer();
   void on_timer();
 
@@ -150,6 +151,7 @@ class Session final : public base::ListHook<Session>,
   std::vector<io::Chunk> held_;
   std::size_t held_bytes_ = 0;
   std::uint32_t cancel_id_ = 0;  // 0: not registered
+  std::vector<std::move_only_function<void()>> held_cancels_;  // until what is our own has been answered
   std::vector<pool::Reservation> reservations_;
   base::TimePoint idle_since_{}, request_since_{}, transaction_since_{}, idle_transaction_since_{};
   io::Timer timer_;
