@@ -23,6 +23,7 @@ class EpollSocket final : public EpollOwner, public Flushable {
   void close();  // the stream is gone: no more callbacks
   int take_out();
   std::size_t unsent() const { return queue_.bytes(); }
+  bool has_ended() const { return ended_; }
   const PeerName& peer() const { return peer_; }
   int descriptor() const { return descriptor_; }
   EpollLoop& loop() { return loop_; }
@@ -61,6 +62,7 @@ class EpollStream final : public Stream {
   void set_sink(StreamSink& sink) override { socket_->set_sink(sink); }
   void write(Chunk bytes) override { socket_->write(std::move(bytes)); }
   std::size_t unsent() const override { return socket_->unsent(); }
+  bool has_ended() const override { return socket_->has_ended(); }
   void pause_receiving() override { socket_->pause(); }
   void resume_receiving() override { socket_->resume(); }
   void shutdown_sending() override { socket_->shutdown_sending(); }

@@ -105,6 +105,37 @@ TEST_P(LoopTest, EchoesOverTcpAndSeesTheOrderlyEnd) {
   EXPECT_EQ(at_client.received, "hello back");
 }
 
+// A loop that stops waits for its last streams, so what lingers shows in the time that takes.
+TEST_P(LoopTest, FinishesAStreamThatHasEndedAtOnce) {
+  Acceptor acceptor;
+  std::unique_ptr<Connecting> connecting;
+  Recorder at_server;
+  bool had_ended = false;
+  std::chrono::steady_clock::time_point begun;
+  run([&] {
+    acceptor.call = [&](StreamPtr stream) {
+      left = std::move(stream);
+      at_server.changed = [&] {
+        had_ended = left->has_ended();
+        finish(std::move(left), std::chrono::seconds(30));
+        begun = std::chrono::steady_clock::now();
+        done();
+      };
+      left->set_sink(at_server);
+    };
+    auto listening = loop_->listen(*Address::from_ip("127.0.0.1", 0), {}, acceptor);
+    ASSERT_TRUE(listening) << listening.error().to_string();
+    listener = std::move(*listening);
+    connecting = loop_->connect(listener->address(), loop_->now() + std::chrono::seconds(5),
+                                [](base::Result<StreamPtr> stream) {
+                                  ASSERT_TRUE(stream) << stream.error().to_string();
+                                  stream->reset();
+                                });
+  });
+  EXPECT_TRUE(had_ended);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(300));
+}
+
 TEST_P(LoopTest, ReportsARefusedConnection) {
   std::unique_ptr<Connecting> connecting;
   std::string message;

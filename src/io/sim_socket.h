@@ -49,6 +49,7 @@ class SimSocket final : public Flushable, public std::enable_shared_from_this<Si
   void close();
   void flush() override { transmit(); }
   std::size_t unsent() const { return unsent_bytes_; }
+  bool told_end() const { return ended_; }
   bool has_ended() const { return ended_ || broken_ || (end_arrived_ && inbox_size() == 0); }
   std::vector<Chunk> take_received();
   // A turn of the loop: what has happened since the last one.
@@ -136,6 +137,7 @@ class SimStream final : public Stream {
   using Stream::write;
   void write(Chunk bytes) override { socket_->write(std::move(bytes)); }
   std::size_t unsent() const override { return socket_->unsent(); }
+  bool has_ended() const override { return socket_->told_end(); }
   void pause_receiving() override { socket_->pause(); }
   void resume_receiving() override { socket_->resume(); }
   void shutdown_sending() override { socket_->shutdown_sending(); }

@@ -67,6 +67,9 @@ class Stream {
   // Bytes written but not yet taken by the kernel.
   virtual std::size_t unsent() const = 0;
 
+  // The sink has been told of the end: nothing will be received any more.
+  virtual bool has_ended() const = 0;
+
   virtual void pause_receiving() = 0;
   virtual void resume_receiving() = 0;
   // Sends what is queued and then the end of the stream (TLS: close_notify first). Receiving goes on.
@@ -84,6 +87,7 @@ using StreamPtr = std::unique_ptr<Stream>;
 
 // Sends what is queued, ends the stream, waits for the peer to close (so that a reset does not overtake the
 // last message), and destroys it; after `patience` at the latest.
+// A stream that has ended has nothing to wait for.
 void finish(StreamPtr stream, base::Duration patience = std::chrono::seconds(2));
 
 }  // namespace penstock::io

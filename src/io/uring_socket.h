@@ -30,6 +30,7 @@ class UringSocket final : public UringOwner, public Flushable {
   void shutdown_sending();
   void close();  // the stream is gone: no more callbacks
   std::size_t unsent() const { return queue_.bytes(); }
+  bool has_ended() const { return ended_; }
   const PeerName& peer() const { return peer_; }
   UringLoop& loop() { return loop_; }
   void receive();  // arms the multishot receive when it may run
@@ -93,6 +94,7 @@ class UringStream final : public Stream {
   void set_sink(StreamSink& sink) override { socket_->set_sink(sink); }
   void write(Chunk bytes) override { socket_->write(std::move(bytes)); }
   std::size_t unsent() const override { return socket_->unsent(); }
+  bool has_ended() const override { return socket_->has_ended(); }
   void pause_receiving() override { socket_->pause(); }
   void resume_receiving() override { socket_->resume(); }
   void shutdown_sending() override { socket_->shutdown_sending(); }
