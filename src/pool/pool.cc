@@ -454,7 +454,6 @@ void Pool::arrive(Held held, tls::Passage passage) {
   // Whoever it came for may have given up: else it would be drawn here again and again.
   publish_waiting();
   offer(taken);
-  plan_maintenance();
 }
 
 void Pool::publish_waiting() {
