@@ -147,10 +147,7 @@ def test_types_and_introspection(endpoint: Endpoint):
     asyncio.run(work())
 
 
-def test_listen_in_session_mode(endpoint: Endpoint):
-    if endpoint.mode != "session":
-        pytest.skip("LISTEN needs a session of its own")
-
+def test_listen(endpoint: Endpoint):
     async def work() -> None:
         connection = await open_connection(endpoint)
         heard: asyncio.Queue[str] = asyncio.Queue()

@@ -197,9 +197,7 @@ def test_notices_reach_the_handler(endpoint: Endpoint):
     assert heard == ["one", "two"]
 
 
-def test_notifications_pass_in_session_mode(endpoint: Endpoint, direct: Endpoint):
-    if endpoint.mode != "session":
-        pytest.skip("LISTEN needs a session of its own")
+def test_notifications_pass(endpoint: Endpoint, direct: Endpoint):
     channel = f"c_{uuid.uuid4().hex}"
     with endpoint.connect() as listener, direct.connect() as speaker:
         listener.execute(f"LISTEN {channel}")
