@@ -280,7 +280,9 @@ void Session::let_go() {
     client_paused_ = false;
     client_->resume_receiving();
   }
-  pool_->release(upstream, false);
+  // In session mode this happens only when the server stops: what the session has left behind is nobody
+  // else's.
+  pool_->release(upstream, identity_.mode == model::PoolMode::kSession || pinned_);
   if (draining_) return drain();
   plan_timer();
 }
