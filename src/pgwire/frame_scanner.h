@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -57,6 +58,8 @@ class FrameScanner {
 
   // The type of the message after the one shown last, if its first byte is here; else 0.
   std::uint8_t next_type() const { return chunk_.empty() || remaining_ > 0 ? 0 : chunk_[0]; }
+  // What of the chunk has not been shown or held yet: it is to be fed another time.
+  base::ByteView take_rest() { return std::exchange(chunk_, {}); }
   // Between two messages: nothing is held, nothing is half shown.
   bool at_boundary() const { return remaining_ == 0 && held_.empty(); }
   // Of the message being shown in parts, bytes not shown yet.

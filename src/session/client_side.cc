@@ -392,10 +392,6 @@ base::Status Session::on_close(const Event& event, PassThrough& run) {
 // The request that waited has been cancelled: it ends with an error, as the server would have ended it.
 void Session::refuse_held() {
   base::ByteWriter out;
-  const auto fail = [&] {
-    pgwire::error_response(
-        out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
-  };
   std::vector<io::Chunk> held;
   held.swap(held_);
   held_bytes_ = 0;
@@ -406,16 +402,22 @@ void Session::refuse_held() {
       continue;
     }
     scanner_.feed(chunk.view());
-    for (Event event = scanner_.next(); event.kind != EventKind::kMore; event = scanner_.next()) {
+    for (Event event = scanner_.next(); !over && event.kind != EventKind::kMore; event = scanner_.next()) {
       if (event.kind == EventKind::kBroken) return tell_and_end(protocol_error("invalid message length"));
       const bool last = event.kind == EventKind::kMessage || event.last;
       if (event.kind == EventKind::kMessage || event.first) {
         if (event.type == msg::kTerminate) return end("client disconnected");
       }
       if (!last || (event.type != msg::kQuery && event.type != msg::kSync)) continue;
-      if (!over) fail();
       over = true;
+      pgwire::error_response(
+          out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
       pgwire::ready_for_query(out, pgwire::kStatusIdle);
+      // What follows is another request, and not cancelled.
+      const base::ByteView rest = scanner_.take_rest();
+      if (!rest.empty()) {
+        hold(chunk.slice(static_cast<std::size_t>(rest.data() - chunk.data()), rest.size()));
+      }
     }
   }
   client_->write(out.view());
