@@ -99,15 +99,13 @@ void Upstream::adopt_settings(const SettingsPtr& wanted) {
 // The server has reported an error and ignores everything up to the next Sync: nothing before that is
 // answered.
 void Upstream::drop_failed_batch() {
-  std::vector<StatementPtr> not_closed;
   while (!replies.empty() && replies.front().kind != Reply::Kind::kSync) {
     const Reply& reply = replies.front();
-    if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) prepared.erase(*reply.statement);
-    if (reply.kind == Reply::Kind::kClose && reply.statement != nullptr)
-      not_closed.push_back(reply.statement);
+    // A Close that was not done leaves it where it is; a Parse may have failed because it is there.
+    const bool doubtful = reply.kind == Reply::Kind::kParse || reply.kind == Reply::Kind::kClose;
+    if (doubtful && reply.statement != nullptr) prepared.doubt(reply.statement);
     replies.pop();
   }
-  for (const StatementPtr& statement : not_closed) prepared.doubt(statement);
   skipping = replies.empty();
 }
 
