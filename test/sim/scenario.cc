@@ -1,6 +1,8 @@
 #include "sim/scenario.h"
 
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <vector>
 
@@ -36,9 +38,14 @@ class Scenario {
   ScenarioResult run() {
     for (auto& client : clients_) client->start();
     if (options_.faults) plan_disasters();
+    if (options_.reconfigures) plan_changes();
     world_.run_until(world_.now() + work_time());
     heal();
-    recover();
+    if (options_.stops_midway && options_.faults && world_.random().below(3) == 0) {
+      stop_middle();
+    } else {
+      recover();
+    }
     drain();
     return {.verdict = checkers_.verdict,
             .trace_hash = world_.trace_hash(),
@@ -62,7 +69,7 @@ class Scenario {
 
   void build_middle() {
     if (!options_.middle) return;
-    MiddleSite site{world_, checkers_, server_options_, client_options_, options_.faults};
+    MiddleSite site{world_, checkers_, server_options_, client_options_, options_.users, options_.faults};
     middle_ = options_.middle(site);
     client_options_.address = middle_->client_address();
   }
@@ -77,6 +84,8 @@ class Scenario {
     for (auto count = 1 + random.below(static_cast<std::uint64_t>(options_.clients_max)); count > 0;
          --count) {
       client_options_.depth_max = 1 + random.below(6);
+      if (options_.users.size() > 1)
+        client_options_.user = options_.users[random.below(options_.users.size())];
       clients_.push_back(std::make_unique<SimClient>(*client_loop_, checkers_, client_options_));
     }
   }
@@ -93,6 +102,12 @@ class Scenario {
     }
     for (auto count = random.below(4); count > 0; --count) {
       world_.after(work_time(), [this] { server_->terminate_one(); });
+    }
+  }
+
+  void plan_changes() {
+    for (auto count = world_.random().below(4); count > 0; --count) {
+      world_.after(work_time(), [this] { middle_->reconfigure(); });
     }
   }
 
@@ -117,6 +132,17 @@ class Scenario {
     for (const auto& client : clients_) checkers_.verdict.violate(Rule::kRecovery, client->describe());
   }
 
+  // Also while clients are at work: it may end when their transactions are over.
+  void stop_middle() {
+    stopped_ = true;
+    middle_->drain();
+    if (world_.run_until([this] { return middle_->is_drained(); }, world_.now() + kDrainTime)) return;
+    checkers_.verdict.violate(Rule::kDrain, "the middle does not end");
+    for (const auto& client : clients_) {
+      if (!client->is_gone()) checkers_.verdict.violate(Rule::kDrain, client->describe());
+    }
+  }
+
   void drain() {
     for (auto& client : clients_) client->leave();
     const auto all_gone = [this] {
@@ -128,12 +154,7 @@ class Scenario {
       }
     }
     if (checkers_.verdict.clean()) checkers_.requests.check_all_ended();
-    if (middle_ != nullptr) {
-      middle_->drain();
-      if (!world_.run_until([this] { return middle_->is_drained(); }, world_.now() + kDrainTime)) {
-        checkers_.verdict.violate(Rule::kDrain, "the middle does not end");
-      }
-    }
+    if (middle_ != nullptr && !stopped_) stop_middle();
     world_.run_until(world_.now() + seconds(10));
     for (const auto& line : world_.describe_open_sockets()) checkers_.verdict.violate(Rule::kDrain, line);
     if (server_->backend_count() > 0) {
@@ -151,11 +172,26 @@ class Scenario {
   std::unique_ptr<SimPostgres> server_;
   std::unique_ptr<Middle> middle_;
   std::vector<std::unique_ptr<SimClient>> clients_;
+  bool stopped_ = false;
 };
+
+std::uint64_t running_seed = 0;
+
+// A crash is worth nothing without its seed.
+void say_seed(int signal) {
+  std::fprintf(stderr, "PENSTOCK_SIM_SEED=%llu\n", static_cast<unsigned long long>(running_seed));
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
 
 }  // namespace
 
 ScenarioResult run_scenario(const ScenarioOptions& options) {
+  running_seed = options.seed;
+  std::signal(SIGABRT, say_seed);
+#ifdef NDEBUG  // sanitizers tell of it themselves
+  std::signal(SIGSEGV, say_seed);
+#endif
   return Scenario(options).run();
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "io/sim_world.h"
 #include "support/checkers.h"
@@ -23,6 +24,8 @@ class Middle {
   // Begin to end once all clients have gone; closes what it holds.
   virtual void drain() = 0;
   virtual bool is_drained() const = 0;
+  // While clients work: changes what may be changed at any time.
+  virtual void reconfigure() {}
 };
 
 struct MiddleSite {
@@ -30,7 +33,8 @@ struct MiddleSite {
   Checkers& checkers;
   const SimPostgresOptions& server;
   const SimClientOptions& client;
-  bool tolerant;  // whether there will be faults
+  const std::vector<std::string>& users;  // who may come
+  bool tolerant;                          // whether there will be faults
 };
 using MiddleBuilder = std::function<std::unique_ptr<Middle>(MiddleSite&)>;
 
@@ -43,7 +47,10 @@ struct ScenarioOptions {
   unsigned cancel_percent = 30;
   bool passwords = true;                       // some servers want SCRAM
   std::optional<base::Duration> waiter_slack;  // set: waiters are checked for order
-  MiddleBuilder middle;                        // empty: clients talk to the server itself
+  std::vector<std::string> users = {"app"};    // clients come as any of them
+  bool reconfigures = false;                   // the middle is told to, now and then
+  bool stops_midway = false;  // some seeds: the middle drains while clients work (with faults)
+  MiddleBuilder middle;       // empty: clients talk to the server itself
 };
 
 struct ScenarioResult {

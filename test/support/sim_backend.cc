@@ -54,7 +54,9 @@ void SimBackend::pump() {
     handle(*message);
   }
   if (state_ == State::kGone) return;
-  if (splitter_.broken()) return protocol_violation("broken framing");
+  if (splitter_.broken()) {
+    return protocol_violation(fmt::format("broken framing at {:?}", splitter_.peek().substr(0, 60)));
+  }
   if (splitter_.buffered() < 128 * 1024) stream_->resume_receiving();
   flush();
 }

@@ -326,9 +326,10 @@ void SimClient::on_surprise(const Message& message) {
         fmt::format("{}: expected '{}' {}{}, got '{}' {}{}",
                     current.batch.tokens.empty() ? "?" : current.batch.tokens[0].text(), step.type, step.text,
                     step.row.empty() ? "" : step.row[0], message.type, error.sqlstate,
-                    message.type == 'D' ? row_values(message.body)[0] : message.body.substr(0, 40)));
+                    message.type == 'D' ? row_values(message.body)[0] : message.body.substr(0, 100)));
   }
   loose_ = true;
+  outstanding_.front().heard = true;
   if (outstanding_.back().synced) return;
   outstanding_.back().synced = true;  // only the last one can be without its Sync
   send(sim::message('S'));
@@ -336,7 +337,15 @@ void SimClient::on_surprise(const Message& message) {
 
 void SimClient::on_loose(const Message& received) {
   if (received.type == 'G') return send(message('f', zero_ended("lost")));
-  if (received.type != 'Z') return;
+  Outstanding& current = outstanding_.front();
+  if (received.type != 'Z') {
+    current.heard = true;
+    return;
+  }
+  // A request that asks for more than ReadyForQuery gets more, if only an error.
+  if (!current.heard && current.step == 0 && current.batch.steps.size() > 1) {
+    return violate(Rule::kOneEnding, "an answer is missing: " + describe());
+  }
   finish_batch(RequestChecker::Ending::kFailed);
   if (!outstanding_.empty()) return;
   loose_ = false;

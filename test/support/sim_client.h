@@ -114,6 +114,7 @@ class SimClient final : public io::StreamSink {
     base::TimePoint asked;
     std::size_t step = 0;
     bool synced = true;
+    bool heard = false;  // anything before its ReadyForQuery
   };
   std::deque<Outstanding> outstanding_;
   bool loose_ = false;  // an excusable error came: until all is answered, only order and origin are checked

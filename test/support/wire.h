@@ -31,6 +31,7 @@ class Splitter {
   // The stream made no sense; nothing more comes.
   bool broken() const { return broken_; }
   bool empty() const { return start_ == buffer_.size(); }
+  std::string_view peek() const { return std::string_view(buffer_).substr(start_); }
   std::size_t buffered() const { return buffer_.size() - start_; }
 
  private:
