@@ -58,7 +58,7 @@ void Janitor::cancel_running() {
     ++upstream_.cancels_under_way;
     cancelling_ =
         upstream::cancel(pool_.home().tools, pool_.config().plan, upstream::cancel_target(upstream_));
-    cancelling_.start([pool = &pool_, id = upstream_.id] { pool->cancel_answered(id); });
+    cancelling_.start([this] { pool_.cancel_answered(upstream_.id, cancelling_.take_result()); });
   }
 }
 

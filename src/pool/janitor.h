@@ -39,7 +39,7 @@ class Janitor final : private upstream::UpstreamUser {
   bool interrupted_ = false;
   bool rolled_back_ = false;
   bool finished_ = false;
-  io::Task<base::Status> cancelling_;
+  io::Task<upstream::CancelEnd> cancelling_;
   io::Timer deadline_;
   io::Timer again_;
 };

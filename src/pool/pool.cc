@@ -209,11 +209,12 @@ upstream::Upstream* Pool::find(std::uint64_t upstream_id) {
   return held == upstreams_.end() ? nullptr : held->second.upstream.get();
 }
 
-void Pool::cancel_answered(std::uint64_t upstream_id) {
+void Pool::cancel_answered(std::uint64_t upstream_id, upstream::CancelEnd end) {
   const auto held = upstreams_.find(upstream_id);
   if (held == upstreams_.end()) return;
   upstream::Upstream& upstream = *held->second.upstream;
   --upstream.cancels_under_way;
+  upstream.close_when_free |= end == upstream::CancelEnd::kInDoubt;
   if (held->second.janitor != nullptr) held->second.janitor->cancel_answered();
 }
 

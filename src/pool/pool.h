@@ -87,8 +87,8 @@ class Pool final : private upstream::UpstreamUser {
   bool yield_to(const Scope& scope);
   // Closes it.
   void bury(upstream::Upstream& upstream);
-  // A cancel that was under way for `upstream` has been answered.
-  void cancel_answered(std::uint64_t upstream_id);
+  // A cancel that was under way for `upstream` has ended. In doubt about it nobody else gets the upstream.
+  void cancel_answered(std::uint64_t upstream_id, upstream::CancelEnd end);
   upstream::Upstream* find(std::uint64_t upstream_id);
 
   // What the server reported at the last log-in; null until there was one, on whichever worker.

@@ -370,12 +370,12 @@ void Session::cancel(std::move_only_function<void()> done) {
     return held_cancels_.push_back(std::move(done));
   }
   ++upstream_->cancels_under_way;
-  auto task = std::make_shared<io::Task<base::Status>>(
+  auto task = std::make_shared<io::Task<upstream::CancelEnd>>(
       upstream::cancel(home_.tools, pool_->config().plan, upstream::cancel_target(*upstream_)));
   // The task keeps itself until it is done; the pool learns of it even when this session has gone.
   task->start([task, pool = pool_, upstream_id = upstream_->id, loop = &home_.loop,
                done = std::move(done)]() mutable {
-    pool->cancel_answered(upstream_id);
+    pool->cancel_answered(upstream_id, task->take_result());
     done();
     loop->defer([task = std::move(task)] {});
   });

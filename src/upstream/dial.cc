@@ -313,15 +313,15 @@ io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const Dia
   co_return base::fail(std::move(last));
 }
 
-io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target) {
+io::Task<CancelEnd> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target) {
   const io::Address address = target.address;
   const base::TimePoint deadline = tools.loop.now() + plan->connect_timeout;
   auto stream = co_await io::ConnectAwait(tools.loop, address, deadline);
-  if (!stream) co_return base::fail(std::move(stream.error()));
+  if (!stream) co_return CancelEnd::kCertain;
   io::StreamPtr ready = std::move(*stream);
   if (wants_tls_first(*plan, address)) {
     auto secured = co_await secure(tools, plan, std::move(ready), target.host, deadline);
-    if (!secured) co_return base::fail(std::move(secured.error()));
+    if (!secured) co_return CancelEnd::kCertain;
     ready = std::move(*secured);
   }
   MessageReader reader(std::move(ready));
@@ -330,8 +330,7 @@ io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> p
   reader.write(out);
   // The server answers nothing; it closes when the signal has been sent.
   const auto answer = co_await reader.byte(deadline);
-  (void)answer;
-  co_return base::Status{};
+  co_return !answer && reader.closed_by_peer() ? CancelEnd::kCertain : CancelEnd::kInDoubt;
 }
 
 }  // namespace penstock::upstream

@@ -68,8 +68,11 @@ inline CancelTarget cancel_target(const Upstream& upstream) {
           .key = upstream.cancel_key};
 }
 
-// Asks the server to cancel what the process runs; done when the server has closed the connection, that
-// is, when the signal has been sent.
-io::Task<base::Status> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target);
+// Whether it is certain that a cancel request will do nothing more: the server has closed its connection
+// after sending the signal, or the request never left. In doubt it may still arrive, and hit what runs then.
+enum class CancelEnd : std::uint8_t { kCertain, kInDoubt };
+
+// Asks the server to cancel what the process runs. Waits at most connect_timeout.
+io::Task<CancelEnd> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target);
 
 }  // namespace penstock::upstream

@@ -36,6 +36,7 @@ void MessageReader::on_data(io::Chunk bytes) {
 }
 
 void MessageReader::on_end(const base::Error* error) {
+  closed_by_peer_ = error == nullptr;
   end_ = error != nullptr ? *error
                           : base::Error{.sqlstate = base::kConnectionFailure,
                                         .message = "the connection was closed by the other side"};

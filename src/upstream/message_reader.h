@@ -42,6 +42,8 @@ class MessageReader final : private io::StreamSink {
   void write(const base::ByteWriter& bytes) { stream_->write(bytes.view()); }
   // Something has been received that nobody has read.
   bool has_more() const { return pending_bytes_ > 0; }
+  // The other side has closed in an orderly way.
+  bool closed_by_peer() const { return closed_by_peer_; }
   // The stream, and what was received behind the last message read. The reader is of no use afterwards.
   io::StreamPtr release(std::vector<io::Chunk>& received);
 
@@ -58,6 +60,7 @@ class MessageReader final : private io::StreamSink {
   io::Chunk current_;  // keeps the memory behind the last result
   std::size_t pending_bytes_ = 0;
   bool paused_ = false;
+  bool closed_by_peer_ = false;
   std::optional<base::Error> end_;
   Reading* reading_ = nullptr;
 };

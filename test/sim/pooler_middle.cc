@@ -15,6 +15,11 @@ session::Instructions PoolerMiddle::instructions() {
   settings->listeners = {{.address = address_.ip(), .port = address_.port()}};
   settings->pool_mode = options_.mode;
   settings->pool_size = pool_size_;
+  // A pool without a size of its own uses all workers (session/placement.h): connections move between them.
+  if (spread_) {
+    settings->pool_size = 0;
+    settings->max_upstreams_per_user = pool_size_;
+  }
   // As quick as the tests' own patience; a slow answer is judged by the clients.
   settings->upstream_connect_timeout = seconds(3);
   settings->upstream_login_timeout = seconds(3);
@@ -64,7 +69,7 @@ void PoolerMiddle::vary(config::Settings& settings, model::TenantSpec& tenant) {
 // With faults, and where connections are closed while others are opened, the server may still count some that
 // have long been over for the pooler.
 void PoolerMiddle::tell_limit(const config::Settings& settings) {
-  if (site_.tolerant || options_.varied) return;
+  if (site_.tolerant || options_.varied || spread_) return;
   for (const auto& user : site_.users) {
     site_.checkers.limits.allow(user + "@" + site_.client.database,
                                 options_.limit_told.value_or(settings.pool_size));
@@ -77,7 +82,8 @@ PoolerMiddle::PoolerMiddle(const MiddleSite& site, const Options& options)
       world_(site.world),
       pool_size_(options.pool_size_min +
                  static_cast<int>(site.world.random().below(
-                     static_cast<std::uint64_t>(options.pool_size_max - options.pool_size_min + 1)))) {
+                     static_cast<std::uint64_t>(options.pool_size_max - options.pool_size_min + 1)))),
+      spread_(!options.limit_told && options.workers_max > 1 && site.world.random().below(2) == 0) {
   // Clients that fail are what this is about; thousands of lines about them would hide the rest.
   telemetry::log::detail::level.store(telemetry::log::Level::kError, std::memory_order_relaxed);
   world_.random().fill({shared_.login_secret.data(), auth::Key::kSize});

@@ -51,6 +51,7 @@ class PoolerMiddle final : public Middle {
   const Options options_;
   io::SimWorld& world_;
   const int pool_size_;
+  const bool spread_;
   const io::Address address_ = *io::Address::from_ip("10.0.0.9", 6432);
   server::Shared shared_;
   std::vector<io::SimLoop*> loops_;  // owned by the workers
