@@ -151,6 +151,21 @@ def test_parse_in_a_failed_transaction(plain: Endpoint):
         assert wire.reply().errors[0]["C"] == "26000"
 
 
+def test_parse_of_a_known_text_in_a_failed_transaction(plain: Endpoint):
+    with plain.wire() as wire:
+        wire.query("BEGIN")
+        wire.send(parse("first", "SELECT 7"), SYNC)
+        assert not wire.reply().errors
+        wire.query("SELECT 1/0")
+        wire.send(parse("s", "SELECT 7"), SYNC)
+        assert wire.reply().errors[0]["C"] == "25P02"
+        wire.query("ROLLBACK")
+        wire.send(bind("s"), execute(), SYNC)
+        assert wire.reply().errors[0]["C"] == "26000"
+        wire.send(bind("first"), execute(), SYNC)
+        assert wire.reply().rows == [[b"7"]]
+
+
 def test_bind_in_a_failed_transaction(plain: Endpoint):
     with plain.wire() as wire:
         wire.send(parse("s", "SELECT 7"), SYNC)
