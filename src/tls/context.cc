@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <fstream>
 #include <sstream>
@@ -92,6 +93,16 @@ int choose_alpn(SSL*, const unsigned char** chosen, unsigned char* chosen_size, 
   return status == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// OpenSSL works out a certificate's extensions at its first use and keeps them. Here nobody shares the
+// context yet; later, workers would do it at the same time.
+void complete_authorities(SSL_CTX* context) {
+  const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+    X509* certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+    if (certificate != nullptr) X509_check_purpose(certificate, -1, 0);
+  }
+}
+
 base::Status set_client_authorities(SSL_CTX* context, const ServerOptions& options) {
   const bool required = options.mode >= TlsMode::kVerifyCa;
   if (options.ca_file.empty()) {
@@ -102,6 +113,7 @@ base::Status set_client_authorities(SSL_CTX* context, const ServerOptions& optio
   if (SSL_CTX_load_verify_locations(context, options.ca_file.c_str(), nullptr) != 1) {
     return file_error("root certificate", options.ca_file);
   }
+  complete_authorities(context);
   STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.ca_file.c_str());
   if (names == nullptr) return file_error("root certificate", options.ca_file);
   SSL_CTX_set_client_CA_list(context, names);
@@ -144,6 +156,7 @@ base::Status set_server_authorities(SSL_CTX* context, const std::string& ca_file
   const int loaded = system ? SSL_CTX_set_default_verify_paths(context)
                             : SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr);
   if (loaded != 1) return file_error("root certificate", system ? "system" : ca_file);
+  complete_authorities(context);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   return {};
 }
