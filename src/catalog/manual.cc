@@ -20,7 +20,7 @@ std::string table(const FieldTable<Spec>& fields) {
       "| field | option | meaning | allowed | when not set |\n| --- | --- | --- | --- | --- |\n";
   for (const Field<Spec>& field : fields) {
     std::string options = "`" + option_name(field.name) + "`";
-    if (!field.short_option.empty()) options = "`" + field.short_option + "`, " + options;
+    if (!field.short_option.empty()) options = fmt::format("`{}`, {}", field.short_option, options);
     text += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name, options, cell(field.meaning),
                         cell(field.allowed), cell(field.preset));
   }

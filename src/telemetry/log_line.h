@@ -20,8 +20,9 @@ enum class Format : std::uint8_t { kText, kJson };
 // The name of an event or a field: written in the source, never made from input.
 class Literal {
  public:
-  consteval Literal(const char* text)
-      : text_(text), hash_(hash(text_)) {}  // implicit: a literal as an argument
+  // HOUSE(tidy): implicit, so that a literal can be the argument.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  consteval Literal(const char* text) : text_(text), hash_(hash(text_)) {}
   constexpr std::string_view text() const { return text_; }
   constexpr std::uint64_t hash() const { return hash_; }
 
