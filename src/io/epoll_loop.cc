@@ -250,7 +250,9 @@ base::Result<StreamPtr> EpollLoop::adopt(int descriptor) {
 void EpollLoop::detach(StreamPtr stream, std::move_only_function<void(base::Result<Detached>)> done) {
   EpollSocket* socket = static_cast<EpollStream&>(*stream).give_up();
   const int descriptor = socket->take_out();
-  defer([descriptor, done = std::move(done)]() mutable { done(Detached{.descriptor = descriptor}); });
+  defer([descriptor, done = std::move(done)]() mutable {
+    done(Detached{.descriptor = descriptor, .close = ::close});
+  });
 }
 
 }  // namespace penstock::io

@@ -105,6 +105,7 @@ class Loop {
   // descriptor and whatever had been received meanwhile, or an error when the connection ended.
   struct Detached {
     int descriptor = -1;
+    std::move_only_function<void(int)> close = {};  // for a descriptor that nobody adopts; any thread
     std::vector<Chunk> received = {};
   };
   virtual void detach(StreamPtr stream, std::move_only_function<void(base::Result<Detached>)> done) = 0;

@@ -197,6 +197,9 @@ void SimLoop::detach(StreamPtr stream, std::move_only_function<void(base::Result
       return done(base::fail(base::kConnectionFailure, "the connection ended"));
     }
     result.descriptor = world_.put_descriptor(std::move(socket));
+    result.close = [world = &world_](int descriptor) {
+      if (auto left = world->take_descriptor(descriptor)) left->close();
+    };
     done(std::move(result));
   });
 }

@@ -238,7 +238,7 @@ void UringSocket::on_complete(unsigned operation, int result, unsigned flags) {
         done(base::fail(
             base::errno_error(base::kFeatureNotSupported, "could not move a connection", -result)));
       } else {
-        done(Loop::Detached{.descriptor = result, .received = std::move(received)});
+        done(Loop::Detached{.descriptor = result, .close = ::close, .received = std::move(received)});
       }
       return;  // close() above has seen to the rest
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pool/janitor.h"
+#include "pool/pool_dial.h"
 
 namespace penstock::pool {
 
@@ -13,10 +14,8 @@ constexpr int kSettingsSearchMax = 16;
 // How much older another worker's waiter must be before an upstream moves there: moving costs as much as some
 // queries.
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
-// How often a shard whose clients wait looks whether it may open a connection now.
-constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
-// How often another worker with idle upstreams is asked for one.
-constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
+// For so long a pool that gave up an upstream opens none: the other pool looks every 20 ms.
+constexpr base::Duration kDebtRest = std::chrono::milliseconds(50);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
@@ -32,11 +31,6 @@ std::int64_t ticks(base::TimePoint time) {
 }
 
 }  // namespace
-
-struct Pool::Dial {
-  io::Task<base::Result<upstream::LoggedIn>> task;
-  Reservation reservation;
-};
 
 Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr<PoolHub> hub)
     : home_(std::move(home)),
@@ -145,7 +139,7 @@ void Pool::offer(upstream::Upstream& upstream) {
   upstream.set_user(*this);
   const base::TimePoint now = home_.tools.loop.now();
   const bool old = config_->lifetime.count() > 0 && now - upstream.created_at > config_->lifetime;
-  if (upstream.close_when_free || old) {
+  if (upstream.close_when_free || old || pay_debt()) {
     bury(upstream);
     return want_more();
   }
@@ -218,6 +212,30 @@ void Pool::cancel_answered(std::uint64_t upstream_id, upstream::CancelEnd end) {
   if (held->second.janitor != nullptr) held->second.janitor->cancel_answered();
 }
 
+// Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
+bool Pool::yield_to(const Scope& scope, base::TimePoint since) {
+  const bool ours =
+      std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
+  const bool ahead = waiters_.empty() || since < waiters_.front().waiting_since;
+  if (!ours || !ahead || upstreams_.empty()) return false;
+  if (idle_.empty()) {
+    owed_since_ = since;
+  } else {
+    bury(idle_.back());
+  }
+  return true;
+}
+
+// Room was asked for: whether the client it is for has waited longer than those here.
+bool Pool::pay_debt() {
+  if (!owed_since_.has_value()) return false;
+  const base::TimePoint since = *std::exchange(owed_since_, std::nullopt);
+  if (!waiters_.empty() && waiters_.front().waiting_since <= since) return false;
+  // Not to be taken again before the other pool has looked.
+  no_dial_before_ = std::max(no_dial_before_, home_.tools.loop.now() + kDebtRest);
+  return true;
+}
+
 // --- cleaning ---
 
 void Pool::start_cleaning(upstream::Upstream& upstream, bool reset, bool check) {
@@ -238,132 +256,7 @@ void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
   offer(upstream);
 }
 
-// --- opening connections ---
-
-// Called whenever clients wait and something may have changed: asks other workers, or opens connections. In a
-// busy pool that is at each check-out, so it looks at no more waiters than there are connections on their
-// way.
-void Pool::want_more() {
-  const bool below_min = scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size;
-  if (waiters_.empty() && !below_min) return;
-  const std::size_t coming = dials_.size() + cleaning_count_;
-  auto unserved = waiters_.begin();  // the first whom none of those that are coming will serve
-  for (std::size_t i = 0; i < coming && unserved != waiters_.end(); ++i) ++unserved;
-  const base::TimePoint now = home_.tools.loop.now();
-  if (unserved != waiters_.end() && now >= ask_again_at_) {
-    const int other = hub_->some_idle(home_.worker);
-    if (other >= 0) {
-      // It may have none left when it hears of this.
-      ask_again_at_ = now + kAskEvery;
-      PoolHub::tell(hub_, static_cast<unsigned>(other), [me = home_.worker](Pool* pool) {
-        if (pool != nullptr) pool->hand_over(me);
-      });
-      ++unserved;
-    }
-  }
-  bool for_min = below_min && coming == 0;
-  while ((unserved != waiters_.end() || for_min) && dial_now()) {
-    for_min = false;
-    if (unserved != waiters_.end()) ++unserved;
-  }
-  // Limits, rates and other workers may hold us up: look again soon.
-  if (unserved != waiters_.end() && !retry_timer_.armed()) {
-    home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, now + kRetryEvery));
-  }
-}
-
-// Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
-bool Pool::yield_to(const Scope& scope) {
-  const bool ours =
-      std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
-  if (!ours || idle_.empty() || !waiters_.empty()) return false;
-  bury(idle_.back());
-  return true;
-}
-
-Reservation Pool::reserve() {
-  int size = config_->size;
-  const bool waited_long =
-      !waiters_.empty() && config_->reserve_size > 0 &&
-      home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
-  if (waited_long && size > 0) size += config_->reserve_size;
-  const Scope* full = nullptr;
-  Reservation reservation = Reservation::take({{scopes_[0], size},
-                                               {scopes_[1], config_->max_upstreams_of_tenant},
-                                               {scopes_[2], config_->max_upstreams_of_user},
-                                               {scopes_[3], config_->max_upstreams_of_database},
-                                               {scopes_[4], config_->max_upstreams_of_process}},
-                                              &full);
-  if (!reservation && full != scopes_[0].get() && home_.make_room) {
-    for (const ScopePtr& scope : scopes_) {
-      if (scope.get() == full) home_.make_room(scope);
-    }
-  }
-  return reservation;
-}
-
-bool Pool::dial_now() {
-  const base::TimePoint now = home_.tools.loop.now();
-  if (now < no_dial_before_) return false;
-  // The usual case under load: no need to ask all scopes.
-  const int most = config_->size + config_->reserve_size;
-  if (config_->size > 0 && scopes_[0]->open.load(std::memory_order_relaxed) >= most) return false;
-  Reservation reservation = reserve();
-  if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
-  auto dial = std::make_unique<Dial>();
-  dial->reservation = std::move(reservation);
-  dial->task = upstream::dial(home_.tools, config_->plan);
-  Dial& started = *dial;
-  dials_.push_back(std::move(dial));
-  // The first steps must not run within the caller's stack: they may fail at once and refuse the very waiter.
-  home_.tools.loop.defer([this, &started, hub = hub_, me = home_.worker] {
-    if (hub->seat(me).shard.load(std::memory_order_relaxed) != this) return;
-    started.task.start([this, &started] { dial_done(started); });
-  });
-  return true;
-}
-
-void Pool::dial_done(Dial& dial) {
-  auto result = dial.task.take_result();
-  Reservation reservation = std::move(dial.reservation);
-  const auto found = std::ranges::find_if(dials_, [&](const auto& entry) { return entry.get() == &dial; });
-  // The coroutine that calls this is part of the Dial: it dies at the end of the turn.
-  home_.tools.loop.defer([ended = std::shared_ptr<Dial>(std::move(*found))] {});
-  dials_.erase(found);
-  if (!result) {
-    reservation = {};
-    return dial_failed(std::move(result.error()));
-  }
-  last_error_.reset();
-  backoff_ = base::Duration(0);
-  take_in(std::move(*result), std::move(reservation));
-}
-
-void Pool::dial_failed(base::Error error) {
-  const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
-  backoff_ = backoff_.count() == 0 ? first : std::min<base::Duration>(backoff_ * 2, config_->retry_max);
-  // Jitter, so that pools of one host do not all come back in the same instant.
-  const auto jitter = static_cast<std::int64_t>(home_.tools.loop.random().below(
-      static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_.count() / 4))));
-  no_dial_before_ = home_.tools.loop.now() + backoff_ - base::Duration(jitter);
-  // While the server starts up, or other upstreams live, clients go on waiting; else they hear why.
-  const bool starting = error.sqlstate == base::kCannotConnectNow;
-  if (upstreams_.empty() && dials_.empty() && !starting) refuse_all(error);
-  last_error_ = std::move(error);
-  want_more();
-}
-
-void Pool::refuse_all(const base::Error& error) {
-  base::List<Waiter, Waiter> refused;
-  refused.swap(waiters_);
-  publish_waiting();
-  while (!refused.empty()) {
-    Waiter& waiter = refused.front();
-    refused.pop_front();
-    waiter.place_ = {};
-    waiter.on_refused(error);
-  }
-}
+// --- what servers are like ---
 
 const upstream::ServerParameters* Pool::parameters() {
   if (parameters_ == nullptr) {
@@ -382,28 +275,6 @@ void Pool::learn(std::shared_ptr<const upstream::ServerParameters> parameters) {
   parameters_ = std::move(parameters);
   if (settings_at_login_ != settings) outcomes_.clear();
   settings_at_login_ = std::move(settings);
-}
-
-void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
-  auto parameters = std::make_shared<const upstream::ServerParameters>(std::move(logged_in.parameters));
-  hub_->set_parameters(parameters);
-  learn(parameters);
-  static std::atomic<std::uint64_t> next_id{1};
-  const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
-  auto upstream =
-      std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_, hub_->schema());
-  upstream::Upstream& taken = *upstream;
-  upstreams_.emplace(
-      id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
-  taken.set_user(*this);
-  // What came behind the log-in may have been the server's last words.
-  if (!upstreams_.contains(id)) return want_more();
-  if (!config_->connect_query.empty()) {
-    taken.send_query(config_->connect_query);
-    return start_cleaning(taken, false, false);
-  }
-  offer(taken);
-  plan_maintenance();
 }
 
 upstream::SettingsPtr Pool::known_outcome(const upstream::SettingsPtr& asked) const {

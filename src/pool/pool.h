@@ -40,8 +40,9 @@ struct PoolHome {
   upstream::DialTools tools;
   upstream::SettingsTable& settings;
   Ledger& ledger;
-  // Asks the pools of all workers to give up an idle upstream that counts in this scope.
-  std::function<void(const ScopePtr&)> make_room = {};
+  // Asks the pools of all workers to give up an upstream that counts in this scope, for a client that has
+  // waited since then.
+  std::function<void(const ScopePtr&, base::TimePoint since)> make_room = {};
 };
 
 // A session that wants an upstream.
@@ -83,8 +84,9 @@ class Pool final : private upstream::UpstreamUser {
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);
-  // True: an idle upstream was closed, which leaves room in the scope.
-  bool yield_to(const Scope& scope);
+  // True: an idle upstream was closed, or the next one that comes back will be, unless a client here has
+  // waited since before `since`; that leaves room in the scope.
+  bool yield_to(const Scope& scope, base::TimePoint since);
   // Closes it.
   void bury(upstream::Upstream& upstream);
   // A cancel that was under way for `upstream` has ended. In doubt about it nobody else gets the upstream.
@@ -136,6 +138,7 @@ class Pool final : private upstream::UpstreamUser {
   bool dial_now();
   void dial_done(Dial& dial);
   void dial_failed(base::Error error);
+  bool pay_debt();
   Reservation reserve();
   void learn(std::shared_ptr<const upstream::ServerParameters> parameters);
   void take_in(upstream::LoggedIn logged_in, Reservation reservation);
@@ -165,6 +168,7 @@ class Pool final : private upstream::UpstreamUser {
   std::size_t idle_count_ = 0;
   std::size_t cleaning_count_ = 0;  // in the janitors' hands
   base::TimePoint ask_again_at_{};
+  std::optional<base::TimePoint> owed_since_;  // another pool's client has waited since then for room of ours
 
   std::optional<base::Error> last_error_;
   base::TimePoint no_dial_before_{};

@@ -72,7 +72,8 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop,
               .tools = {*loop_, shared.resolver, shared.scram_keys},
               .settings = settings_table_,
               .ledger = shared.ledger,
-              .make_room = [this](const pool::ScopePtr& scope) { make_room(scope); }},
+              .make_room = [this](const pool::ScopePtr& scope,
+                                  base::TimePoint since) { make_room(scope, since); }},
              shared.directory),
       home_{.worker = index,
             .loop = *loop_,
@@ -201,11 +202,11 @@ void Worker::end_of_tenant(session::Session& session) {
       {.sqlstate = base::kAdminShutdown, .message = "terminating connection because the tenant was removed"});
 }
 
-void Worker::make_room(const pool::ScopePtr& scope) {
+void Worker::make_room(const pool::ScopePtr& scope, base::TimePoint since) {
   for (const auto& worker : shared_.workers) {
-    worker->loop_->post([other = worker.get(), scope] {
+    worker->loop_->post([other = worker.get(), scope, since] {
       bool done = false;
-      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_to(*scope); });
+      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_to(*scope, since); });
     });
   }
 }

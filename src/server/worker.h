@@ -59,7 +59,7 @@ class Worker {
   void accept(io::StreamPtr stream, session::Entrance entrance);
   void apply(session::Instructions instructions);
   void bury(session::Session& session);
-  void make_room(const pool::ScopePtr& scope);
+  void make_room(const pool::ScopePtr& scope, base::TimePoint since);
   void upkeep();
   void end_everything();
   static void end_of_tenant(session::Session& session);

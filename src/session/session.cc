@@ -1,6 +1,8 @@
 #include "session/session.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
@@ -23,29 +25,36 @@ constexpr std::size_t kFirstMessageWholeMax = 16 * 1024;
 constexpr std::chrono::milliseconds kMovePatience{1000};
 
 // What the relay must see whole in the client's stream; all else may pass in parts.
+pgwire::FrameScanner::Policy make_policy(std::uint32_t statement_bytes_max, std::uint32_t message_bytes_max) {
+  namespace msg = pgwire::msg;
+  pgwire::FrameScanner::Policy rules;
+  for (const std::uint8_t type : {msg::kSync, msg::kFlush, msg::kTerminate, msg::kCopyDone}) {
+    rules.whole_max[type] = 64;
+  }
+  for (const std::uint8_t type : {msg::kExecute, msg::kDescribe, msg::kClose, msg::kCopyFail, msg::kBind}) {
+    rules.whole_max[type] = 4096;
+  }
+  rules.whole_max[msg::kParse] = statement_bytes_max;
+  rules.prefix_bytes[msg::kBind] = 1024;
+  rules.prefix_bytes[msg::kParse] = 1024;
+  rules.prefix_bytes[msg::kQuery] = 64;
+  rules.message_bytes_max = message_bytes_max;
+  return rules;
+}
+
+// Sessions keep a reference: one for each pair of limits that has ever been configured.
 const pgwire::FrameScanner::Policy& client_policy(const config::Settings& settings) {
-  static const pgwire::FrameScanner::Policy policy = [&] {
-    namespace msg = pgwire::msg;
-    pgwire::FrameScanner::Policy rules;
-    rules.whole_max[msg::kSync] = 64;
-    rules.whole_max[msg::kFlush] = 64;
-    rules.whole_max[msg::kTerminate] = 64;
-    rules.whole_max[msg::kExecute] = 4096;
-    rules.whole_max[msg::kDescribe] = 4096;
-    rules.whole_max[msg::kClose] = 4096;
-    rules.whole_max[msg::kCopyDone] = 64;
-    rules.whole_max[msg::kCopyFail] = 4096;
-    rules.whole_max[msg::kParse] =
-        static_cast<std::uint32_t>(std::min<std::size_t>(settings.statement_bytes_max, 1U << 30));
-    rules.whole_max[msg::kBind] = 4096;
-    rules.prefix_bytes[msg::kBind] = 1024;
-    rules.prefix_bytes[msg::kParse] = 1024;
-    rules.prefix_bytes[msg::kQuery] = 64;
-    rules.message_bytes_max =
-        static_cast<std::uint32_t>(std::min<std::size_t>(settings.message_bytes_max, 1U << 30));
-    return rules;
-  }();
-  return policy;
+  static std::mutex mutex;
+  static std::map<std::pair<std::uint32_t, std::uint32_t>, pgwire::FrameScanner::Policy> policies;
+  const auto limited = [](std::size_t bytes) {
+    return static_cast<std::uint32_t>(std::min<std::size_t>(bytes, 1U << 30));
+  };
+  const auto statement = limited(settings.statement_bytes_max);
+  const auto message = limited(settings.message_bytes_max);
+  const std::lock_guard lock(mutex);
+  const auto [entry, is_new] = policies.try_emplace({statement, message});
+  if (is_new) entry->second = make_policy(statement, message);
+  return entry->second;
 }
 
 // Whether a client may begin with it.

@@ -21,10 +21,10 @@ void Passage::take(io::StreamPtr stream, std::move_only_function<void(base::Resu
     parts.raw = std::move(stream);
   }
   io::StreamPtr raw = std::move(parts.raw);
-  loop.detach(std::move(raw), [&loop, parts = std::move(parts),
+  loop.detach(std::move(raw), [parts = std::move(parts),
                                done = std::move(done)](base::Result<io::Loop::Detached> detached) mutable {
     if (!detached) return done(base::fail(std::move(detached.error())));
-    Passage passage(loop, detached->descriptor);
+    Passage passage(*detached);
     append(passage.received_, parts.undecrypted);
     append(passage.received_, detached->received);
     passage.engine_ = std::move(parts.engine);
@@ -33,9 +33,7 @@ void Passage::take(io::StreamPtr stream, std::move_only_function<void(base::Resu
 }
 
 Passage::~Passage() {
-  if (descriptor_.number < 0) return;
-  // Nobody took it: the loop it came from knows how to close it.
-  from_->post([loop = from_, descriptor = descriptor_.number] { (void)loop->adopt(descriptor); });
+  if (descriptor_.number >= 0) close_(descriptor_.number);
 }
 
 base::Result<io::StreamPtr> Passage::arrive(io::Loop& loop) {

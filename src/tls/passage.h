@@ -36,10 +36,11 @@ class Passage {
     Descriptor(Descriptor&& other) noexcept : number(std::exchange(other.number, -1)) {}
     int number;
   };
-  Passage(io::Loop& from, int descriptor) : from_(&from), descriptor_(descriptor) {}
+  explicit Passage(io::Loop::Detached& socket)
+      : descriptor_(socket.descriptor), close_(std::move(socket.close)) {}
 
-  io::Loop* from_;
   Descriptor descriptor_;
+  std::move_only_function<void(int)> close_;
   std::vector<std::uint8_t> received_;
   std::unique_ptr<Engine> engine_;  // null: not encrypted
 };

@@ -53,21 +53,44 @@ class ReplyQueue {
   std::size_t size() const { return entries_.size() - first_; }
   Reply& front() { return entries_[first_]; }
   Reply& at(std::size_t index) { return entries_[first_ + index]; }
-  void push(Reply reply) { entries_.push_back(std::move(reply)); }
+  void push(Reply reply) {
+    changes_ += changes_statements(reply) ? 1 : 0;
+    entries_.push_back(std::move(reply));
+  }
   void pop() {
+    changes_ -= changes_statements(entries_[first_]) ? 1 : 0;
     entries_[first_].statement.reset();
     if (++first_ == entries_.size()) clear();
   }
   void erase(std::size_t index) {
+    changes_ -= changes_statements(at(index)) ? 1 : 0;
     entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(first_ + index));
+  }
+  // Whether a Parse or Close of our own for `statement` is under way in a batch before the current one:
+  // should that batch fail, it will be skipped.
+  bool may_be_skipped(const Statement& statement) const {
+    if (changes_ == 0) return false;
+    bool earlier = false;
+    for (std::size_t i = entries_.size(); i-- > first_;) {
+      const Reply& reply = entries_[i];
+      earlier |= reply.ends_with_ready();
+      if (!reply.visible && reply.statement.get() == &statement && changes_statements(reply)) return earlier;
+    }
+    return false;
+  }
+
+ private:
+  static bool changes_statements(const Reply& reply) {
+    return reply.statement != nullptr &&
+           (reply.kind == Reply::Kind::kParse || reply.kind == Reply::Kind::kClose);
   }
   void clear() {
     entries_.clear();
     first_ = 0;
   }
 
- private:
   std::vector<Reply> entries_;
+  std::size_t changes_ = 0;  // entries that change what the server has prepared
   std::size_t first_ = 0;
 };
 

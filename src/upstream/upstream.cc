@@ -129,6 +129,7 @@ void Upstream::note_error(base::ByteView body) {
 }
 
 Upstream::Prepared Upstream::is_prepared(const Statement& statement, bool afresh) const {
+  if (replies.may_be_skipped(statement)) return Prepared::kOutdated;
   const auto at = prepared.prepared_at(statement);
   if (!at.has_value()) return Prepared::kNo;
   std::int64_t outdated = statement.outdated_until.load(std::memory_order_relaxed);

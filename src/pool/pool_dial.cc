@@ -1,0 +1,158 @@
+// How a pool opens connections: for whom, when, within which limits, and what its clients hear when that
+// fails.
+#include "pool/pool_dial.h"
+
+#include <algorithm>
+
+#include "pool/janitor.h"
+
+namespace penstock::pool {
+
+namespace {
+
+// How often a shard whose clients wait looks whether it may open a connection now.
+constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
+// How often another worker with idle upstreams is asked for one.
+constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
+
+}  // namespace
+
+// Called whenever clients wait and something may have changed: asks other workers, or opens connections. In a
+// busy pool that is at each check-out, so it looks at no more waiters than there are connections on their
+// way.
+void Pool::want_more() {
+  const bool below_min = scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size;
+  if (waiters_.empty() && !below_min) return;
+  const std::size_t coming = dials_.size() + cleaning_count_;
+  auto unserved = waiters_.begin();  // the first whom none of those that are coming will serve
+  for (std::size_t i = 0; i < coming && unserved != waiters_.end(); ++i) ++unserved;
+  const base::TimePoint now = home_.tools.loop.now();
+  if (unserved != waiters_.end() && now >= ask_again_at_) {
+    const int other = hub_->some_idle(home_.worker);
+    if (other >= 0) {
+      // It may have none left when it hears of this.
+      ask_again_at_ = now + kAskEvery;
+      PoolHub::tell(hub_, static_cast<unsigned>(other), [me = home_.worker](Pool* pool) {
+        if (pool != nullptr) pool->hand_over(me);
+      });
+      ++unserved;
+    }
+  }
+  bool for_min = below_min && coming == 0;
+  while ((unserved != waiters_.end() || for_min) && dial_now()) {
+    for_min = false;
+    if (unserved != waiters_.end()) ++unserved;
+  }
+  // Limits, rates and other workers may hold us up: look again soon.
+  if (unserved != waiters_.end() && !retry_timer_.armed()) {
+    home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, now + kRetryEvery));
+  }
+}
+
+Reservation Pool::reserve() {
+  int size = config_->size;
+  const bool waited_long =
+      !waiters_.empty() && config_->reserve_size > 0 &&
+      home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
+  if (waited_long && size > 0) size += config_->reserve_size;
+  const Scope* full = nullptr;
+  Reservation reservation = Reservation::take({{scopes_[0], size},
+                                               {scopes_[1], config_->max_upstreams_of_tenant},
+                                               {scopes_[2], config_->max_upstreams_of_user},
+                                               {scopes_[3], config_->max_upstreams_of_database},
+                                               {scopes_[4], config_->max_upstreams_of_process}},
+                                              &full);
+  if (!reservation && full != scopes_[0].get() && home_.make_room && !waiters_.empty()) {
+    for (const ScopePtr& scope : scopes_) {
+      if (scope.get() == full) home_.make_room(scope, waiters_.front().waiting_since);
+    }
+  }
+  return reservation;
+}
+
+bool Pool::dial_now() {
+  const base::TimePoint now = home_.tools.loop.now();
+  if (now < no_dial_before_) return false;
+  // The usual case under load: no need to ask all scopes.
+  const int most = config_->size + config_->reserve_size;
+  if (config_->size > 0 && scopes_[0]->open.load(std::memory_order_relaxed) >= most) return false;
+  Reservation reservation = reserve();
+  if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
+  auto dial = std::make_unique<Dial>();
+  dial->reservation = std::move(reservation);
+  dial->task = upstream::dial(home_.tools, config_->plan);
+  Dial& started = *dial;
+  dials_.push_back(std::move(dial));
+  // The first steps must not run within the caller's stack: they may fail at once and refuse the very waiter.
+  home_.tools.loop.defer([this, &started, hub = hub_, me = home_.worker] {
+    if (hub->seat(me).shard.load(std::memory_order_relaxed) != this) return;
+    started.task.start([this, &started] { dial_done(started); });
+  });
+  return true;
+}
+
+void Pool::dial_done(Dial& dial) {
+  auto result = dial.task.take_result();
+  Reservation reservation = std::move(dial.reservation);
+  const auto found = std::ranges::find_if(dials_, [&](const auto& entry) { return entry.get() == &dial; });
+  // The coroutine that calls this is part of the Dial: it dies at the end of the turn.
+  home_.tools.loop.defer([ended = std::shared_ptr<Dial>(std::move(*found))] {});
+  dials_.erase(found);
+  if (!result) {
+    reservation = {};
+    return dial_failed(std::move(result.error()));
+  }
+  last_error_.reset();
+  backoff_ = base::Duration(0);
+  take_in(std::move(*result), std::move(reservation));
+}
+
+void Pool::dial_failed(base::Error error) {
+  const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
+  backoff_ = backoff_.count() == 0 ? first : std::min<base::Duration>(backoff_ * 2, config_->retry_max);
+  // Jitter, so that pools of one host do not all come back in the same instant.
+  const auto jitter = static_cast<std::int64_t>(home_.tools.loop.random().below(
+      static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_.count() / 4))));
+  no_dial_before_ = home_.tools.loop.now() + backoff_ - base::Duration(jitter);
+  // While the server starts up, or other upstreams live, clients go on waiting; else they hear why.
+  const bool starting = error.sqlstate == base::kCannotConnectNow;
+  if (upstreams_.empty() && dials_.empty() && !starting) refuse_all(error);
+  last_error_ = std::move(error);
+  want_more();
+}
+
+void Pool::refuse_all(const base::Error& error) {
+  base::List<Waiter, Waiter> refused;
+  refused.swap(waiters_);
+  publish_waiting();
+  while (!refused.empty()) {
+    Waiter& waiter = refused.front();
+    refused.pop_front();
+    waiter.place_ = {};
+    waiter.on_refused(error);
+  }
+}
+
+void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
+  auto parameters = std::make_shared<const upstream::ServerParameters>(std::move(logged_in.parameters));
+  hub_->set_parameters(parameters);
+  learn(parameters);
+  static std::atomic<std::uint64_t> next_id{1};
+  const std::uint64_t id = next_id.fetch_add(1, std::memory_order_relaxed);
+  auto upstream =
+      std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_, hub_->schema());
+  upstream::Upstream& taken = *upstream;
+  upstreams_.emplace(
+      id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  taken.set_user(*this);
+  // What came behind the log-in may have been the server's last words.
+  if (!upstreams_.contains(id)) return want_more();
+  if (!config_->connect_query.empty()) {
+    taken.send_query(config_->connect_query);
+    return start_cleaning(taken, false, false);
+  }
+  offer(taken);
+  plan_maintenance();
+}
+
+}  // namespace penstock::pool
