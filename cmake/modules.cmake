@@ -1,4 +1,4 @@
-# penstock_module(NAME USES <modules…> LIBS <libraries…>)
+# penstock_module(NAME USES <modules…> LIBS <libraries…> TEST_LIBS <libraries…>)
 #
 # One static library per folder of src/. What a file is, its suffix says: *_test.cc and friends become test programs,
 # *_fuzz.cc fuzzers (with the `fuzz` preset), *_bench.cc micro-benchmarks; all else is the module itself.
@@ -6,7 +6,7 @@ option(PENSTOCK_FUZZERS "Build the libFuzzer targets (needs -fsanitize=fuzzer-no
 option(PENSTOCK_TESTS "Build tests and micro-benchmarks" ON)
 
 function(penstock_module NAME)
-  cmake_parse_arguments(M "" "" "USES;LIBS" ${ARGN})
+  cmake_parse_arguments(M "" "" "USES;LIBS;TEST_LIBS" ${ARGN})
   set(dir ${CMAKE_SOURCE_DIR}/src/${NAME})
   file(GLOB all CONFIGURE_DEPENDS ${dir}/*.cc ${dir}/*/*.cc)
   if(NOT all AND NOT EXISTS ${dir})
@@ -49,7 +49,8 @@ function(penstock_module NAME)
 
   if(PENSTOCK_TESTS AND tests)
     add_executable(${NAME}_test ${tests})
-    target_link_libraries(${NAME}_test PRIVATE penstock_${NAME} GTest::gtest GTest::gmock GTest::gtest_main)
+    target_link_libraries(${NAME}_test PRIVATE penstock_${NAME} ${M_TEST_LIBS}
+                                              GTest::gtest GTest::gmock GTest::gtest_main)
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
   endif()
   if(PENSTOCK_TESTS AND benches)
