@@ -19,6 +19,17 @@ bool name_less(const std::pair<std::string, std::string>& a, const std::pair<std
   return compare(a.first, b.first) < 0;
 }
 
+// Of a name given twice the last value counts.
+void keep_last_of_each_name(Settings::Values& values) {
+  auto kept = values.end();
+  for (auto it = values.end(); it != values.begin();) {
+    --it;
+    const auto same = [&](const auto& later) { return compare(later.first, it->first) == 0; };
+    if (std::none_of(kept, values.end(), same)) std::iter_swap(--kept, it);
+  }
+  values.erase(values.begin(), kept);
+}
+
 // Lists whose elements are quoted one by one: SET would take the whole text for one element.
 bool is_quoted_list(std::string_view name) {
   static constexpr std::array<std::string_view, 5> kNames = {
@@ -79,6 +90,7 @@ bool same_name(std::string_view a, std::string_view b) {
 }
 
 SettingsPtr SettingsTable::intern(Settings::Values values) {
+  keep_last_of_each_name(values);
   std::ranges::sort(values, name_less);
   std::string key;
   for (const auto& [name, value] : values) {

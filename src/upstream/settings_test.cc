@@ -38,6 +38,14 @@ TEST(SettingsTable, SortsNamesWithoutRegardToCase) {
               ElementsAre(Pair("client_encoding", "2"), Pair("DateStyle", "3"), Pair("TimeZone", "1")));
 }
 
+TEST(SettingsTable, OfANameGivenTwiceTheLastValueCounts) {
+  SettingsTable table;
+  // A log-in trigger that sets what the server has already reported.
+  const auto set = table.intern({{"application_name", ""}, {"TimeZone", "UTC"}, {"application_name", "new"}});
+  EXPECT_THAT(set->values(), ElementsAre(Pair("application_name", "new"), Pair("TimeZone", "UTC")));
+  EXPECT_EQ(set, table.intern({{"application_name", "new"}, {"TimeZone", "UTC"}}));
+}
+
 TEST(SettingsTable, WithChangesOneValueAndKeepsTheServersSpelling) {
   SettingsTable table;
   const auto base = table.intern({{"TimeZone", "UTC"}});
