@@ -154,12 +154,12 @@ pgwire::CommandTag Upstream::note_command(base::ByteView body, SettingsTable& se
   if (tag == pgwire::CommandTag::kSchemaChange) schema_changed_at_ = now_ns();
   if (tag == pgwire::CommandTag::kDiscardAll || tag == pgwire::CommandTag::kDeallocateAll) {
     prepared.clear();
-    // What has been sent behind it is prepared after it.
+    // What has been sent behind it is prepared, or closed, after it.
     for (std::size_t i = 0; i < replies.size(); ++i) {
       const Reply& reply = replies.at(i);
-      if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) {
-        prepared.insert(reply.statement, now_ns());
-      }
+      if (reply.statement == nullptr) continue;
+      if (reply.kind == Reply::Kind::kParse) prepared.insert(reply.statement, now_ns());
+      if (reply.kind == Reply::Kind::kClose) prepared.erase(*reply.statement);
     }
   }
   return tag;

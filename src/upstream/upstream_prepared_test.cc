@@ -105,6 +105,18 @@ TEST_F(UpstreamPreparedTest, WhatIsParsedBehindDeallocateAllStays) {
   }
 }
 
+TEST_F(UpstreamPreparedTest, WhatIsParsedAndClosedBehindDeallocateAllIsGone) {
+  ask({Kind::kQuery});
+  send_parse(a);
+  send_parse(b);
+  upstream.prepared.erase(*a);  // evicted to make room for b
+  send_close(a);
+  ask({Kind::kSync});
+  EXPECT_EQ(hear(done("DEALLOCATE ALL") + ready()), "CZ");
+  EXPECT_EQ(prepared(a), Prepared::kNo);
+  EXPECT_EQ(prepared(b), Prepared::kYes);
+}
+
 TEST_F(UpstreamPreparedTest, WhatIsClosedAndParsedBehindDeallocateAllStays) {
   ask({Kind::kQuery});
   send_close(a);
