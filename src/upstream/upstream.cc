@@ -267,8 +267,10 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
     case reply::kCopyDone:
       if (!known) return unexpected();
       return result;
-    case reply::kNoticeResponse:
     case reply::kNotificationResponse:
+      result.visible = true;  // it answers nothing: whoever listens is to hear it whatever runs
+      return result;
+    case reply::kNoticeResponse:
       return result;
     default:
       return unexpected();

@@ -171,6 +171,15 @@ TEST_F(UpstreamTest, AnErrorOfItsOwnParseIsTheClients) {
   EXPECT_EQ(upstream.prepared.prepared_at(*shared), 0) << "in doubt";
 }
 
+TEST_F(UpstreamTest, NotificationsReachTheClientWhateverStatementOfOursRuns) {
+  const auto notification = message('A', sim::be32(1) + zero_ended("ch") + zero_ended("hello"));
+  ask(Reply{.kind = Kind::kParse, .visible = false});
+  ask({Kind::kBind, Kind::kSync});
+  EXPECT_EQ(hear(notification + bare("12") + ready()), "A(1)2Z");
+  upstream.send_query("SET x TO 1");
+  EXPECT_EQ(hear(done("SET") + notification + ready()), "(C)A(Z)");
+}
+
 TEST_F(UpstreamTest, ReadsCopyDataUntilItsEnd) {
   ask({Kind::kQuery});
   EXPECT_EQ(hear(kCopyIn), "G");
