@@ -13,7 +13,11 @@ ScriptedPeer::ScriptedPeer(ScriptedPostgres& server, std::uint32_t its_pid, io::
 
 void ScriptedPeer::on_data(io::Chunk bytes) {
   splitter_.feed(bytes.view());
-  while (open()) {
+  pump();
+}
+
+void ScriptedPeer::pump() {
+  while (open() && !hangs) {
     const auto next = splitter_.next();
     if (!next.has_value()) return;
     handle(*next);
@@ -137,6 +141,7 @@ void ScriptedPostgres::cancel(ScriptedPeer& from, std::uint32_t pid, const std::
     if (peer->status == 'T') peer->status = 'E';
     peer->send(error_message("ERROR", "57014", "canceling statement due to user request"));
     peer->ready();
+    peer->pump();
   }
   const auto self = std::ranges::find_if(peers, [&](const auto& peer) { return peer.get() == &from; });
   cancelling_.push_back(std::move(*self));

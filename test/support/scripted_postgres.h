@@ -35,6 +35,8 @@ class ScriptedPeer final : public io::StreamSink {
   // Authentication done, parameters, key, ready.
   void greet();
   void ready() { send(message('Z', std::string(1, status))); }
+  // Handles what has been received, unless it hangs.
+  void pump();
   // What was sent still arrives, then the end.
   void close();
   bool open() const { return stream_ != nullptr; }
@@ -45,7 +47,7 @@ class ScriptedPeer final : public io::StreamSink {
   const std::uint32_t pid;
   std::map<std::string, std::string> startup;
   char status = 'I';
-  bool hangs = false;  // "hang" was asked: no answer before a cancel
+  bool hangs = false;  // "hang" was asked: nothing is read or answered before a cancel
   int cancels = 0;     // requests that named this connection and its key
 
  private:

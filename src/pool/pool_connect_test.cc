@@ -1,0 +1,181 @@
+// What happens when no connection can be had.
+#include <gmock/gmock.h>
+
+#include "pool/pool_sim_test.h"
+
+namespace penstock::pool {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+
+class PoolConnectTest : public PoolTest {
+ public:
+  PoolConnectTest() {
+    config.retry = seconds(1);
+    config.retry_max = seconds(4);
+  }
+  // Waits until the next connect reaches the server; how long that took.
+  base::Duration until_next_attempt() {
+    const auto before = world.now();
+    const auto attempts = server->peers.size();
+    EXPECT_TRUE(world.run_until([&] { return server->peers.size() > attempts; }, before + seconds(60)));
+    return world.now() - before;
+  }
+};
+
+TEST_F(PoolConnectTest, TellsAllWhoWaitTheServersOwnError) {
+  make_pool();
+  refuse("28P01", "password authentication failed for user \"alice\"");
+  Customer& one = come("one");
+  Customer& two = come("two");
+  let(milliseconds(100));
+  for (const Customer* each : {&one, &two}) {
+    ASSERT_TRUE(each->refused.has_value()) << each->name;
+    EXPECT_EQ(each->refused->sqlstate, base::kInvalidPassword);
+    EXPECT_EQ(each->refused->message, "password authentication failed for user \"alice\"");
+  }
+  EXPECT_EQ(pool().counts().waiting, 0U);
+  ASSERT_NE(pool().last_error(), nullptr);
+  EXPECT_EQ(pool().last_error()->sqlstate, base::kInvalidPassword);
+}
+
+TEST_F(PoolConnectTest, TellsWhereNobodyListens) {
+  make_pool();
+  on_server([&] { server->stop(); });
+  Customer& one = come("one");
+  let(milliseconds(100));
+  ASSERT_TRUE(one.refused.has_value());
+  EXPECT_EQ(one.refused->message, "could not connect to 10.0.0.5:5432: Connection refused");
+}
+
+TEST_F(PoolConnectTest, WaitsForAServerThatStartsUp) {
+  make_pool();
+  refuse("57P03", "the database system is starting up");
+  Customer& one = come("one");
+  let(seconds(3));
+  EXPECT_FALSE(one.refused.has_value());
+  welcome();
+  let(seconds(5));
+  EXPECT_TRUE(one.served());
+  EXPECT_EQ(pool().last_error(), nullptr);
+}
+
+TEST_F(PoolConnectTest, WhoeverWaitsGoesOnWaitingWhileOtherConnectionsLive) {
+  make_pool();
+  Customer& one = serve("one");
+  refuse("53300", "sorry, too many clients already");
+  Customer& two = come("two");
+  let(seconds(3));
+  EXPECT_FALSE(two.refused.has_value());
+  give_back(one);
+  EXPECT_TRUE(two.served());
+}
+
+TEST_F(PoolConnectTest, PausesLongerAfterEachFailure) {
+  make_pool();
+  refuse("57P03", "the database system is starting up");
+  come("one");
+  until_next_attempt();
+  // Each pause is up to a quarter shorter than it might be.
+  for (const int pause : {1, 2, 4, 4, 4}) {
+    const auto took = until_next_attempt();
+    EXPECT_GE(took, seconds(pause) * 3 / 4);
+    EXPECT_LE(took, seconds(pause) + milliseconds(50));
+  }
+}
+
+TEST_F(PoolConnectTest, NobodyConnectsDuringThePause) {
+  make_pool();
+  refuse("28P01", "no");
+  come("one");
+  let(milliseconds(100));
+  EXPECT_EQ(server->peers.size(), 1U);
+  Customer& two = come("two");
+  let(milliseconds(500));
+  EXPECT_EQ(server->peers.size(), 1U);
+  let(seconds(1));
+  EXPECT_EQ(server->peers.size(), 2U);
+  EXPECT_TRUE(two.refused.has_value());
+}
+
+TEST_F(PoolConnectTest, SuccessEndsThePauses) {
+  make_pool();
+  refuse("57P03", "starting up");
+  Customer& one = come("one");
+  for (int i = 0; i < 3; ++i) until_next_attempt();
+  let(milliseconds(10));  // refused
+  welcome();
+  until_next_attempt();
+  let(milliseconds(100));
+  ASSERT_TRUE(one.served());
+  refuse("57P03", "starting up");
+  run([&] { pool().bury(*std::exchange(one.upstream, nullptr)); });
+  come("two");
+  until_next_attempt();
+  EXPECT_LE(until_next_attempt(), seconds(1) + milliseconds(50)) << "the first pause again";
+}
+
+TEST_F(PoolConnectTest, ANewConfigIsTriedAtOnce) {
+  make_pool();
+  refuse("28P01", "no");
+  come("one");
+  let(milliseconds(100));
+  welcome();
+  Customer& two = come("two");
+  let(milliseconds(100));
+  EXPECT_FALSE(two.served());
+  run([&] { pool().change_config(make_config()); });
+  let(milliseconds(100));
+  EXPECT_TRUE(two.served());
+}
+
+TEST_F(PoolConnectTest, ACredentialThatChangesLeavesConnectionsAlone) {
+  make_pool();
+  give_back(serve("one"));
+  plan.user = "alice2";
+  run([&] { pool().change_credential(make_config()); });
+  serve("two");
+  EXPECT_EQ(server->peers.size(), 1U);
+  Customer& three = serve("three");
+  EXPECT_EQ(peer_of(three).startup.at("user"), "alice2");
+}
+
+TEST_F(PoolConnectTest, AConnectQueryThatFailsIsNoReasonToRefuse) {
+  config.connect_query = "SELECT nonsense";
+  make_pool();
+  server->script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type != 'Q') return false;
+    peer.send(sim::error_message("ERROR", "42703", "column \"nonsense\" does not exist"));
+    peer.ready();
+    return true;
+  };
+  serve("one");
+  EXPECT_EQ(server->peers.size(), 1U);
+}
+
+TEST_F(PoolConnectTest, APoolThatGoesAwayGivesUpItsAttempts) {
+  make_pool();
+  server->script = [](sim::ScriptedPeer&, const sim::Message&) { return true; };
+  come("one");
+  let(milliseconds(100));
+  ASSERT_EQ(server->open_peers(), 1U);
+  run([&] { workers[0].pool.reset(); });
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 0U);
+  EXPECT_EQ(ledger.scope("upstreams")->open, 0);
+}
+
+TEST_F(PoolConnectTest, APoolThatGoesAwayInTheTurnOfItsFirstAttemptMakesNone) {
+  make_pool();
+  Customer& one = customer("one");
+  run([&] {
+    pool().check_out(one, nullptr);
+    workers[0].pool.reset();
+  });
+  let(seconds(1));
+  EXPECT_TRUE(server->peers.empty());
+}
+
+}  // namespace
+}  // namespace penstock::pool

@@ -1,0 +1,242 @@
+// How many upstreams there may be, and for how long.
+#include <gmock/gmock.h>
+
+#include "pool/pool_sim_test.h"
+
+namespace penstock::pool {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+
+class PoolLimitsTest : public PoolTest {
+ public:
+  void come_many(int count) {
+    for (int i = 0; i < count; ++i) come("client " + std::to_string(i));
+  }
+  std::size_t served() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(customers, [](const auto& one) { return one.served(); }));
+  }
+};
+
+TEST_F(PoolLimitsTest, OpensNoMoreThanItsSize) {
+  config.size = 3;
+  make_pool();
+  come_many(5);
+  let(seconds(2));
+  EXPECT_EQ(server->peers.size(), 3U);
+  EXPECT_EQ(served(), 3U);
+}
+
+TEST_F(PoolLimitsTest, OpensConnectionsSideBySide) {
+  config.size = 5;
+  make_pool();
+  run([&] {
+    for (int i = 0; i < 5; ++i) pool().check_out(customer("x"), nullptr);
+    EXPECT_EQ(pool().counts().dialling, 5U);
+  });
+  let(milliseconds(100));
+  EXPECT_EQ(served(), 5U);
+}
+
+TEST_F(PoolLimitsTest, WithoutASizeOpensOneForEverybody) {
+  config.size = 0;
+  make_pool();
+  come_many(30);
+  let(seconds(2));
+  EXPECT_EQ(served(), 30U);
+}
+
+TEST_F(PoolLimitsTest, OpensTheReserveForWhoHasWaitedLong) {
+  config.size = 1;
+  config.reserve_size = 1;
+  config.reserve_timeout = milliseconds(500);
+  make_pool();
+  come_many(3);
+  let(milliseconds(480));
+  EXPECT_EQ(served(), 1U);
+  let(milliseconds(100));
+  EXPECT_EQ(served(), 2U);
+  let(seconds(5));
+  EXPECT_EQ(served(), 2U) << "the reserve has an end, too";
+}
+
+TEST_F(PoolLimitsTest, KeepsItsLeastNumberFromTheStart) {
+  config.size = 5;
+  config.min_size = 3;
+  config.idle_timeout = seconds(10);
+  make_pool();
+  let(seconds(10));
+  EXPECT_EQ(pool().counts().idle, 3U);
+  let(seconds(60));
+  EXPECT_EQ(pool().counts().idle, 3U) << "however long they are idle";
+  on_server([&] { server->peer(0).close(); });
+  let(seconds(5));
+  EXPECT_EQ(pool().counts().idle, 3U);
+}
+
+TEST_F(PoolLimitsTest, ClosesWhatHasBeenIdleForLong) {
+  config.idle_timeout = seconds(10);
+  make_pool();
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  let(seconds(9));
+  EXPECT_EQ(server->open_peers(), 2U);
+  let(seconds(3));
+  EXPECT_EQ(server->open_peers(), 1U);
+  EXPECT_TRUE(peer_of(one).open()) << "it is in use";
+}
+
+TEST_F(PoolLimitsTest, ClosesWhatIsOldOnceItIsFree) {
+  config.lifetime = seconds(10);
+  make_pool();
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  let(seconds(12));
+  EXPECT_FALSE(server->peer(1).open()) << "idle";
+  EXPECT_TRUE(server->peer(0).open()) << "in use";
+  give_back(one);
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 0U);
+}
+
+TEST_F(PoolLimitsTest, AnOldUpstreamIsReplacedForWhoWaits) {
+  config.size = 1;
+  config.lifetime = seconds(10);
+  make_pool();
+  Customer& one = serve("one");
+  Customer& two = come("two");
+  let(seconds(12));
+  give_back(one);
+  let(milliseconds(100));
+  EXPECT_TRUE(two.served());
+  EXPECT_EQ(server->peers.size(), 2U);
+}
+
+TEST_F(PoolLimitsTest, OpensNoMoreInASecondThanItMay) {
+  config.size = 100;
+  config.connects_per_second = 20;
+  make_pool();
+  come_many(60);
+  let(milliseconds(50));
+  EXPECT_LE(server->peers.size(), 4U);
+  let(seconds(1));
+  EXPECT_NEAR(static_cast<double>(server->peers.size()), 22.0, 2.0);
+  let(seconds(3));
+  EXPECT_EQ(served(), 60U);
+}
+
+TEST_F(PoolLimitsTest, RetiringClosesIdleOnesAndTheOthersWhenTheyComeBack) {
+  make_pool();
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  run([&] { pool().retire_upstreams(); });
+  let(milliseconds(100));
+  EXPECT_FALSE(server->peer(1).open());
+  EXPECT_TRUE(server->peer(0).open());
+  give_back(one);
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 0U);
+  EXPECT_TRUE(pool().quiet());
+  serve("three");
+  EXPECT_EQ(server->open_peers(), 1U);
+}
+
+TEST_F(PoolLimitsTest, ANewPlanLeavesOldConnectionsBehind) {
+  make_pool();
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  sim::ScriptedPostgres elsewhere(*far, "10.0.0.6");
+  plan.hosts = {{.host = "10.0.0.6"}};
+  run([&] { pool().change_config(make_config()); });
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 1U);
+  give_back(one);
+  serve("three");
+  EXPECT_EQ(elsewhere.open_peers(), 1U);
+  EXPECT_EQ(server->open_peers(), 0U);
+}
+
+TEST_F(PoolLimitsTest, ANewConfigWithTheSamePlanKeepsConnections) {
+  make_pool();
+  give_back(serve("one"));
+  auto changed = std::make_shared<PoolConfig>(pool().config());
+  changed->size = 1;
+  run([&] { pool().change_config(changed); });
+  serve("two");
+  come("three");
+  let(seconds(1));
+  EXPECT_EQ(server->peers.size(), 1U);
+}
+
+// Two pools of one tenant, which may have so many connections in all.
+class PoolSharedLimitTest : public PoolTest {
+ public:
+  PoolSharedLimitTest() { config.max_upstreams_of_tenant = 2; }
+  void make_room(const ScopePtr& scope) override {
+    for (Worker& worker : workers) {
+      worker.loop->post([&worker, scope] { worker.pool->yield_to(*scope); });
+    }
+  }
+};
+
+TEST_F(PoolSharedLimitTest, AnIdleUpstreamOfAnotherPoolMakesRoom) {
+  make_pool("acme/shop/alice");
+  config.user = "bob";
+  make_pool("acme/shop/bob");
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  Customer& bob = come("bob", nullptr, 1);
+  let(milliseconds(500));
+  EXPECT_TRUE(bob.served());
+  EXPECT_TRUE(peer_of(one).open());
+  EXPECT_EQ(server->open_peers(), 2U);
+}
+
+TEST_F(PoolSharedLimitTest, AnUpstreamInUseDoesNot) {
+  make_pool("acme/shop/alice");
+  config.user = "bob";
+  make_pool("acme/shop/bob");
+  Customer& one = serve("one");
+  serve("two");
+  Customer& bob = come("bob", nullptr, 1);
+  let(seconds(3));
+  EXPECT_FALSE(bob.served());
+  EXPECT_EQ(server->open_peers(), 2U);
+  give_back(one);
+  let(seconds(1));
+  EXPECT_TRUE(bob.served());
+}
+
+TEST_F(PoolSharedLimitTest, ItsOwnSizeIsNotMadeRoomForByOthers) {
+  make_pool("acme/shop/alice");
+  config.user = "bob";
+  config.size = 1;
+  make_pool("acme/shop/bob");
+  give_back(serve("one"));
+  serve("bob", nullptr, 1);
+  come("bob's second", nullptr, 1);
+  let(seconds(1));
+  EXPECT_EQ(workers[0].pool->counts().idle, 1U);
+}
+
+TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwnAndOnlyWhatIsIdle) {
+  make_pool();
+  Customer& one = serve("one");
+  const auto ours = ledger.scope("upstreams of tenant acme");
+  const auto others = ledger.scope("upstreams of tenant other");
+  run([&] { EXPECT_FALSE(pool().yield_to(*ours)); });
+  give_back(one);
+  run([&] {
+    EXPECT_FALSE(pool().yield_to(*others));
+    EXPECT_TRUE(pool().yield_to(*ours));
+    EXPECT_FALSE(pool().yield_to(*ours));
+  });
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 0U);
+  EXPECT_EQ(ours->open, 0);
+}
+
+}  // namespace
+}  // namespace penstock::pool

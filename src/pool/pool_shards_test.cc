@@ -1,0 +1,146 @@
+// Two shards of one pool, on two workers.
+#include <gmock/gmock.h>
+
+#include "pool/pool_sim_test.h"
+
+namespace penstock::pool {
+namespace {
+
+using namespace testing;
+
+class PoolShardsTest : public PoolTest {
+ public:
+  PoolShardsTest() {
+    config.size = 1;
+    make_pool();
+    make_pool();
+  }
+  Pool& here() { return *workers[0].pool; }
+  Pool& there() { return *workers[1].pool; }
+  int open() { return ledger.scope("upstreams")->open; }
+};
+
+TEST_F(PoolShardsTest, AnIdleUpstreamMovesToTheShardWhoseClientWaits) {
+  give_back(serve("one"));
+  Customer& two = come("two", nullptr, 1);
+  let(milliseconds(200));
+  ASSERT_TRUE(two.served());
+  EXPECT_EQ(server->peers.size(), 1U);
+  EXPECT_EQ(two.upstream->process_id, server->peer(0).pid);
+  EXPECT_EQ(here().counts().idle, 0U);
+  EXPECT_EQ(there().counts().lent, 1U);
+  EXPECT_EQ(open(), 1);
+  EXPECT_EQ(two.upstream->settings, workers[1].settings.intern(two.upstream->settings->values()))
+      << "settings are interned per worker";
+}
+
+TEST_F(PoolShardsTest, AMovedUpstreamWorks) {
+  give_back(serve("one"));
+  Customer& two = serve("two", nullptr, 1);
+  run_on(workers[1], [&] { two.upstream->send_query("SELECT 1"); });
+  let(milliseconds(100));
+  EXPECT_TRUE(two.upstream->clean());
+  EXPECT_EQ(server->peer(0).asked(), std::vector<std::string>{"SELECT 1"});
+}
+
+TEST_F(PoolShardsTest, AReleasedUpstreamGoesWhereSomebodyHasWaitedLonger) {
+  Customer& one = serve("one");
+  Customer& far_waiter = come("far", nullptr, 1);
+  let(milliseconds(50));
+  Customer& near_waiter = come("near");
+  let(milliseconds(50));
+  give_back(one);
+  let(milliseconds(100));
+  EXPECT_TRUE(far_waiter.served());
+  EXPECT_FALSE(near_waiter.served());
+  give_back(far_waiter, false, 1);
+  let(milliseconds(100));
+  EXPECT_TRUE(near_waiter.served());
+  EXPECT_EQ(server->peers.size(), 1U);
+}
+
+TEST_F(PoolShardsTest, ItStaysForAWaiterWhoIsNotMuchYounger) {
+  Customer& one = serve("one");
+  Customer& far_waiter = come("far", nullptr, 1);
+  let(milliseconds(2));
+  Customer& near_waiter = come("near");
+  give_back(one);
+  EXPECT_TRUE(near_waiter.served());
+  EXPECT_FALSE(far_waiter.served());
+}
+
+TEST_F(PoolShardsTest, TheSizeHoldsForBothTogether) {
+  serve("one");
+  Customer& two = come("two", nullptr, 1);
+  let(seconds(2));
+  EXPECT_FALSE(two.served());
+  EXPECT_EQ(server->peers.size(), 1U);
+}
+
+TEST_F(PoolShardsTest, WhatOneKnowsOfTheServerTheOtherKnows) {
+  EXPECT_EQ(there().parameters(), nullptr);
+  serve("one");
+  ASSERT_NE(there().parameters(), nullptr);
+  EXPECT_EQ(*there().parameters(), server->parameters);
+}
+
+TEST_F(PoolShardsTest, AnUpstreamWhoseShardHasGoneIsClosed) {
+  give_back(serve("one"));
+  come("two", nullptr, 1);
+  run_on(workers[1], [&] { workers[1].pool.reset(); });
+  let(seconds(1));
+  EXPECT_EQ(open(), static_cast<int>(server->open_peers()));
+  serve("three");
+  EXPECT_EQ(server->open_peers(), 1U);
+}
+
+TEST_F(PoolShardsTest, AMovedUpstreamStillRetires) {
+  Customer& one = serve("one");
+  run([&] { here().retire_upstreams(); });
+  Customer& two = come("two", nullptr, 1);
+  let(milliseconds(50));
+  give_back(one);
+  let(milliseconds(500));
+  ASSERT_TRUE(two.served());
+  EXPECT_NE(two.upstream->process_id, server->peer(0).pid);
+  EXPECT_FALSE(server->peer(0).open());
+}
+
+// A hub with six seats taken.
+class PoolHubTest : public PoolShardsTest {
+ public:
+  PoolHubTest() {
+    for (unsigned worker = 0; worker < 6; ++worker) hub.sit_down(worker, here(), *workers[0].loop);
+  }
+  PoolHub hub{std::make_shared<upstream::Schema>()};
+};
+
+TEST_F(PoolHubTest, FindsWhoWaitsLongest) {
+  EXPECT_EQ(hub.longest_waiting(0, INT64_MAX), -1);
+  hub.seat(1).waiting_since = 500;
+  hub.seat(2).waiting_since = 300;
+  hub.seat(3).waiting_since = 400;
+  EXPECT_EQ(hub.longest_waiting(0, INT64_MAX), 2);
+  EXPECT_EQ(hub.longest_waiting(2, INT64_MAX), 3);
+  EXPECT_EQ(hub.longest_waiting(0, 301), 2);
+  EXPECT_EQ(hub.longest_waiting(0, 300), -1);
+}
+
+TEST_F(PoolHubTest, FindsSomebodyElseWithIdleUpstreams) {
+  hub.seat(5).idle = 1;
+  EXPECT_EQ(hub.some_idle(0), 5);
+  EXPECT_EQ(hub.some_idle(5), -1);
+}
+
+TEST(PoolDirectory, PoolsOfOneDatabaseShareItsSchema) {
+  PoolDirectory directory;
+  const auto alice = directory.hub("acme/shop/alice", "acme/shop");
+  const auto bob = directory.hub("acme/shop/bob", "acme/shop");
+  EXPECT_NE(alice, bob);
+  EXPECT_EQ(alice, directory.hub("acme/shop/alice", "acme/shop"));
+  EXPECT_EQ(alice->schema(), bob->schema());
+  EXPECT_NE(alice->schema(), directory.hub("acme/other/alice", "acme/other")->schema());
+}
+
+}  // namespace
+}  // namespace penstock::pool
