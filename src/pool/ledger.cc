@@ -38,11 +38,13 @@ PacePtr Ledger::pace(const std::string& name) {
 bool Pace::take(base::TimePoint now, int per_second) {
   if (per_second <= 0) return true;
   const std::int64_t gap = 1'000'000'000 / per_second;
+  // Below ten in a second, one attempt at a time.
+  const std::int64_t burst = std::max<std::int64_t>(kBurst.count(), gap);
   const std::int64_t current = now.time_since_epoch().count();
   std::int64_t last = last_.load(std::memory_order_relaxed);
   std::int64_t next = 0;
   do {
-    next = std::max(last, current - kBurst.count()) + gap;
+    next = std::max(last, current - burst) + gap;
     if (next > current) return false;
   } while (!last_.compare_exchange_weak(last, next, std::memory_order_relaxed));
   return true;

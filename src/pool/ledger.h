@@ -51,7 +51,7 @@ class Reservation {
 };
 
 // Pace spaces out attempts of one kind, over all workers: at most so many per second, and of these a tenth of
-// a second's worth at once.
+// a second's worth (but at least one) at once.
 class Pace {
  public:
   // True: go ahead now. `per_second` 0: no limit.

@@ -153,6 +153,15 @@ TEST(Pace, ALongPauseSavesNoMoreThanABurst) {
   EXPECT_EQ(at_once, 10);
 }
 
+TEST(Pace, KeepsLowRatesToo) {
+  for (const int per_second : {1, 2, 9, 10, 11}) {
+    Pace pace;
+    base::TimePoint now{seconds(1000)};
+    EXPECT_NEAR(let_through(pace, now, seconds(20), per_second), 20 * per_second, 1 + per_second / 10)
+        << per_second;
+  }
+}
+
 TEST(Pace, WithoutARateLetsEverythingThrough) {
   Pace pace;
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(pace.take(base::TimePoint{seconds(1000)}, 0));
