@@ -101,6 +101,15 @@ TEST_F(PoolLimitsTest, ClosesWhatIsOldOnceItIsFree) {
   EXPECT_EQ(server->open_peers(), 0U);
 }
 
+TEST_F(PoolLimitsTest, LifetimeAndIdleTimeCountAfterAConnectQuery) {
+  config.connect_query = "SET role app";
+  config.idle_timeout = seconds(10);
+  make_pool();
+  give_back(serve("one"));
+  let(seconds(15));
+  EXPECT_EQ(server->open_peers(), 0U);
+}
+
 TEST_F(PoolLimitsTest, AnOldUpstreamIsReplacedForWhoWaits) {
   config.size = 1;
   config.lifetime = seconds(10);
