@@ -12,7 +12,7 @@ constexpr base::Duration kCancelAgain = std::chrono::milliseconds(50);
 
 }  // namespace
 
-Janitor::Janitor(Pool& pool, upstream::Upstream& upstream, Work work)
+Janitor::Janitor(Pool& pool, upstream::Upstream& upstream, Cleaning work)
     : pool_(pool),
       upstream_(upstream),
       work_(work),
@@ -95,6 +95,10 @@ void Janitor::go_on() {
     if (rolled_back_) return done(false);
     rolled_back_ = true;
     return upstream_.send_query("ROLLBACK");
+  }
+  if (work_.connect) {
+    work_.connect = false;
+    return upstream_.send_query(pool_.config().connect_query);
   }
   if (work_.reset) {
     work_.reset = false;

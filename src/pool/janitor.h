@@ -1,7 +1,8 @@
 // Janitor: brings an upstream that a session left in the middle of something back to a clean state.
 //
 // Cancels what runs, drains what the server still says, rolls back, resets if asked, checks if asked. A
-// client that vanishes must not leave a query running, nor cost the pool a connection.
+// client that vanishes must not leave a query running, nor cost the pool a connection. It also runs the
+// connect query of a new one.
 //
 // Owner:      the Pool, beside the upstream it cleans.
 // Home:       LOOP
@@ -16,11 +17,7 @@ namespace penstock::pool {
 
 class Janitor final : private upstream::UpstreamUser {
  public:
-  struct Work {
-    bool reset = false;
-    bool check = false;
-  };
-  Janitor(Pool& pool, upstream::Upstream& upstream, Work work);
+  Janitor(Pool& pool, upstream::Upstream& upstream, Cleaning work);
   void start();
   void cancel_answered();
 
@@ -35,7 +32,7 @@ class Janitor final : private upstream::UpstreamUser {
 
   Pool& pool_;
   upstream::Upstream& upstream_;
-  Work work_;
+  Cleaning work_;
   bool interrupted_ = false;
   bool rolled_back_ = false;
   bool finished_ = false;

@@ -108,7 +108,7 @@ upstream::Upstream* Pool::take_idle(const upstream::SettingsPtr& wanted) {
     // after.
     idle_.erase(chosen);
     publish_idle(-1);
-    start_cleaning(upstream, false, true);
+    start_cleaning(upstream, {.check = true});
     return nullptr;
   }
   idle_.erase(chosen);
@@ -129,7 +129,7 @@ void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) {
 void Pool::release(upstream::Upstream& upstream, bool reset) {
   if (upstream.broken || upstream.ended()) return bury(upstream);
   if (!upstream.clean() || upstream.cancels_under_way > 0 || reset) {
-    return start_cleaning(upstream, reset, false);
+    return start_cleaning(upstream, {.reset = reset});
   }
   offer(upstream);
 }
@@ -238,10 +238,10 @@ bool Pool::pay_debt() {
 
 // --- cleaning ---
 
-void Pool::start_cleaning(upstream::Upstream& upstream, bool reset, bool check) {
+void Pool::start_cleaning(upstream::Upstream& upstream, Cleaning work) {
   Held& held = upstreams_.at(upstream.id);
   ++cleaning_count_;
-  held.janitor = std::make_unique<Janitor>(*this, upstream, Janitor::Work{.reset = reset, .check = check});
+  held.janitor = std::make_unique<Janitor>(*this, upstream, work);
   held.janitor->start();
 }
 

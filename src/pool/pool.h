@@ -45,6 +45,13 @@ struct PoolHome {
   std::function<void(const ScopePtr&, base::TimePoint since)> make_room = {};
 };
 
+// What a janitor does with an upstream once nothing is outstanding.
+struct Cleaning {
+  bool connect = false;  // it is new: the connect query
+  bool reset = false;
+  bool check = false;
+};
+
 // A session that wants an upstream.
 class Waiter : public base::ListHook<Waiter> {
  public:
@@ -131,7 +138,7 @@ class Pool final : private upstream::UpstreamUser {
   void offer(upstream::Upstream& upstream);
   void grant(Waiter& waiter, upstream::Upstream& upstream);
   bool must_check(const upstream::Upstream& upstream) const;
-  void start_cleaning(upstream::Upstream& upstream, bool reset, bool check);
+  void start_cleaning(upstream::Upstream& upstream, Cleaning work);
   void cleaned(upstream::Upstream& upstream, bool usable);
 
   void want_more();

@@ -141,6 +141,37 @@ TEST_F(PoolConnectTest, ACredentialThatChangesLeavesConnectionsAlone) {
   EXPECT_EQ(peer_of(three).startup.at("user"), "alice2");
 }
 
+TEST_F(PoolConnectTest, RunsTheConnectQueryBeforeAnybodyIsServed) {
+  config.connect_query = "SET role app";
+  make_pool();
+  Customer& one = serve("one");
+  EXPECT_THAT(peer_of(one).asked(), ElementsAre("SET role app"));
+  EXPECT_EQ(peer_of(one).cancels, 0) << "it is no client's leftover";
+  give_back(one);
+  serve("two");
+  EXPECT_EQ(server->peer(0).asked().size(), 1U) << "once for each connection";
+}
+
+TEST_F(PoolConnectTest, LetsASlowConnectQueryEnd) {
+  config.connect_query = "SELECT warm_up()";
+  make_pool();
+  sim::ScriptedPeer* slow = nullptr;
+  server->script = [&](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type == 'Q') slow = &peer;
+    return message.type == 'Q';
+  };
+  Customer& one = come("one");
+  let(seconds(2));
+  ASSERT_NE(slow, nullptr);
+  EXPECT_FALSE(one.served());
+  on_server([&] {
+    slow->send(sim::message('C', sim::zero_ended("SELECT 1")));
+    slow->ready();
+  });
+  EXPECT_TRUE(one.served());
+  EXPECT_EQ(slow->cancels, 0);
+}
+
 TEST_F(PoolConnectTest, AConnectQueryThatFailsIsNoReasonToRefuse) {
   config.connect_query = "SELECT nonsense";
   make_pool();

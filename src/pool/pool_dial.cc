@@ -148,10 +148,7 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   // What came behind the log-in may have been the server's last words.
   if (!upstreams_.contains(id)) return want_more();
   plan_maintenance();
-  if (!config_->connect_query.empty()) {
-    taken.send_query(config_->connect_query);
-    return start_cleaning(taken, false, false);
-  }
+  if (!config_->connect_query.empty()) return start_cleaning(taken, {.connect = true});
   offer(taken);
 }
 
