@@ -77,7 +77,7 @@ void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
        event = upstream_.scanner.next()) {
     if (event.kind == pgwire::FrameScanner::Kind::kBroken) return done(false);
     const auto tracked = upstream_.track(event, pool_.home().settings);
-    if (!tracked || upstream_.broken) return done(false);
+    if (!tracked || upstream_.broken || (tracked->failed && must_succeed_)) return done(false);
     // A COPY that began after the client had gone.
     if (upstream_.copy_in && !interrupted_) interrupt();
   }
@@ -102,10 +102,12 @@ void Janitor::go_on() {
   }
   if (work_.reset) {
     work_.reset = false;
+    must_succeed_ = true;
     if (!pool_.config().reset_query.empty()) return upstream_.send_query(pool_.config().reset_query);
   }
   if (work_.check) {
     work_.check = false;
+    must_succeed_ = true;
     return upstream_.send_query(pool_.config().check_query);
   }
   done(upstream_.clean());

@@ -35,6 +35,7 @@ class Janitor final : private upstream::UpstreamUser {
   Cleaning work_;
   bool interrupted_ = false;
   bool rolled_back_ = false;
+  bool must_succeed_ = false;  // what runs: without it, it is not known what state the session is in
   bool finished_ = false;
   io::Task<upstream::CancelEnd> cancelling_;
   io::Timer deadline_;

@@ -137,6 +137,18 @@ TEST_F(JanitorTest, ResetsACleanOneWhenAsked) {
   expect_reused({"DISCARD ALL"});
 }
 
+TEST_F(JanitorTest, ClosesWhatCouldNotBeReset) {
+  Customer& one = serve("one");
+  server->script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type != 'Q' || peer.asked_last() != "DISCARD ALL") return false;
+    peer.send(sim::error_message("ERROR", "57014", "canceling statement due to statement timeout"));
+    peer.ready();
+    return true;
+  };
+  give_back(one, true);
+  expect_closed();
+}
+
 TEST_F(JanitorTest, ClosesATransactionThatWillNotEnd) {
   Customer& one = serve("one");
   ask_and_hear(one, "BEGIN");

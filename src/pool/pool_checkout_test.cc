@@ -204,6 +204,21 @@ TEST_F(PoolCheckTest, ComesOnlyAfterALongIdleTime) {
   EXPECT_EQ(server->peers.size(), 1U);
 }
 
+TEST_F(PoolCheckTest, AnUpstreamThatFailsItIsReplaced) {
+  make_pool();
+  give_back(serve("one"));
+  server->script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type != 'Q') return false;
+    peer.send(sim::error_message("ERROR", "58000", "disk gone"));
+    peer.ready();
+    return true;
+  };
+  let(seconds(31));
+  serve("two");
+  EXPECT_EQ(server->peers.size(), 2U);
+  EXPECT_FALSE(server->peer(0).open());
+}
+
 TEST_F(PoolCheckTest, AnUpstreamThatDoesNotAnswerIsReplacedInTime) {
   config.size = 1;
   config.cleanup_timeout = seconds(2);
