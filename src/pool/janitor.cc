@@ -34,6 +34,7 @@ void Janitor::interrupt() {
   interrupted_ = true;
   base::ByteWriter out;
   if (upstream_.copy_in) pgwire::copy_fail(out, "the client has gone");
+  upstream_.copy_in = false;
   bool ends = false;
   for (std::size_t i = 0; i < upstream_.replies.size(); ++i) {
     upstream_.replies.at(i).visible = false;
@@ -79,7 +80,7 @@ void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
     const auto tracked = upstream_.track(event, pool_.home().settings);
     if (!tracked || upstream_.broken || (tracked->failed && must_succeed_)) return done(false);
     // A COPY that began after the client had gone.
-    if (upstream_.copy_in && !interrupted_) interrupt();
+    if (upstream_.copy_in) interrupt();
   }
   go_on();
 }

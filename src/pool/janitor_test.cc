@@ -125,6 +125,23 @@ TEST_F(JanitorTest, FailsACopyThatWasLeft) {
   expect_reused({"COPY t FROM STDIN", "f"});
 }
 
+TEST_F(JanitorTest, FailsACopyThatBeganAfterTheClientHadGone) {
+  Customer& one = serve("one");
+  server->script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type == 'f') {
+      peer.send(sim::error_message("ERROR", "57014", "COPY from stdin failed"));
+      peer.ready();
+    }
+    return message.type == 'Q' && peer.asked_last() == "COPY t FROM STDIN";
+  };
+  ask(one, "COPY t FROM STDIN");
+  let(milliseconds(100));
+  give_back(one);
+  let(milliseconds(100));
+  on_server([&] { server->peer(0).send(sim::message('G', std::string(3, '\0'))); });
+  expect_reused({"COPY t FROM STDIN", "f"});
+}
+
 TEST_F(JanitorTest, ResetsWhenAsked) {
   Customer& one = serve("one");
   ask_and_hear(one, "BEGIN");
