@@ -141,6 +141,7 @@ class Pool final : private upstream::UpstreamUser {
   void start_cleaning(upstream::Upstream& upstream, Cleaning work);
   void cleaned(upstream::Upstream& upstream, bool usable);
 
+  void use_idle();
   void want_more();
   bool dial_now();
   void dial_done(Dial& dial);

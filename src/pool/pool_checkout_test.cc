@@ -234,5 +234,43 @@ TEST_F(PoolCheckTest, AnUpstreamThatDoesNotAnswerIsReplacedInTime) {
   EXPECT_FALSE(server->peer(0).open());
 }
 
+// Each of two clients that come together after a long pause gets one of the two.
+TEST_F(PoolCheckTest, DoesNotKeepTheOthersWaiting) {
+  make_pool();
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  give_back(one);
+  let(seconds(31));
+  Customer& three = customer("three");
+  Customer& four = customer("four");
+  for (Customer* each : {&three, &four}) each->settings = &workers[0].settings;
+  run([&] {
+    pool().check_out(three, nullptr);
+    pool().check_out(four, nullptr);
+  });
+  let(milliseconds(100));
+  EXPECT_TRUE(three.served());
+  EXPECT_TRUE(four.served()) << "an idle upstream was left while a client waited";
+  EXPECT_EQ(server->peers.size(), 2U);
+}
+
+TEST_F(PoolCheckTest, WhenItFailsTheNextIdleUpstreamServes) {
+  make_pool();
+  Customer& one = serve("one");
+  give_back(serve("two"));
+  give_back(one);
+  let(seconds(31));
+  // The one used last has died without a word, and the server takes no new connections.
+  server->script = [&](sim::ScriptedPeer& peer, const sim::Message&) {
+    if (&peer != &server->peer(0)) return false;
+    peer.close();
+    return true;
+  };
+  on_server([&] { server->stop(); });
+  Customer& three = serve("three");
+  ASSERT_TRUE(three.served());
+  EXPECT_EQ(three.upstream->process_id, server->peer(1).pid);
+}
+
 }  // namespace
 }  // namespace penstock::pool

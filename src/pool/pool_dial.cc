@@ -17,10 +17,24 @@ constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
 
 }  // namespace
 
+// Who came while an upstream was being checked, or whose upstream failed the check, may be served by another idle
+// one.
+void Pool::use_idle() {
+  const auto somebody_is_left = [&] {
+    auto unserved = waiters_.begin();  // the first whom none of those being cleaned will serve
+    for (std::size_t i = 0; i < cleaning_count_ && unserved != waiters_.end(); ++i) ++unserved;
+    return unserved != waiters_.end();
+  };
+  while (!idle_.empty() && somebody_is_left()) {
+    if (upstream::Upstream* upstream = take_idle(nullptr)) offer(*upstream);
+  }
+}
+
 // Called whenever clients wait and something may have changed: asks other workers, or opens connections. In a
 // busy pool that is at each check-out, so it looks at no more waiters than there are connections on their
 // way.
 void Pool::want_more() {
+  use_idle();
   const bool below_min = scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size;
   if (waiters_.empty() && !below_min) return;
   const std::size_t coming = dials_.size() + cleaning_count_;
