@@ -344,6 +344,10 @@ void Pool::publish_idle(int change) {
 void Pool::retire_upstreams() {
   for (auto& [id, held] : upstreams_) held.upstream->close_when_free = true;
   while (!idle_.empty()) bury(idle_.front());
+  // Those on their way would come from where the pool no longer goes.
+  for (const auto& dial : dials_) dial->reservation = {};
+  home_.tools.loop.defer([given_up = std::exchange(dials_, {})] {});
+  want_more();
 }
 
 void Pool::plan_maintenance() {

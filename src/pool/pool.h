@@ -109,7 +109,8 @@ class Pool final : private upstream::UpstreamUser {
   upstream::SettingsPtr known_outcome(const upstream::SettingsPtr& asked) const;
   void remember_outcome(const upstream::SettingsPtr& asked, upstream::SettingsPtr outcome);
 
-  // Closes idle upstreams; those lent out are closed when they come back. For reconnects and shutdown.
+  // Closes idle upstreams and gives up those on their way; those lent out are closed when they come back. For
+  // reconnects and shutdown.
   void retire_upstreams();
   bool quiet() const { return upstreams_.empty() && dials_.empty() && waiters_.empty(); }
 

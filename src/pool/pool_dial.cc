@@ -106,9 +106,10 @@ bool Pool::dial_now() {
 }
 
 void Pool::dial_done(Dial& dial) {
+  const auto found = std::ranges::find_if(dials_, [&](const auto& entry) { return entry.get() == &dial; });
+  if (found == dials_.end()) return;  // given up
   auto result = dial.task.take_result();
   Reservation reservation = std::move(dial.reservation);
-  const auto found = std::ranges::find_if(dials_, [&](const auto& entry) { return entry.get() == &dial; });
   // The coroutine that calls this is part of the Dial: it dies at the end of the turn.
   home_.tools.loop.defer([ended = std::shared_ptr<Dial>(std::move(*found))] {});
   dials_.erase(found);

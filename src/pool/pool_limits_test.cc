@@ -167,6 +167,24 @@ TEST_F(PoolLimitsTest, ANewPlanLeavesOldConnectionsBehind) {
   EXPECT_EQ(server->open_peers(), 0U);
 }
 
+TEST_F(PoolLimitsTest, AConnectionOnItsWayToTheOldHostIsNotWaitedFor) {
+  config.size = 1;
+  make_pool();
+  server->script = [](sim::ScriptedPeer&, const sim::Message&) {
+    return true;
+  };  // says nothing, as a host that hangs
+  Customer& one = come("one");
+  let(milliseconds(100));
+  EXPECT_EQ(pool().counts().dialling, 1U);
+  sim::ScriptedPostgres elsewhere(*far, "10.0.0.6");
+  plan.hosts = {{.host = "10.0.0.6"}};
+  run([&] { pool().change_config(make_config()); });
+  let(milliseconds(100));
+  EXPECT_TRUE(one.served());
+  EXPECT_EQ(elsewhere.open_peers(), 1U);
+  EXPECT_EQ(server->open_peers(), 0U);
+}
+
 TEST_F(PoolLimitsTest, ANewConfigWithTheSamePlanKeepsConnections) {
   make_pool();
   give_back(serve("one"));
