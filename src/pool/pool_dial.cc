@@ -34,6 +34,7 @@ void Pool::use_idle() {
 // busy pool that is at each check-out, so it looks at no more waiters than there are connections on their
 // way.
 void Pool::want_more() {
+  publish_waiting();  // waiters that gave up have unlinked themselves
   use_idle();
   const bool below_min = scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size;
   if (waiters_.empty() && !below_min) return;

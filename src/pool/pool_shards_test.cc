@@ -69,6 +69,18 @@ TEST_F(PoolShardsTest, ItStaysForAWaiterWhoIsNotMuchYounger) {
   EXPECT_FALSE(far_waiter.served());
 }
 
+TEST_F(PoolShardsTest, AWaiterWhoHasGivenUpDrawsNothing) {
+  Customer& one = serve("one");
+  Customer& gone = come("gone", nullptr, 1);
+  let(milliseconds(100));
+  run_on(workers[1], [&] { gone.stop_waiting(); });
+  let(milliseconds(100));
+  give_back(one);
+  let(milliseconds(100));
+  EXPECT_EQ(here().counts().idle, 1U);
+  EXPECT_EQ(there().counts().idle, 0U);
+}
+
 TEST_F(PoolShardsTest, TheSizeHoldsForBothTogether) {
   serve("one");
   Customer& two = come("two", nullptr, 1);
