@@ -380,7 +380,7 @@ base::Status Session::on_close(const Event& event, PassThrough& run) {
   if (translated && !close->name.empty()) {
     // The upstream's statement is shared: only the client's name for it goes.
     if (statements_ != nullptr) statements_->close(close->name);
-    push({.kind = Reply::Kind::kOurClose});
+    push({.kind = Reply::Kind::kOurClose, .names_statement = statements_ != nullptr});
     return {};
   }
   if (translated) unnamed_.reset();

@@ -2,19 +2,18 @@
 //
 // Owner:      a Session, only while it has named statements.
 // Home:       LOOP
-// Invariants: an unconfirmed name is one whose Parse has not been answered; it goes when that Parse fails or
-// is skipped.
-//             Each Reply with `names_statement` in the upstream's queue stands for one unconfirmed name, in
-//             order.
+// Invariants: a Parse or Close counts as soon as it is sent, and is undone when it fails or is skipped.
+//             Each Reply with `names_statement` in the upstream's queue stands for one of these, in order.
 // Bounds:     kNamesMax names.
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
-#include <vector>
 
 #include "upstream/statement.h"
 
@@ -30,7 +29,7 @@ class ClientStatements {
     return found == names_.end() ? nullptr : found->second;
   }
   void add(std::string_view name, upstream::StatementPtr statement) {
-    if (names_.emplace(name, std::move(statement)).second) unconfirmed_.emplace_back(name);
+    if (names_.emplace(name, std::move(statement)).second) pending_.push_back({.name = std::string(name)});
   }
   bool remove(std::string_view name) {
     const auto found = names_.find(name);
@@ -41,34 +40,37 @@ class ClientStatements {
   // A Close on its way: the name is gone at once, but comes back if the Close is skipped because of an
   // earlier failure.
   void close(std::string_view name) {
-    const auto found = names_.find(name);
-    closing_.emplace_back(name, found == names_.end() ? nullptr : found->second);
-    if (found != names_.end()) names_.erase(found);
+    pending_.push_back({.name = std::string(name), .closes = true, .before = find(name)});
+    remove(name);
   }
-  void confirm_one_close() {
-    if (!closing_.empty()) closing_.erase(closing_.begin());
-  }
-  void undo_one_close() {
-    if (closing_.empty()) return;
-    auto [name, statement] = std::move(closing_.front());
-    closing_.erase(closing_.begin());
-    if (statement != nullptr) names_.emplace(std::move(name), std::move(statement));
-  }
-  // The oldest unconfirmed Parse has been answered with success.
+  // The oldest Parse or Close has been answered with success.
   void confirm_one() {
-    if (!unconfirmed_.empty()) unconfirmed_.erase(unconfirmed_.begin());
+    if (!pending_.empty()) pending_.pop_front();
   }
-  // It failed, or was skipped because of a failure.
-  void drop_one() {
-    if (unconfirmed_.empty()) return;
-    remove(unconfirmed_.front());
-    unconfirmed_.erase(unconfirmed_.begin());
+  // The `count` oldest failed, or were skipped because of a failure: as if they had never been sent.
+  void undo(std::size_t count) {
+    count = std::min(count, pending_.size());
+    for (std::size_t i = count; i-- > 0;) {
+      Pending& undone = pending_[i];
+      if (!undone.closes) {
+        remove(undone.name);
+      } else if (undone.before != nullptr) {
+        names_.emplace(std::move(undone.name), std::move(undone.before));
+      }
+    }
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
   }
   // All are deallocated, but for those whose Parse comes after.
   void clear() {
-    std::erase_if(names_, [&](const auto& entry) {
-      return std::ranges::find(unconfirmed_, entry.first) == unconfirmed_.end();
-    });
+    std::unordered_set<std::string_view> given;
+    for (Pending& pending : pending_) {
+      if (!pending.closes) {
+        given.insert(pending.name);
+      } else if (!given.contains(pending.name)) {
+        pending.before.reset();
+      }
+    }
+    std::erase_if(names_, [&](const auto& entry) { return !given.contains(entry.first); });
   }
   bool empty() const { return names_.empty(); }
   bool full() const { return names_.size() >= kNamesMax; }
@@ -79,9 +81,13 @@ class ClientStatements {
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
   std::unordered_map<std::string, upstream::StatementPtr, Hash, std::equal_to<>> names_;
-  std::vector<std::string> unconfirmed_;  // in the order of their Parse messages
-  std::vector<std::pair<std::string, upstream::StatementPtr>>
-      closing_;  // in the order of their Close messages
+  // A Parse or Close that has not been answered.
+  struct Pending {
+    std::string name;
+    bool closes = false;
+    upstream::StatementPtr before = nullptr;  // of a Close: what the name stood for
+  };
+  std::deque<Pending> pending_;  // in the order of the messages
 };
 
 }  // namespace penstock::session

@@ -170,7 +170,7 @@ void Session::answer_ours(PassThrough& run) {
         pgwire::parse_complete(out);
         break;
       case Reply::Kind::kOurClose:
-        if (statements_ != nullptr) statements_->confirm_one_close();
+        if (ours.names_statement) statements_->confirm_one();
         pgwire::close_complete(out);
         break;
       default:
@@ -187,10 +187,11 @@ void Session::answer_ours(PassThrough& run) {
 void Session::note_failed_names() {
   upstream::ReplyQueue& replies = upstream_->replies;
   if (replies.empty() || replies.front().kind == Reply::Kind::kQuery) return;
+  std::size_t skipped = 0;
   for (std::size_t i = 0; i < replies.size() && replies.at(i).kind != Reply::Kind::kSync; ++i) {
-    if (replies.at(i).names_statement) statements_->drop_one();
-    if (replies.at(i).kind == Reply::Kind::kOurClose && statements_ != nullptr) statements_->undo_one_close();
+    if (replies.at(i).names_statement) ++skipped;
   }
+  if (skipped > 0) statements_->undo(skipped);
 }
 
 // The server is ready and all has been passed on.

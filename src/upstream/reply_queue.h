@@ -38,7 +38,7 @@ struct Reply {
   Kind kind;
   bool visible = true;               // the client asked for it (else: we did, and swallow the answer)
   bool ends_request = false;         // not visible itself, but its ReadyForQuery and ParameterStatus are
-  bool names_statement = false;      // kParse, kOurParse: the client gave the statement a name
+  bool names_statement = false;      // kParse, kOurParse, kOurClose: it gives or takes a name of the client
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 
   bool is_ours() const { return kind >= Kind::kOurParse; }
