@@ -1,0 +1,216 @@
+#include "session/pool_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "session/home_sim_test.h"
+
+namespace penstock::session {
+namespace {
+
+using namespace testing;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Pair;
+
+class PoolPlanTest : public HomeTest {
+ public:
+  pool::PoolConfigPtr make(const model::UserSpec* user = nullptr, pgwire::Parameters parameters = {}) {
+    instruct();
+    auto config = make_pool_config(settings, {.tenant = acme,
+                                              .user = user,
+                                              .client_user = "alice",
+                                              .user_name = "alice_at_server",
+                                              .database = "shop",
+                                              .credential = {},
+                                              .parameters = std::move(parameters)});
+    EXPECT_TRUE(config.has_value());
+    return *config;
+  }
+  std::shared_ptr<pool::Pool> make_pool() {
+    const auto* user = &acme->users[0];
+    upstream::Credential credential;
+    credential.secret = auth::Secret::parse(*user->secret);
+    auto config = make_pool_config(settings, {.tenant = acme,
+                                              .user = user,
+                                              .client_user = "alice",
+                                              .user_name = "alice",
+                                              .database = "shop",
+                                              .credential = credential,
+                                              .parameters = {}});
+    return pools.find_or_make(pool_key(*acme, "alice", "shop"), *config);
+  }
+  // Opens one connection of the pool, which is idle afterwards.
+  void warm_up(pool::Pool& pool) {
+    struct Visitor final : pool::Waiter {
+      pool::Pool* pool = nullptr;
+      void on_granted(upstream::Upstream& upstream) override { pool->release(upstream, false); }
+      void on_refused(const base::Error& error) override { ADD_FAILURE() << error.to_string(); }
+    } visitor;
+    visitor.pool = &pool;
+    run([&] { pool.check_out(visitor, nullptr); });
+    EXPECT_TRUE(world.run_until([&] { return pool.counts().idle == 1; }, world.now() + seconds(10)));
+  }
+};
+
+TEST_F(PoolPlanTest, AUsersWishGoesBeforeTheTenantsAndThatBeforeTheSettings) {
+  settings.pool_size = 10;
+  settings.min_pool_size = 1;
+  settings.reserve_pool_size = 2;
+  settings.pool_mode = model::PoolMode::kSession;
+  EXPECT_EQ(make()->size, 10);
+  EXPECT_EQ(make()->mode, model::PoolMode::kSession);
+  tenant.overrides.pool_size = 20;
+  tenant.overrides.min_pool_size = 3;
+  tenant.overrides.pool_mode = model::PoolMode::kTransaction;
+  model::UserSpec user{.name = "alice"};
+  EXPECT_EQ(make(&user)->size, 20);
+  user.overrides.pool_size = 30;
+  user.overrides.pool_mode = model::PoolMode::kStatement;
+  const auto config = make(&user);
+  EXPECT_EQ(config->size, 30);
+  EXPECT_EQ(config->mode, model::PoolMode::kStatement);
+  EXPECT_EQ(config->min_size, 3) << "each on its own";
+  EXPECT_EQ(config->reserve_size, 2);
+}
+
+TEST_F(PoolPlanTest, ZeroIsAWishToo) {
+  settings.pool_size = 10;
+  tenant.overrides.pool_size = 20;
+  const model::UserSpec user{.name = "alice", .overrides = {.pool_size = 0}};
+  EXPECT_EQ(make(&user)->size, 0);
+}
+
+TEST_F(PoolPlanTest, ConnectionsAreLimitedForTenantAndUserEachByItsOwn) {
+  settings.max_upstreams_per_tenant = 50;
+  settings.max_upstreams_per_user = 5;
+  settings.max_upstreams_per_database = 40;
+  settings.max_upstreams = 100;
+  tenant.overrides.max_upstreams = 60;
+  model::UserSpec user{.name = "alice"};
+  EXPECT_EQ(make(&user)->max_upstreams_of_tenant, 60);
+  EXPECT_EQ(make(&user)->max_upstreams_of_user, 5) << "a tenant's limit is for all its users together";
+  user.overrides.max_upstreams = 7;
+  EXPECT_EQ(make(&user)->max_upstreams_of_user, 7);
+  EXPECT_EQ(make(&user)->max_upstreams_of_tenant, 60);
+  EXPECT_EQ(make(&user)->max_upstreams_of_database, 40);
+  EXPECT_EQ(make(&user)->max_upstreams_of_process, 100);
+}
+
+TEST_F(PoolPlanTest, SaysWhereAndAsWhom) {
+  tenant.connect_query = "SET role app";
+  settings.upstream_login_timeout = seconds(7);
+  const auto config = make();
+  EXPECT_EQ(config->tenant, "acme");
+  EXPECT_EQ(config->client_user, "alice");
+  EXPECT_EQ(config->user, "alice_at_server");
+  EXPECT_EQ(config->database, "shop");
+  EXPECT_EQ(config->plan->user, "alice_at_server");
+  EXPECT_EQ(config->plan->database, "shop");
+  EXPECT_EQ(config->plan->hosts, tenant.hosts);
+  EXPECT_EQ(config->plan->connect_timeout, seconds(3));
+  EXPECT_EQ(config->plan->login_timeout, seconds(7));
+  EXPECT_EQ(config->plan->tls, nullptr);
+  EXPECT_EQ(config->connect_query, "SET role app");
+  EXPECT_EQ(config->tenant_spec, acme);
+}
+
+TEST_F(PoolPlanTest, TheTenantsStartUpParametersAreForThoseWhoSendNone) {
+  tenant.default_parameters = {{"search_path", "app"}, {"TimeZone", "UTC"}};
+  EXPECT_THAT(make()->plan->parameters, ElementsAre(Pair("TimeZone", "UTC"), Pair("search_path", "app")));
+}
+
+TEST_F(PoolPlanTest, TlsFilesThatCannotBeReadAreAnError) {
+  tenant.upstream_tls = model::TlsMode::kVerifyFull;
+  tenant.upstream_tls_ca_file = "/nowhere/ca.pem";
+  instruct();
+  const auto config = make_pool_config(settings, {.tenant = acme,
+                                                  .user = nullptr,
+                                                  .client_user = "alice",
+                                                  .user_name = "alice",
+                                                  .database = "shop",
+                                                  .credential = {},
+                                                  .parameters = {}});
+  ASSERT_FALSE(config.has_value());
+  EXPECT_NE(config.error().to_string().find("/nowhere/ca.pem"), std::string::npos)
+      << config.error().to_string();
+}
+
+TEST_F(PoolPlanTest, KeysTellTenantsDatabasesAndUsersApart) {
+  EXPECT_EQ(pool_key(*acme, "alice", "shop"), pool_key(*acme, "alice", "shop"));
+  EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(*acme, "bob", "shop"));
+  EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(*acme, "alice", "stock"));
+  model::TenantSpec other = tenant;
+  other.id = "other";
+  EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(other, "alice", "shop"));
+}
+
+TEST_F(PoolPlanTest, ANewSizeTakesEffectAndKeepsConnections) {
+  const auto pool = make_pool();
+  warm_up(*pool);
+  tenant.overrides.pool_size = 3;
+  instruct();
+  run([&] { follow_catalog(home, false); });
+  let(seconds(1));
+  EXPECT_EQ(pool->config().size, 3);
+  EXPECT_EQ(server.open_peers(), 1U);
+}
+
+TEST_F(PoolPlanTest, NewSettingsTakeEffectAndKeepConnections) {
+  const auto pool = make_pool();
+  warm_up(*pool);
+  settings.pool_size = 4;
+  instructions.settings = std::make_shared<const config::Settings>(settings);
+  run([&] { follow_catalog(home, true); });
+  let(seconds(1));
+  EXPECT_EQ(pool->config().size, 4);
+  EXPECT_EQ(server.open_peers(), 1U);
+}
+
+TEST_F(PoolPlanTest, AnotherHostOrPasswordClosesOldConnections) {
+  const auto pool = make_pool();
+  warm_up(*pool);
+  tenant.users[0].secret = "changed";
+  instruct();
+  run([&] { follow_catalog(home, false); });
+  let(seconds(1));
+  EXPECT_EQ(server.open_peers(), 0U);
+  EXPECT_EQ(pool->config().plan->credential.secret->plain(), "changed");
+  warm_up(*pool);
+  tenant.hosts = {{.host = "10.0.0.6"}};
+  instruct();
+  run([&] { follow_catalog(home, false); });
+  let(seconds(1));
+  EXPECT_EQ(server.open_peers(), 0U);
+  EXPECT_EQ(pool->config().plan->hosts, tenant.hosts);
+}
+
+TEST_F(PoolPlanTest, ATenantThatIsGoneHasNoConnections) {
+  const auto pool = make_pool();
+  warm_up(*pool);
+  instructions.catalog = std::make_shared<const model::CatalogSnapshot>(std::vector<model::TenantPtr>{});
+  run([&] { follow_catalog(home, false); });
+  let(seconds(1));
+  EXPECT_EQ(server.open_peers(), 0U);
+}
+
+TEST_F(PoolPlanTest, NewKeysAreForTheNextConnections) {
+  const auto pool = make_pool();
+  warm_up(*pool);
+  auth::ScramKeys keys;
+  keys.client_key.data()[0] = 7;
+  run([&] {
+    renew_keys(*pool, std::nullopt);
+    EXPECT_FALSE(pool->config().plan->credential.keys.has_value());
+    renew_keys(*pool, keys);
+    ASSERT_TRUE(pool->config().plan->credential.keys.has_value());
+    const auto* plan = pool->config().plan.get();
+    renew_keys(*pool, keys);
+    EXPECT_EQ(pool->config().plan.get(), plan) << "the same keys change nothing";
+  });
+  let(seconds(1));
+  EXPECT_EQ(server.open_peers(), 1U);
+}
+
+}  // namespace
+}  // namespace penstock::session
