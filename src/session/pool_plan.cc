@@ -1,5 +1,8 @@
 #include "session/pool_plan.h"
 
+#include <algorithm>
+#include <span>
+
 #include "session/pool_set.h"
 
 namespace penstock::session {
@@ -31,7 +34,13 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   plan->database = wish.database;
   plan->credential = std::move(wish.credential);
   plan->parameters = std::move(wish.parameters);
-  for (const auto& [name, value] : tenant.default_parameters) plan->parameters.emplace_back(name, value);
+  // Of a parameter given twice the server takes the last: the client's own goes before the tenant's.
+  const std::size_t own = plan->parameters.size();
+  for (const auto& [name, value] : tenant.default_parameters) {
+    const auto asked = std::span(plan->parameters).first(own);
+    const auto same = [&](const auto& parameter) { return upstream::same_name(parameter.first, name); };
+    if (std::ranges::none_of(asked, same)) plan->parameters.emplace_back(name, value);
+  }
   plan->tls_mode = tenant.upstream_tls;
   plan->connect_timeout = settings.upstream_connect_timeout;
   plan->login_timeout = settings.upstream_login_timeout;

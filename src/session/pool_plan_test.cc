@@ -120,6 +120,14 @@ TEST_F(PoolPlanTest, TheTenantsStartUpParametersAreForThoseWhoSendNone) {
   EXPECT_THAT(make()->plan->parameters, ElementsAre(Pair("TimeZone", "UTC"), Pair("search_path", "app")));
 }
 
+TEST_F(PoolPlanTest, WhatTheClientSendsGoesBeforeTheTenantsStartUpParameters) {
+  tenant.default_parameters = {{"search_path", "app"}, {"TimeZone", "UTC"}};
+  // Of a parameter sent twice the server takes the last.
+  EXPECT_THAT(
+      make(nullptr, {{"replication", "true"}, {"timezone", "Asia/Tokyo"}})->plan->parameters,
+      ElementsAre(Pair("replication", "true"), Pair("timezone", "Asia/Tokyo"), Pair("search_path", "app")));
+}
+
 TEST_F(PoolPlanTest, TlsFilesThatCannotBeReadAreAnError) {
   tenant.upstream_tls = model::TlsMode::kVerifyFull;
   tenant.upstream_tls_ca_file = "/nowhere/ca.pem";
