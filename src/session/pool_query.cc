@@ -52,13 +52,26 @@ void PoolQuery::take(upstream::Upstream& upstream, const pgwire::FrameScanner::E
         base::Error{.sqlstate = base::kProtocolViolation, .message = "the server sent an invalid message"};
   } else if (whole && event.type == pgwire::reply::kErrorResponse) {
     if (auto error = pgwire::parse_error(event.body())) error_ = std::move(error->error);
-  } else if (whole && event.type == pgwire::reply::kDataRow && rows_.size() < kRowsMax) {
-    const auto values = pgwire::parse_data_row(event.body());
-    if (!values) return;
-    Row& row = rows_.emplace_back();
-    for (const auto& value : *values)
-      row.push_back(value.has_value() ? std::optional(std::string(*value)) : std::nullopt);
+  } else if (event.type == pgwire::reply::kDataRow) {
+    take_row(event);
   }
+}
+
+// A row may come in pieces.
+void PoolQuery::take_row(const pgwire::FrameScanner::Event& event) {
+  const bool whole = event.kind == pgwire::FrameScanner::Kind::kMessage;
+  if (whole || event.first) {
+    row_.clear();
+    row_fits_ = rows_.size() < kRowsMax && event.total <= kRowBytesMax;
+  }
+  if (!row_fits_) return;
+  row_.insert(row_.end(), event.bytes.begin(), event.bytes.end());
+  if (!whole && !event.last) return;
+  const auto values = pgwire::parse_data_row(base::ByteView(row_).subspan(pgwire::kHeaderBytes));
+  if (!values) return;
+  Row& row = rows_.emplace_back();
+  for (const auto& value : *values)
+    row.push_back(value.has_value() ? std::optional(std::string(*value)) : std::nullopt);
 }
 
 void PoolQuery::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {

@@ -4,7 +4,7 @@
 // Home:       LOOP
 // Waits:      for an upstream and its answer, or the deadline (then the upstream is closed).
 // Errors:     the server's own; 08006 when the connection ends; 53300 at the deadline.
-// Bounds:     kRowsMax rows.
+// Bounds:     kRowsMax rows of kRowBytesMax bytes each; larger ones and later ones are left out.
 #pragma once
 
 #include <coroutine>
@@ -21,6 +21,7 @@ using Row = std::vector<std::optional<std::string>>;
 class PoolQuery final : private pool::Waiter, private upstream::UpstreamUser {
  public:
   static constexpr std::size_t kRowsMax = 16;
+  static constexpr std::size_t kRowBytesMax = 64 * 1024;
 
   // `parameter` is $1, as text.
   PoolQuery(pool::Pool& pool, std::string_view sql, std::string_view parameter, base::TimePoint deadline)
@@ -39,6 +40,7 @@ class PoolQuery final : private pool::Waiter, private upstream::UpstreamUser {
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
   void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
   void take(upstream::Upstream& upstream, const pgwire::FrameScanner::Event& event);
+  void take_row(const pgwire::FrameScanner::Event& event);
   void on_deadline();
   void settle(base::Result<std::vector<Row>> result);
 
@@ -48,6 +50,8 @@ class PoolQuery final : private pool::Waiter, private upstream::UpstreamUser {
   base::TimePoint deadline_;
   upstream::Upstream* upstream_ = nullptr;
   std::vector<Row> rows_;
+  std::vector<std::uint8_t> row_;  // the one that is coming, header included
+  bool row_fits_ = true;
   std::optional<base::Error> error_;
   std::optional<base::Result<std::vector<Row>>> result_;
   std::coroutine_handle<> caller_;
