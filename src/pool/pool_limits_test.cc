@@ -201,9 +201,9 @@ TEST_F(PoolLimitsTest, ANewConfigWithTheSamePlanKeepsConnections) {
 class PoolSharedLimitTest : public PoolTest {
  public:
   PoolSharedLimitTest() { config.max_upstreams_of_tenant = 2; }
-  void make_room(const ScopePtr& scope) override {
+  void make_room(const ScopePtr& scope, base::TimePoint since) override {
     for (Worker& worker : workers) {
-      worker.loop->post([&worker, scope] { worker.pool->yield_to(*scope); });
+      worker.loop->post([&worker, scope, since] { worker.pool->yield_to(*scope, since); });
     }
   }
 };
@@ -248,17 +248,49 @@ TEST_F(PoolSharedLimitTest, ItsOwnSizeIsNotMadeRoomForByOthers) {
   EXPECT_EQ(workers[0].pool->counts().idle, 1U);
 }
 
-TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwnAndOnlyWhatIsIdle) {
-  make_pool();
+TEST_F(PoolSharedLimitTest, WhoHasWaitedLongerGetsTheRoomOfABusyPool) {
+  make_pool("acme/shop/alice");
+  config.user = "bob";
+  make_pool("acme/shop/bob");
   Customer& one = serve("one");
+  serve("two");
+  Customer& bob = come("bob", nullptr, 1);
+  let(milliseconds(100));
+  Customer& late = come("late");
+  let(milliseconds(100));
+  give_back(one);
+  let(milliseconds(30));
+  EXPECT_FALSE(late.served());
+  let(seconds(1));
+  EXPECT_TRUE(bob.served());
+  EXPECT_FALSE(late.served());
+}
+
+TEST_F(PoolSharedLimitTest, WhoCameLaterDoesNot) {
+  make_pool("acme/shop/alice");
+  config.user = "bob";
+  make_pool("acme/shop/bob");
+  Customer& one = serve("one");
+  serve("two");
+  Customer& early = come("early");
+  let(milliseconds(100));
+  Customer& bob = come("bob", nullptr, 1);
+  let(milliseconds(100));
+  give_back(one);
+  let(milliseconds(100));
+  EXPECT_TRUE(early.served());
+  EXPECT_FALSE(bob.served());
+}
+
+TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwn) {
+  make_pool();
+  give_back(serve("one"));
   const auto ours = ledger.scope("upstreams of tenant acme");
   const auto others = ledger.scope("upstreams of tenant other");
-  run([&] { EXPECT_FALSE(pool().yield_to(*ours)); });
-  give_back(one);
   run([&] {
-    EXPECT_FALSE(pool().yield_to(*others));
-    EXPECT_TRUE(pool().yield_to(*ours));
-    EXPECT_FALSE(pool().yield_to(*ours));
+    EXPECT_FALSE(pool().yield_to(*others, {}));
+    EXPECT_TRUE(pool().yield_to(*ours, {}));
+    EXPECT_FALSE(pool().yield_to(*ours, {}));
   });
   let(milliseconds(100));
   EXPECT_EQ(server->open_peers(), 0U);
