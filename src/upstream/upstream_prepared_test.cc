@@ -113,6 +113,8 @@ TEST_F(UpstreamPreparedTest, WhatIsParsedAndClosedBehindDeallocateAllIsGone) {
   send_close(a);
   ask({Kind::kSync});
   EXPECT_EQ(hear(done("DEALLOCATE ALL") + ready()), "CZ");
+  EXPECT_EQ(prepared(a), Prepared::kOutdated) << "its Close may yet be skipped";
+  hear(bare("1") + bare("1") + bare("3") + ready());
   EXPECT_EQ(prepared(a), Prepared::kNo);
   EXPECT_EQ(prepared(b), Prepared::kYes);
 }
@@ -123,7 +125,19 @@ TEST_F(UpstreamPreparedTest, WhatIsClosedAndParsedBehindDeallocateAllStays) {
   send_parse(a);
   ask({Kind::kSync});
   EXPECT_EQ(hear(done("DEALLOCATE ALL") + ready()), "CZ");
+  hear(bare("3") + bare("1") + ready());
   EXPECT_EQ(prepared(a), Prepared::kYes);
+}
+
+TEST_F(UpstreamPreparedTest, WhatAnEarlierBatchWasToPrepareIsPreparedAgain) {
+  ask({Kind::kBind});
+  upstream.prepared.insert(a, now());
+  ask(Reply{.kind = Kind::kParse, .visible = false, .statement = a});
+  EXPECT_EQ(prepared(a), Prepared::kYes) << "in the same batch: should it fail, nobody binds it";
+  ask({Kind::kSync});
+  EXPECT_EQ(prepared(a), Prepared::kOutdated);
+  EXPECT_EQ(hear(error("22P02", "invalid") + ready()), "EZ");
+  EXPECT_EQ(prepared(a), Prepared::kOutdated);
 }
 
 TEST_F(UpstreamPreparedTest, APlanThatNoLongerFitsIsInDoubtHereAndEverywhere) {
