@@ -394,6 +394,10 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
     }
     if (cold || pool.known_outcome(asked) == nullptr) {
       auto tried = co_await SettingsTrial(pool, *requested, until);
+      // The server connection it was tried on may have ended just then; others may live.
+      const bool lost = !tried && (tried.error().sqlstate == base::kConnectionFailure ||
+                                   tried.error().sqlstate == base::kAdminShutdown);
+      if (lost && !cold) tried = co_await SettingsTrial(pool, *requested, until);
       if (!tried) co_return base::fail(std::move(tried.error()));
       outcome_.settings = std::move(*tried);
       if (!cold) pool.remember_outcome(asked, outcome_.settings);

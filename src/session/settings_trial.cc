@@ -28,6 +28,8 @@ void SettingsTrial::on_granted(upstream::Upstream& upstream) {
   upstream::SettingsTable& table = pool_.home().settings;
   upstream::SettingsPtr wanted = upstream.settings_at_login;
   for (const auto& [name, value] : requested_) wanted = table.with(wanted, name, value);
+  // From where a fresh session stands: a value like DateStyle = SQL keeps a part of what was there before.
+  upstream.adopt_settings(upstream.settings_at_login);
   upstream.adopt_settings(wanted);
   if (!upstream.replies.empty()) return;
   pool_.release(*std::exchange(upstream_, nullptr), false);

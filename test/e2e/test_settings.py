@@ -163,6 +163,14 @@ def test_reset_of_one_setting_returns_to_its_start_up_value(pooler_of, mode):
 
 
 @pytest.mark.penstock
+def test_start_up_values_are_tried_from_the_servers_defaults(one: Endpoint):
+    with one.wire(DateStyle="German, DMY") as german:
+        assert german.value("SHOW DateStyle") == "German, DMY"
+        with one.wire(DateStyle="SQL") as other:
+            assert other.value("SHOW DateStyle") == "SQL, MDY"
+
+
+@pytest.mark.penstock
 def test_settings_apply_before_a_pipeline(one: Endpoint):
     with one.wire(TimeZone="Asia/Tokyo") as a, one.wire(TimeZone="America/New_York") as b:
         for _ in range(3):
