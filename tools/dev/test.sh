@@ -57,7 +57,7 @@ suite_e2e() {
   e2e_venv || { report_failure "$results" "python packages" && return; }
   say "end-to-end tests"
   PENSTOCK_BINARY=$BUILD/release/penstock \
-    "$BUILD/venv/bin/python" -m pytest -n 2 --reruns 2 --reruns-delay 1 test/e2e --junitxml="$results/pytest.xml" -q >&2 ||
+    "$BUILD/venv/bin/python" -m pytest -n 2 --reruns 1 --reruns-delay 1 test/e2e --junitxml="$results/pytest.xml" -q >&2 ||
     [[ -f $results/pytest.xml ]] || report_failure "$results" pytest
 }
 
