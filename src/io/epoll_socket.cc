@@ -43,10 +43,14 @@ void EpollSocket::flush() {
   if (closed_ || blocked_) return;
   std::array<iovec, 64> pieces;
   while (!queue_.empty()) {
+    const std::size_t count = queue_.gather(pieces);
     msghdr header{};
     header.msg_iov = pieces.data();
-    header.msg_iovlen = queue_.gather(pieces);
-    const ssize_t sent = sendmsg(descriptor_, &header, MSG_NOSIGNAL);
+    header.msg_iovlen = count;
+    // One piece is the usual case, and cheaper without a header.
+    const ssize_t sent = count == 1
+                             ? send(descriptor_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                             : sendmsg(descriptor_, &header, MSG_NOSIGNAL);
     if (sent >= 0) {
       queue_.consume(static_cast<std::size_t>(sent));
       continue;
