@@ -29,7 +29,10 @@ class EpollListener final : public Listener {
  public:
   EpollListener(EpollLoop& loop, int descriptor, AcceptSink& sink)
       : state_(new State(loop, descriptor, sink)), address_(local_address(descriptor)) {}
-  ~EpollListener() override { state_->close(); }
+  ~EpollListener() override {
+    remove_socket_file(address_);  // while it listens: afterwards a successor may have made its own
+    state_->close();
+  }
   const Address& address() const override { return address_; }
 
  private:

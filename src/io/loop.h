@@ -45,6 +45,7 @@ using ListenerPtr = std::unique_ptr<Listener>;
 struct ListenOptions {
   int backlog = 4096;
   bool reuse_port = true;  // several loops share one address (TCP)
+  bool claim = false;      // with reuse_port: fail when anybody listens there already
   int unix_mode = 0777;
 };
 

@@ -105,6 +105,30 @@ TEST_P(LoopTest, EchoesOverTcpAndSeesTheOrderlyEnd) {
   EXPECT_EQ(at_client.received, "hello back");
 }
 
+TEST_P(LoopTest, SharesAPortOnlyWithThoseWhoDoNotClaimIt) {
+  Acceptor acceptor;
+  run([&] {
+    listener = std::move(*loop_->listen(*Address::from_ip("127.0.0.1", 0), {.claim = true}, acceptor));
+    EXPECT_TRUE(loop_->listen(listener->address(), {}, acceptor));
+    const auto claimed = loop_->listen(listener->address(), {.claim = true}, acceptor);
+    ASSERT_FALSE(claimed);
+    EXPECT_EQ(claimed.error().hint, "Is another server already running there?");
+    done();
+  });
+}
+
+TEST_P(LoopTest, TakesTheFileOfItsUnixSocketAway) {
+  Acceptor acceptor;
+  const std::string path = testing::TempDir() + "loop_io_test." + std::to_string(getpid());
+  run([&] {
+    listener = std::move(*loop_->listen(*Address::from_path(path), {}, acceptor));
+    EXPECT_EQ(access(path.c_str(), F_OK), 0);
+    listener.reset();
+    EXPECT_NE(access(path.c_str(), F_OK), 0);
+    done();
+  });
+}
+
 // A loop that stops waits for its last streams, so what lingers shows in the time that takes.
 TEST_P(LoopTest, FinishesAStreamThatHasEndedAtOnce) {
   Acceptor acceptor;

@@ -25,6 +25,29 @@ bool is_stale(const Address& address) {
   return refused;
 }
 
+// Two processes of one user may share a port with SO_REUSEPORT, and each would get half of the clients.
+// Without that option the kernel says whether somebody is there.
+int try_claim(const Address& address) {
+  const int probe = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return errno;
+  set_int(probe, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.family() == AF_INET6) set_int(probe, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  const int error = bind(probe, address.data(), address.size()) < 0 ? errno : 0;
+  close(probe);
+  return error;
+}
+
+// The kernel may take a moment to close what a killed process has left.
+int error_of_claim(const Address& address) {
+  constexpr int kTries = 20;
+  int error = try_claim(address);
+  for (int i = 1; i < kTries && error == EADDRINUSE; ++i) {
+    usleep(50'000);
+    error = try_claim(address);
+  }
+  return error;
+}
+
 base::Error listen_error(const Address& address, int errno_value) {
   auto error =
       base::errno_error(base::kIoError, "could not listen on \"" + address.to_string() + "\"", errno_value);
@@ -51,6 +74,10 @@ void apply_tcp_options(int descriptor, const TcpOptions& tcp) {
 }
 
 base::Result<int> open_listener(const Address& address, const ListenOptions& options, const TcpOptions& tcp) {
+  if (options.claim && options.reuse_port && !address.is_unix()) {
+    if (const int error = error_of_claim(address); error != 0)
+      return base::fail(listen_error(address, error));
+  }
   const int descriptor = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return base::fail(listen_error(address, errno));
   const bool has_file = address.is_unix() && !address.path().starts_with('@');
@@ -69,6 +96,10 @@ base::Result<int> open_listener(const Address& address, const ListenOptions& opt
   }
   if (has_file) chmod(address.path().c_str(), static_cast<mode_t>(options.unix_mode));
   return descriptor;
+}
+
+void remove_socket_file(const Address& address) {
+  if (address.is_unix() && address.path().starts_with('/')) unlink(address.path().c_str());
 }
 
 base::Result<int> open_connector(const Address& address, const TcpOptions& tcp) {

@@ -10,6 +10,8 @@ namespace penstock::io {
 
 // A non-blocking listening socket. Removes a stale Unix socket file nobody answers on.
 base::Result<int> open_listener(const Address& address, const ListenOptions& options, const TcpOptions& tcp);
+// Of a listener that ends: the file of its Unix socket, if it has one.
+void remove_socket_file(const Address& address);
 // A non-blocking, not yet connected socket for `address`.
 base::Result<int> open_connector(const Address& address, const TcpOptions& tcp);
 void apply_tcp_options(int descriptor, const TcpOptions& tcp);

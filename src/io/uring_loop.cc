@@ -32,7 +32,10 @@ class UringListener final : public Listener {
       : state_(new State(loop, descriptor, sink)), address_(local_address(descriptor)) {
     state_->arm_all();
   }
-  ~UringListener() override { state_->close(); }
+  ~UringListener() override {
+    remove_socket_file(address_);  // while it listens: afterwards a successor may have made its own
+    state_->close();
+  }
   const Address& address() const override { return address_; }
 
  private:

@@ -122,6 +122,7 @@ base::Status Worker::listen(const std::vector<config::ListenerSettings>& listene
       auto door = std::make_unique<Door>(*this, session::Entrance{.pool_mode = listener.pool_mode});
       const io::ListenOptions options{.backlog = instructions_.settings->listen_backlog,
                                       .reuse_port = true,
+                                      .claim = index_ == 0,  // the others share it with the first
                                       .unix_mode = listener.unix_mode};
       auto opened = door->open(address, options);
       if (!opened) {

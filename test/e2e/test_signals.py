@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -19,6 +20,15 @@ def listening(port: int) -> bool:
         return True
     except OSError:
         return False
+
+
+def test_a_second_server_on_the_same_port_does_not_start(pooler_of, tmp_path):
+    pooler = pooler_of()
+    second = subprocess.run([pooler.program, "serve", "--catalog", str(tmp_path / "second.db"),
+                             "--set", f"listeners=127.0.0.1:{pooler.port}"],
+                            capture_output=True, text=True, timeout=15, check=False)
+    assert second.returncode == 1
+    assert "already in use" in second.stderr
 
 
 def test_sighup_changes_settings_and_drops_nobody(pooler_of):
