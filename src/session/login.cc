@@ -74,9 +74,17 @@ tls::TlsStream* Login::tls_stream() const {
   return dynamic_cast<tls::TlsStream*>(&reader_->stream());
 }
 
-base::Error Login::wrong_password() const {
+base::Error Login::wrong_password() {
+  if (private_reason_.empty()) private_reason_ = "the password is wrong";
   return {.sqlstate = base::kInvalidPassword,
           .message = fmt::format("password authentication failed for user \"{}\"", outcome_.identity.user)};
+}
+
+std::string Login::reason_for_log(const base::Error& error) const {
+  const bool is_about_identity =
+      error.sqlstate == base::kInvalidPassword || error.sqlstate == base::kInvalidAuthorization;
+  if (!is_about_identity || private_reason_.empty()) return Session::text_for_log(error);
+  return fmt::format("{}: {}", error.message, private_reason_);
 }
 
 io::Task<> Login::run() {
@@ -106,9 +114,11 @@ io::Task<> Login::run() {
         log::warning("client.refused",
                      {{"client", session_.id()},
                       {"address", reader_->stream().peer().to_string()},
+                      {"tenant", outcome_.identity.tenant == nullptr ? "" : outcome_.identity.tenant->id},
                       {"user", outcome_.identity.user},
+                      {"database", outcome_.identity.database},
                       {"sqlstate", error.sqlstate.view()}},
-                     error.message);
+                     reason_for_log(error));
       }
     }
     // Without a reader the connection ended in its TLS handshake.
@@ -193,10 +203,12 @@ io::Task<base::Status> Login::become_encrypted(bool direct) {
     co_return base::fail(std::move(admitted.error()));
   }
   tls::AcceptOptions options{.deadline = deadline_, .direct = direct};
+  const std::string address = reader_->stream().peer().to_string();
   io::StreamPtr raw = reader_->release(options.received);
   auto secured = co_await tls::accept(std::move(raw), instructions_.client_tls, std::move(options));
   if (!secured) {
-    log::info("client.tls_failed", {{"client", session_.id()}}, secured.error().message);
+    log::info("client.tls_failed", {{"client", session_.id()}, {"address", address}},
+              secured.error().message);
     reader_.reset();
     co_return base::fail(base::Error{.message = ""});
   }
@@ -232,6 +244,7 @@ io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
 base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
   const std::string* options = startup.find("options");
   const std::string* database = startup.find("database");
+  stated_user_ = startup.user();
   auto resolved =
       catalog::resolve(*instructions_.catalog,
                        {.user = startup.user(),

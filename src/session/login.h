@@ -53,15 +53,16 @@ class Login {
   io::Task<base::Status> authenticate_scram(const auth::Secret* secret);
   io::Task<base::Status> authenticate_md5(const auth::Secret& secret);
   io::Task<base::Status> authenticate_password(const auth::Secret* secret);
-  base::Status authenticate_certificate() const;
-  base::Status authenticate_peer() const;
+  base::Status authenticate_certificate();
+  base::Status authenticate_peer();
   base::Status reserve();
   base::Status find_pool(const pgwire::StartupMessage& startup);
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
   base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
   void greet();
 
-  base::Error wrong_password() const;
+  base::Error wrong_password();
+  std::string reason_for_log(const base::Error& error) const;
   tls::TlsStream* tls_stream() const;
   upstream::MessageReader& reader() { return *reader_; }
   void send(const base::ByteWriter& bytes) { reader_->write(bytes); }
@@ -77,6 +78,8 @@ class Login {
   catalog::Resolved resolved_;
   const model::UserSpec* user_ = nullptr;  // in resolved_.tenant; null: not listed
   std::string server_name_;
+  std::string stated_user_;             // as the client wrote it, with the tenant; md5 answers depend on it
+  std::string private_reason_;          // of a refusal: for our log, never for the client
   std::optional<auth::Secret> secret_;  // what the client must prove
   bool secret_was_queried_ = false;
   std::optional<auth::ScramKeys> keys_;  // shown by the client's own log-in

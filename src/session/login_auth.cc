@@ -45,6 +45,8 @@ io::Task<base::Status> Login::authenticate() {
   const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value()
                                        ? *user_->auth_method
                                        : resolved_.tenant->auth_method;
+  if (known == nullptr)
+    private_reason_ = user_ == nullptr ? "there is no such user" : "the user has no secret";
   base::Status status;
   switch (method) {
     case model::AuthMethod::kTrust:
@@ -76,6 +78,7 @@ io::Task<base::Status> Login::authenticate() {
   }
   if (!status && secret_was_queried_) home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user);
   if (!status) co_return status;
+  private_reason_.clear();  // what fails from here on has other reasons
   base::ByteWriter out;
   pgwire::authentication_ok(out);
   send(out);
@@ -147,11 +150,11 @@ io::Task<base::Status> Login::authenticate_md5(const auth::Secret& secret) {
   if (message->type != pgwire::msg::kPassword || !response) {
     co_return base::fail(base::kProtocolViolation, "expected password response");
   }
-  auto matches = auth::md5_matches(secret, outcome_.identity.user, salt, *response);
+  auto matches = auth::md5_matches(secret, stated_user_, salt, *response);
   if (matches && !*matches) {
     const auto changed = co_await read_secret_again();
     if (!changed) co_return base::fail(changed.error());
-    if (*changed) matches = auth::md5_matches(*secret_, outcome_.identity.user, salt, *response);
+    if (*changed) matches = auth::md5_matches(*secret_, stated_user_, salt, *response);
   }
   if (!matches) co_return base::fail(matches.error());
   if (!*matches) co_return base::fail(wrong_password());
@@ -183,9 +186,14 @@ io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) 
   co_return base::fail(wrong_password());
 }
 
-base::Status Login::authenticate_certificate() const {
+base::Status Login::authenticate_certificate() {
   const auto* stream = tls_stream();
   const auto certificate = stream == nullptr ? std::nullopt : stream->engine().peer_certificate();
+  if (user_ != nullptr) {
+    private_reason_ = certificate.has_value()
+                          ? fmt::format("the certificate is for \"{}\"", certificate->common_name)
+                          : "the client showed no certificate";
+  }
   if (user_ == nullptr || !certificate.has_value() || certificate->common_name != outcome_.identity.user) {
     return base::fail(
         base::kInvalidAuthorization,
@@ -194,13 +202,18 @@ base::Status Login::authenticate_certificate() const {
   return {};
 }
 
-base::Status Login::authenticate_peer() const {
+base::Status Login::authenticate_peer() {
   const io::PeerName& peer = reader_->stream().peer();
   passwd entry{};
   passwd* found = nullptr;
   std::array<char, 4096> buffer;
   if (peer.uid >= 0) getpwuid_r(static_cast<uid_t>(peer.uid), &entry, buffer.data(), buffer.size(), &found);
   if (user_ == nullptr || found == nullptr || outcome_.identity.user != found->pw_name) {
+    if (user_ != nullptr) {
+      private_reason_ = peer.uid < 0       ? "the client is not on a Unix socket"
+                        : found == nullptr ? fmt::format("uid {} has no name", peer.uid)
+                                           : fmt::format("the system's user is \"{}\"", found->pw_name);
+    }
     return base::fail(base::kInvalidAuthorization,
                       fmt::format("peer authentication failed for user \"{}\"", outcome_.identity.user));
   }

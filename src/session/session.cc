@@ -310,6 +310,11 @@ void Session::on_end(const base::Error* error) {
 
 // --- ends ---
 
+std::string Session::text_for_log(const base::Error& error) {
+  if (error.where.empty() || error.message.contains(error.where)) return error.message;
+  return error.message + ", says the server at " + error.where;
+}
+
 void Session::tell_and_end(const base::Error& error) {
   if (state_ == State::kGone) return;
   // In the middle of a message of the server's nothing of ours can be said.
@@ -320,7 +325,7 @@ void Session::tell_and_end(const base::Error& error) {
     client_->write(out.view());
   }
   if (home_.instructions.settings->log_pooler_errors) {
-    log::warning("client.error", {{"client", id_}, {"sqlstate", error.sqlstate.view()}}, error.message);
+    log::warning("client.error", {{"client", id_}, {"sqlstate", error.sqlstate.view()}}, text_for_log(error));
   }
   end(error.message);
 }
@@ -461,7 +466,10 @@ void Session::on_timer() {
       base::ByteWriter out;
       pgwire::notice_response(
           out, {.sqlstate = base::SqlState("00000"),
-                .message = "No server connection available in postgres backend, client being queued"});
+                .message = "No server connection available in postgres backend, client being queued",
+                .detail = pool_->last_error() == nullptr
+                              ? "The pool has no free server connection."
+                              : "The last attempt to connect failed: " + pool_->last_error()->message + "."});
       client_->write(out.view());
     }
   }

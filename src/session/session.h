@@ -65,6 +65,9 @@ class Session final : public base::ListHook<Session>,
   const Identity& identity() const { return identity_; }
   bool logged_in() const { return state_ != State::kLogin; }
 
+  // An error's text for our log: what a server said is told apart from what we say ourselves.
+  static std::string text_for_log(const base::Error& error);
+
  private:
   friend class Login;
   static constexpr std::string_view kAllSettings = "*";
@@ -150,7 +153,7 @@ class Session final : public base::ListHook<Session>,
   std::string taken_name_;          // of the last Parse that gave a name twice
   std::vector<io::Chunk> held_;
   std::size_t held_bytes_ = 0;
-  std::uint32_t cancel_id_ = 0;  // 0: not registered
+  std::uint32_t cancel_id_ = 0;                                // 0: not registered
   std::vector<std::move_only_function<void()>> held_cancels_;  // until what is our own has been answered
   std::vector<pool::Reservation> reservations_;
   base::TimePoint idle_since_{}, request_since_{}, transaction_since_{}, idle_transaction_since_{};

@@ -177,7 +177,7 @@ class Login {
     return base::fail(
         base::kInvalidPassword,
         fmt::format("the server asks for the password of user \"{}\", which is not known", plan_.user), "",
-        "Store the password itself (not a verifier) for this user, or let the server use SCRAM.");
+        "Set upstream_secret, or store the password itself (not a verifier) as the user's secret.");
   }
 
   base::Status send_password(base::Result<std::string> text) {
@@ -307,6 +307,7 @@ io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const Dia
       auto result = co_await log_in_with_fallback(tools, plan, address, host.host);
       if (result) co_return result;
       last = about(address, std::move(result.error()));
+      last.where = address.to_string();
       if (!worth_another_host(last)) co_return base::fail(std::move(last));
     }
   }

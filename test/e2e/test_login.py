@@ -107,6 +107,13 @@ def test_md5(pooler_of, pg):
     assert "28P01" == refused_state(pooler, "md5user", "wrong")
 
 
+def test_md5_answers_for_the_name_that_the_client_gave(pooler_of, pg):
+    tenant = default_tenant(pg, **{"auth-method": "md5"})
+    pooler = pooler_of(tenants=[tenant])
+    with pooler.endpoint(user=f"app.{tenant.id}", password=ROLES["app"]).connect(require_auth="md5") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("app",)
+
+
 def refused_state(pooler: Pooler, user: str, password: str) -> str:
     with pytest.raises(ServerError) as error, pooler.endpoint(user=user, password=password).wire():
         pass
