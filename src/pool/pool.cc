@@ -117,8 +117,7 @@ upstream::Upstream* Pool::take_idle(const upstream::SettingsPtr& wanted) {
 }
 
 bool Pool::must_check(const upstream::Upstream& upstream) const {
-  return config_->check_delay.count() > 0 &&
-         home_.tools.loop.now() - upstream.released_at > config_->check_delay;
+  return home_.tools.loop.now() - upstream.released_at >= config_->check_delay;
 }
 
 void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) {
@@ -139,7 +138,7 @@ void Pool::offer(upstream::Upstream& upstream) {
   upstream.set_user(*this);
   const base::TimePoint now = home_.tools.loop.now();
   const bool old = config_->lifetime.count() > 0 && now - upstream.created_at > config_->lifetime;
-  if (upstream.close_when_free || old || pay_debt()) {
+  if (upstream.close_when_free || old || surplus() > 0 || pay_debt()) {
     bury(upstream);
     return want_more();
   }
@@ -350,6 +349,12 @@ void Pool::retire_upstreams() {
   want_more();
 }
 
+// Connections beyond what the pool may have: its size has been lowered.
+int Pool::surplus() const {
+  if (config_->size <= 0) return 0;
+  return scopes_[0]->open.load(std::memory_order_relaxed) - config_->size - config_->reserve_size;
+}
+
 void Pool::plan_maintenance() {
   const bool needed = !upstreams_.empty() || config_->min_size > 0;
   if (needed && !maintenance_timer_.armed()) {
@@ -362,12 +367,14 @@ void Pool::maintain() {
   publish_waiting();  // waiters that gave up have unlinked themselves
   std::vector<upstream::Upstream*> over;
   int spare = scopes_[0]->open.load(std::memory_order_relaxed) - config_->min_size;
+  int beyond = surplus();
   for (auto it = idle_.rbegin(); it != idle_.rend(); ++it) {
     const bool old = config_->lifetime.count() > 0 && now - it->created_at > config_->lifetime;
     const bool unused = config_->idle_timeout.count() > 0 && now - it->released_at > config_->idle_timeout;
-    if (old || (unused && spare > 0)) {
+    if (old || (unused && spare > 0) || beyond > 0) {
       over.push_back(&*it);
       --spare;
+      --beyond;
     }
   }
   for (upstream::Upstream* upstream : over) bury(*upstream);

@@ -159,6 +159,7 @@ class Pool final : private upstream::UpstreamUser {
   void publish_idle(int change);
   void maintain();
   void plan_maintenance();
+  int surplus() const;
 
   PoolHome home_;
   std::string key_;

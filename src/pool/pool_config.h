@@ -40,7 +40,7 @@ struct PoolConfig {
   std::chrono::milliseconds reserve_timeout{0};
   std::chrono::milliseconds lifetime{0};
   std::chrono::milliseconds idle_timeout{0};
-  std::chrono::milliseconds check_delay{0};
+  std::chrono::milliseconds check_delay{30000};
   std::chrono::milliseconds retry{1000};
   std::chrono::milliseconds retry_max{15000};
   std::chrono::milliseconds cleanup_timeout{10000};

@@ -44,6 +44,28 @@ def test_pool_size_is_never_exceeded(pooler_of, pg, workers: int):
     assert len(seen) == 3
 
 
+def test_a_smaller_pool_size_closes_what_is_too_much(pooler_of, pg):
+    pooler = pooler_of({"pool.size": 4, "server.workers": 2})
+    at = pooler.endpoint()
+    wires = [at.wire(application_name="shrunk") for _ in range(4)]
+    try:
+        for wire in wires:
+            wire.send(query("SELECT pg_sleep(1)"))
+        for wire in wires:
+            wire.reply()
+        assert len(pg.backends("usename = 'app'")) > 1
+        pooler.settings["pool.size"] = 1
+        pooler.reload()
+        deadline = time.monotonic() + 10
+        while len(pg.backends("usename = 'app'")) > 1 and time.monotonic() < deadline:
+            wires[0].value("SELECT 1")
+            time.sleep(0.1)
+        assert len(pg.backends("usename = 'app'")) == 1
+    finally:
+        for wire in wires:
+            wire.close()
+
+
 def test_waiting_clients_are_served_in_order_of_arrival(pooler_of):
     at = pooler_of({"pool.size": 1}).endpoint()
     order: list[int] = []
