@@ -54,7 +54,9 @@ base::Status Catalog::reload() {
     return base::fail(fresh.error());
   }
   note_health();
+  const bool is_new = (*fresh)->version() != snapshot_->version();
   publish(*fresh);
+  if (is_new) log::info("catalog.changed", {{"tenants", snapshot_->tenants().size()}});
   return {};
 }
 

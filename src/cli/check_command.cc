@@ -8,6 +8,7 @@
 
 #include "catalog/validate.h"
 #include "config/render.h"
+#include "server/serve.h"
 
 namespace penstock::cli {
 
@@ -25,14 +26,6 @@ struct Findings {
 
 std::string plural(int count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
-// "penstock.toml:3:8: pool.size: 0 is out of range. Allowed: …"
-std::string one_line(const base::Error& error) {
-  std::string line = error.where.empty() ? error.message : fmt::format("{}: {}", error.where, error.message);
-  if (!error.detail.empty()) line += fmt::format(". {}", error.detail);
-  if (!error.hint.empty()) line += fmt::format(" {}", error.hint);
-  return line + "\n";
 }
 
 // Only the user who runs the check can be asked, so this is no error.
@@ -67,9 +60,23 @@ base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::SqliteStor
   return problems;
 }
 
+void check_files(const config::Settings& settings, Terminal& terminal, Findings& findings) {
+  const base::Status status = server::check_client_tls(settings);
+  if (status) return;
+  ++findings.errors;
+  terminal.out(config::explain(status.error()) + "\n");
+}
+
 void check_catalog(const config::Settings& settings, Terminal& terminal, Findings& findings) {
   std::error_code ignored;
   if (!std::filesystem::exists(settings.catalog, ignored)) {
+    const auto directory = std::filesystem::absolute(settings.catalog, ignored).parent_path();
+    if (!std::filesystem::is_directory(directory, ignored)) {
+      ++findings.errors;
+      terminal.out(fmt::format("server.catalog: \"{}\" cannot be created: there is no directory \"{}\"\n",
+                               settings.catalog, directory.string()));
+      return;
+    }
     terminal.out(fmt::format("note: catalog file \"{}\" does not exist yet; `penstock serve` creates it\n",
                              settings.catalog));
     return;
@@ -80,7 +87,7 @@ void check_catalog(const config::Settings& settings, Terminal& terminal, Finding
       store ? catalog_problems(**store, settings.catalog) : base::fail(store.error());
   if (!problems) {
     ++findings.errors;
-    terminal.out(one_line(problems.error()));
+    terminal.out(config::explain(problems.error()) + "\n");
     return;
   }
   for (const catalog::Problem& problem : *problems) {
@@ -97,12 +104,13 @@ int run_check(const CheckOptions& options, const Call& call) {
   std::expected<config::Loaded, config::Errors> loaded =
       config::load(load_options(options.catalog.settings, call.world));
   if (!loaded) {
-    for (const base::Error& error : loaded.error()) terminal.out(one_line(error));
+    for (const base::Error& error : loaded.error()) terminal.out(config::explain(error) + "\n");
     findings.errors = static_cast<int>(loaded.error().size());
   } else {
     for (const std::string& warning : loaded->warnings) terminal.out(fmt::format("warning: {}\n", warning));
     findings.warnings = static_cast<int>(loaded->warnings.size());
     if (!options.catalog.catalog_file.empty()) loaded->settings.catalog = options.catalog.catalog_file;
+    check_files(loaded->settings, terminal, findings);
     check_catalog(loaded->settings, terminal, findings);
     if (options.print) terminal.out(config::render_effective(*loaded));
   }

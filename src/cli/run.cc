@@ -28,6 +28,13 @@ void add_version_command(CLI::App& app, Call& call) {
   });
 }
 
+// Whether the last command that was understood has commands of its own.
+bool wants_command(const CLI::App& app) {
+  const CLI::App* deepest = &app;
+  while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
+  return deepest->get_require_subcommand_min() > 0;
+}
+
 // CLI11 wants the last word first, and throws what it does not understand.
 int parse(CLI::App& app, std::vector<std::string> words, const Call& call) {
   std::ranges::reverse(words);
@@ -39,8 +46,13 @@ int parse(CLI::App& app, std::vector<std::string> words, const Call& call) {
     call.terminal().out(out.str());
     return kDone;
   } catch (const CLI::ParseError& error) {
+    // CLI11 misses a command before it looks at what stands in its place.
+    const std::vector<std::string> unknown = app.remaining(true);
+    const bool is_command = wants_command(app) && !unknown.empty() && !unknown[0].starts_with('-');
+    const std::string problem =
+        is_command ? fmt::format("there is no command \"{}\"", unknown[0]) : error.what();
     call.terminal().err(
-        fmt::format("penstock: {}\n  Hint: --help behind a command says what it takes.\n", error.what()));
+        fmt::format("penstock: {}\n  Hint: --help behind a command says what it takes.\n", problem));
     return kMisused;
   }
   return call.exit_code;

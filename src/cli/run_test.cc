@@ -323,6 +323,15 @@ TEST_F(RunTest, ChecksAConfigurationAndNamesThePlace) {
   EXPECT_THAT(terminal_.complaints, HasSubstr("2 errors"));
 }
 
+TEST_F(RunTest, ChecksThatAServerCouldStartWithTheFilesThatAreNamed) {
+  EXPECT_EQ(penstock({"check", "--set", "client_tls.cert_file=/no/such.crt", "--set",
+                      "client_tls.key_file=/no.key"}),
+            kFailed);
+  EXPECT_THAT(terminal_.written, HasSubstr("could not load certificate file \"/no/such.crt\""));
+  EXPECT_EQ(penstock({"check", "--set", "server.catalog=/no/such/directory/penstock.db"}), kFailed);
+  EXPECT_THAT(terminal_.written, HasSubstr("there is no directory \"/no/such/directory\""));
+}
+
 TEST_F(RunTest, ChecksTheCatalogAndItsFiles) {
   must({"tenant", "add", "a", "--host", "db", "--upstream-tls-ca-file", "/no/such.pem"});
   must({"user", "add", "u.a", "--no-password"});
@@ -359,6 +368,9 @@ TEST_F(RunTest, TakesTheConfigurationFileFromTheEnvironment) {
 TEST_F(RunTest, SaysWhenItWasNotUnderstood) {
   EXPECT_EQ(penstock({}), kMisused);
   EXPECT_EQ(penstock({"frobnicate"}), kMisused);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("there is no command \"frobnicate\""));
+  EXPECT_EQ(penstock({"tenant", "frobnicate", "--help-me"}), kMisused);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("there is no command \"frobnicate\""));
   EXPECT_EQ(penstock({"tenant"}), kMisused);
   EXPECT_EQ(penstock({"tenant", "add", "a", "--no-such-option"}), kMisused);
   EXPECT_THAT(terminal_.complaints, StartsWith("penstock: "));

@@ -150,4 +150,14 @@ Environment to_environment(const char* const* variables) {
   return environment;
 }
 
+std::string explain(const base::Error& error) {
+  std::string line = error.where.empty() ? error.message : error.where + ": " + error.message;
+  for (const std::string& sentence : {error.detail, error.hint}) {
+    if (sentence.empty()) continue;
+    line += line.ends_with('.') ? " " : ". ";
+    line += sentence;
+  }
+  return line;
+}
+
 }  // namespace penstock::config

@@ -42,6 +42,9 @@ std::expected<Loaded, Errors> load(const LoadOptions& options);
 // The same from a text; `file_name` is for messages.
 std::expected<Loaded, Errors> load_text(std::string_view text, std::string_view file_name);
 
+// An error as one line for people: "penstock.toml:3:8: pool.size: 0 is out of range. Allowed: …".
+std::string explain(const base::Error& error);
+
 // Loads the variables of this process: environ as a map.
 Environment to_environment(const char* const* variables);
 

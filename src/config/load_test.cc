@@ -89,6 +89,13 @@ unix_mode = "0770"
   EXPECT_EQ(loaded->settings.listeners, expected);
 }
 
+TEST(Load, ExplainsAnErrorInWholeSentences) {
+  EXPECT_EQ(explain({.message = "x is wrong", .hint = "Set y.", .where = "p.toml:1:2"}),
+            "p.toml:1:2: x is wrong. Set y.");
+  EXPECT_EQ(explain({.message = "x is wrong", .detail = "Allowed: z.", .hint = "Set y."}),
+            "x is wrong. Allowed: z. Set y.");
+}
+
 TEST(Load, LetsEnvironmentWinOverFileAndCommandLineOverBoth) {
   const std::string file = testing::TempDir() + "/penstock_load_test.toml";
   std::ofstream(file) << "[pool]\nsize = 1\nmin_size = 1\nreserve_size = 1\n";

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/version.h"
 #include "catalog/catalog.h"
 #include "catalog/sqlite_store.h"
 #include "config/render.h"
@@ -53,8 +54,7 @@ base::Result<std::shared_ptr<const tls::ServerContext>> client_tls(const config:
 }
 
 void complain(const base::Error& error) {
-  std::fprintf(stderr, "penstock: %s%s%s\n", error.where.empty() ? "" : (error.where + ": ").c_str(),
-               error.message.c_str(), error.hint.empty() ? "" : ("\n  HINT: " + error.hint).c_str());
+  std::fprintf(stderr, "penstock: %s\n", config::explain(error).c_str());
 }
 
 class Server {
@@ -108,7 +108,12 @@ class Server {
     if (auto made = make_workers(); !made) return made;
     for (auto& worker : shared_.workers) worker->start();
     catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
-    if (!settings_->pid_file.empty()) return write_pid_file();
+    if (!settings_->pid_file.empty()) {
+      if (auto written = write_pid_file(); !written) return written;
+    }
+    log::info("server.started", {{"version", base::kVersion},
+                                 {"pid", getpid()},
+                                 {"tenants", catalog_->snapshot()->tenants().size()}});
     return {};
   }
 
@@ -203,14 +208,14 @@ class Server {
     auto loaded = config::load(options_);
     if (!loaded) {
       for (const base::Error& error : loaded.error())
-        log::error("config.invalid", {{"where", error.where}}, error.message);
+        log::error("config.invalid", {}, config::explain(error));
       log::error("config.kept", {}, "reload failed: the configuration was not changed");
       (void)notifier_.ready(status_line());
       return;
     }
     auto tls = client_tls(loaded->settings, ticket_keys_);
     if (!tls) {
-      log::error("config.invalid", {}, tls.error().to_string());
+      log::error("config.invalid", {}, config::explain(tls.error()));
       log::error("config.kept", {}, "reload failed: the configuration was not changed");
       (void)notifier_.ready(status_line());
       return;
@@ -256,6 +261,13 @@ class Server {
 };
 
 }  // namespace
+
+base::Status check_client_tls(const config::Settings& settings) {
+  base::SystemRandom random;
+  const auto built = client_tls(settings, tls::TicketKeys(random));
+  if (!built) return std::unexpected(built.error());
+  return {};
+}
 
 int serve(const config::LoadOptions& options) {
   return Server(options).run();
