@@ -12,6 +12,7 @@ dev_run() {
 
   if [[ -n ${DATABASE_URL:-} ]]; then
     parse_database_url "$DATABASE_URL"
+    check_database
   else
     chmod 711 "$RUN" # Postgres runs as somebody else
     start_postgres "$RUN/postgres"
@@ -70,8 +71,8 @@ run_end() {
 
 # Until a query has gone all the way through, nothing has started.
 wait_for_query() {
-  local attempt error=''
-  for ((attempt = 0; attempt < 100; attempt++)); do
+  local error='' until=$((SECONDS + 20))
+  while ((SECONDS < until)); do
     kill -0 "$PENSTOCK_PID" 2>/dev/null || break
     error=$(PGCONNECT_TIMEOUT=5 "$PG_BIN/psql" -XAtq "$1" -c 'select 1' 2>&1) && return
     sleep 0.2
@@ -92,6 +93,13 @@ parse_database_url() {
   DB_PORT=${BASH_REMATCH[7]:-5432}
   DB_NAME=$(url_decode "${BASH_REMATCH[9]:-${BASH_REMATCH[2]}}")
   [[ -n $DB_PASSWORD ]] || die 'DATABASE_URL must hold the password: Penstock logs in with it'
+}
+
+# Asks the Postgres of DATABASE_URL itself, so that a mistake in it is not searched for in Penstock.
+check_database() {
+  local error
+  error=$(PGPASSWORD=$DB_PASSWORD PGCONNECT_TIMEOUT=5 "$PG_BIN/psql" -Xwqc 'select 1' -h "$DB_HOST" -p "$DB_PORT" \
+    -U "$DB_USER" -d "$DB_NAME" 2>&1 >/dev/null) || die "DATABASE_URL leads to no Postgres that answers: $error"
 }
 
 bracketed() { if [[ $1 == *:* ]]; then echo "[$1]"; else echo "$1"; fi; }
