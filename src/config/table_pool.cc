@@ -112,7 +112,7 @@ Rows pool_rows() {
            .key = "upstream_check_delay",
            .doc = "A server connection that was idle for longer is checked before a client gets it.",
            .pgbouncer = "server_check_delay",
-           .zero = "checked every time"}),
+           .zero = "checked every time, which costs a round trip"}),
       entry<&S::upstream_check_query>({.section = "pool",
                                        .key = "upstream_check_query",
                                        .doc = "The query of that check.",
@@ -132,7 +132,7 @@ Rows pool_rows() {
            .pgbouncer = "max_prepared_statements",
            .max = 100'000,
            .unit = "statements",
-           .zero = "named statements are passed on as they are, which breaks them in transaction mode"}),
+           .zero = "the same as 1; named statements are carried along in any case"}),
       entry<&S::ignore_startup_parameters>(
           {.section = "pool",
            .key = "ignore_startup_parameters",

@@ -168,7 +168,8 @@ Rows log_rows() {
                              .doc = "text: key=value for people and grep; json: one object per line."}),
       entry<&S::log_file>({.section = "log",
                            .key = "file",
-                           .doc = "The file to append to; SIGHUP opens it anew, for logrotate.",
+                           .doc = "The file to append to; SIGHUP opens it anew, for logrotate. "
+                                  "Missing directories are made.",
                            .pgbouncer = "logfile",
                            .zero = "standard error"}),
       entry<&S::log_connections>({.section = "log",
