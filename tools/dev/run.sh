@@ -6,6 +6,7 @@ dev_run() {
   local penstock=$BUILD/release/penstock port session_port
   port=${PENSTOCK_PORT:-$(free_port 6432)}
   session_port=$(free_port $((port + 1)))
+  unset PENSTOCK_PORT PENSTOCK_JOBS PENSTOCK_BUILD # ours, no settings of the server
   RUN=$(mktemp -d "${TMPDIR:-/tmp}/penstock-run.XXXXXX")
   trap run_end EXIT
   trap 'exit 0' INT TERM HUP
@@ -73,7 +74,10 @@ run_end() {
 wait_for_query() {
   local error='' until=$((SECONDS + 20))
   while ((SECONDS < until)); do
-    kill -0 "$PENSTOCK_PID" 2>/dev/null || break
+    if ! kill -0 "$PENSTOCK_PID" 2>/dev/null; then
+      tail -n 20 "$RUN/penstock.log" >&2
+      die 'Penstock did not start'
+    fi
     error=$(PGCONNECT_TIMEOUT=5 "$PG_BIN/psql" -XAtq "$1" -c 'select 1' 2>&1) && return
     sleep 0.2
   done
