@@ -29,6 +29,13 @@ std::string join_listeners(const std::vector<ListenerSettings>& listeners) {
   return out;
 }
 
+// For the log, which quotes by itself: "30s" without its quotation marks.
+std::string plain(const Allowed& allowed, const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  const std::string written = to_toml(allowed, value);
+  return written.starts_with('"') ? written.substr(1, written.size() - 2) : written;
+}
+
 }  // namespace
 
 std::string render_effective(const Loaded& loaded) {
@@ -53,14 +60,14 @@ std::vector<Change> diff(const Settings& before, const Settings& after) {
     const Value old_value = entry.get(before), new_value = entry.get(after);
     if (old_value == new_value) continue;
     changes.push_back({.name = entry.name(),
-                       .before = to_toml(entry.allowed, old_value),
-                       .after = to_toml(entry.allowed, new_value),
+                       .before = plain(entry.allowed, old_value),
+                       .after = plain(entry.allowed, new_value),
                        .needs_restart = !entry.reloadable});
   }
   if (before.listeners != after.listeners) {
     changes.push_back({.name = "listeners",
-                       .before = quote_toml(join_listeners(before.listeners)),
-                       .after = quote_toml(join_listeners(after.listeners)),
+                       .before = join_listeners(before.listeners),
+                       .after = join_listeners(after.listeners),
                        .needs_restart = true});
   }
   return changes;

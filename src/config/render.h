@@ -15,7 +15,7 @@ std::string render_effective(const Loaded& loaded);
 struct Change {
   std::string name;  // "pool.size", "listeners"
   std::string before;
-  std::string after;  // both as in the file
+  std::string after;  // both as with --set
   bool needs_restart = false;
 };
 // In the order of the table.

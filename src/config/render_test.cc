@@ -35,16 +35,18 @@ TEST(Render, ListsWhatAReloadChangesAndWhatNeedsARestart) {
   Settings after;
   after.pool_size = 21;
   after.workers = 2;
+  after.query_timeout = std::chrono::seconds(30);
   after.listeners.push_back({.address = "::1"});
   const auto changes = diff(Settings{}, after);
-  ASSERT_EQ(changes.size(), 3u);
+  ASSERT_EQ(changes.size(), 4u);
   EXPECT_EQ(changes[0].name, "server.workers");
   EXPECT_TRUE(changes[0].needs_restart);
   EXPECT_EQ(changes[1].name, "pool.size");
   EXPECT_EQ(changes[1].before, "20");
   EXPECT_EQ(changes[1].after, "21");
   EXPECT_FALSE(changes[1].needs_restart);
-  EXPECT_EQ(changes[2].after, "\"127.0.0.1:6432,[::1]:6432\"");
+  EXPECT_EQ(changes[2].after, "30s");
+  EXPECT_EQ(changes[3].after, "127.0.0.1:6432,[::1]:6432");
   EXPECT_TRUE(diff(after, after).empty());
 }
 

@@ -160,7 +160,7 @@ class Loop {
 
 enum class Backend { kAuto, kIoUring, kEpoll };
 
-// Builds a loop; kAuto probes io_uring and falls back to epoll, `note` says which and why.
+// Builds a loop; kAuto probes io_uring and falls back to epoll, `note` says why it is not io_uring.
 struct LoopChoice {
   std::unique_ptr<Loop> loop;
   std::string note;

@@ -7,7 +7,7 @@ base::Result<LoopChoice> make_loop(Backend backend, base::Random& random) {
   std::string note = "epoll, as configured";
   if (backend != Backend::kEpoll) {
     auto uring = UringLoop::create(random);
-    if (uring) return LoopChoice{std::move(*uring), "io_uring"};
+    if (uring) return LoopChoice{std::move(*uring), ""};
     if (backend == Backend::kIoUring) return std::unexpected(uring.error());
     note = "epoll, because io_uring is not available: " + uring.error().message;
   }
