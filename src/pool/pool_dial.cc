@@ -17,8 +17,8 @@ constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
 
 }  // namespace
 
-// Who came while an upstream was being checked, or whose upstream failed the check, may be served by another idle
-// one.
+// Who came while an upstream was being checked, or whose upstream failed the check, may be served by another
+// idle one.
 void Pool::use_idle() {
   const auto somebody_is_left = [&] {
     auto unserved = waiters_.begin();  // the first whom none of those being cleaned will serve
@@ -42,10 +42,11 @@ void Pool::want_more() {
   auto unserved = waiters_.begin();  // the first whom none of those that are coming will serve
   for (std::size_t i = 0; i < coming && unserved != waiters_.end(); ++i) ++unserved;
   const base::TimePoint now = home_.tools.loop.now();
+  bool asked = false;
   if (unserved != waiters_.end() && now >= ask_again_at_) {
     const int other = hub_->some_idle(home_.worker);
     if (other >= 0) {
-      // It may have none left when it hears of this.
+      asked = true;
       ask_again_at_ = now + kAskEvery;
       PoolHub::tell(hub_, static_cast<unsigned>(other), [me = home_.worker](Pool* pool) {
         if (pool != nullptr) pool->hand_over(me);
@@ -58,8 +59,9 @@ void Pool::want_more() {
     for_min = false;
     if (unserved != waiters_.end()) ++unserved;
   }
-  // Limits, rates and other workers may hold us up: look again soon.
-  if (unserved != waiters_.end() && !retry_timer_.armed()) {
+  // Limits, rates and other workers may hold us up: look again soon. So they may where one was asked: it may
+  // have none left when it hears of that, or what it gives may end on the way, and nobody would tell us.
+  if ((asked || unserved != waiters_.end()) && !retry_timer_.armed()) {
     home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, now + kRetryEvery));
   }
 }

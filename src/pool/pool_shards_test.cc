@@ -34,6 +34,23 @@ TEST_F(PoolShardsTest, AnIdleUpstreamMovesToTheShardWhoseClientWaits) {
       << "settings are interned per worker";
 }
 
+TEST_F(PoolShardsTest, AShardThatAskedForOneInVainOpensItsOwn) {
+  config.size = 2;
+  run([&] { here().change_config(make_config()); });
+  run_on(workers[1], [&] { there().change_config(make_config()); });
+  give_back(serve("one"));
+  Customer& quicker = customer("quicker");
+  Customer& two = customer("two");
+  run_on(workers[1], [&] {
+    there().check_out(two, nullptr);
+    here().check_out(quicker, nullptr);  // before it hears that it has been asked; and keeps it
+  });
+  ASSERT_TRUE(quicker.served());
+  let(milliseconds(200));
+  EXPECT_TRUE(two.served());
+  EXPECT_EQ(server->peers.size(), 2U);
+}
+
 TEST_F(PoolShardsTest, AMovedUpstreamWorks) {
   give_back(serve("one"));
   Customer& two = serve("two", nullptr, 1);
