@@ -155,6 +155,7 @@ class Scenario {
     }
     if (checkers_.verdict.clean()) checkers_.requests.check_all_ended();
     if (middle_ != nullptr && !stopped_) stop_middle();
+    checkers_.cancels.check_all_hits();
     world_.run_until(world_.now() + seconds(10));
     for (const auto& line : world_.describe_open_sockets()) checkers_.verdict.violate(Rule::kDrain, line);
     if (server_->backend_count() > 0) {

@@ -78,7 +78,16 @@ void IsolationChecker::executed(Token token, std::uint32_t backend, bool continu
 }
 
 void CancelChecker::hit(Token token) {
-  if (!wanted_.contains(token.client)) {
+  if (!wanted_.contains(token.client)) unexplained_.insert(token);
+}
+
+void CancelChecker::lost(Token token) {
+  wanted_.insert(token.client);
+  unexplained_.erase(token);
+}
+
+void CancelChecker::check_all_hits() {
+  for (const Token& token : unexplained_) {
     verdict_.violate(Rule::kCancelFence, token.text() + " cancelled, but its client asked for no cancel");
   }
 }

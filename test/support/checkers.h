@@ -29,7 +29,7 @@ enum class Rule : std::uint8_t {
   kWrongAnswer,     // the answer is not what this request must get
   kTransaction,     // two clients inside one transaction
   kClientOrder,     // one client's requests reached servers out of order
-  kCancelFence,     // a cancel hit another client's query
+  kCancelFence,     // a cancel hit a query whose client had neither asked for it nor gone
   kLimit,           // more connections than allowed
   kWaiterOrder,     // a later waiter was served first
   kServerProtocol,  // a server was sent something senseless
@@ -88,16 +88,22 @@ class IsolationChecker {
   std::map<std::uint32_t, std::uint32_t> last_of_client_;   // the token's number
 };
 
-// A cancel reaches only what the client that asked for it is doing.
+// A cancel reaches only what the client that asked for it is doing, or what a client did that is lost.
+// Whoever is in between may hear of a loss before the client itself.
 class CancelChecker {
  public:
   explicit CancelChecker(Verdict& verdict) : verdict_(verdict) {}
   void asked_for(std::uint32_t client) { wanted_.insert(client); }
   void hit(Token token);
+  // Its client's connection ended before the answer.
+  void lost(Token token);
+  // All losses are known: which hits are still without a reason?
+  void check_all_hits();
 
  private:
   Verdict& verdict_;
   std::set<std::uint32_t> wanted_;
+  std::set<Token> unexplained_;
 };
 
 // No more connections than allowed, per name of a limit.

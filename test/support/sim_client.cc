@@ -122,8 +122,13 @@ void SimClient::send(std::string_view bytes) {
 
 // The connection is over, whoever ended it.
 void SimClient::close(RequestChecker::Ending ending) {
-  // Whoever is in between may cancel what a vanished client was doing.
-  if (!outstanding_.empty()) checkers_.cancels.asked_for(number_);
+  // Whoever is in between may cancel what a vanished client was doing; one that gave up because of a wrong
+  // answer is not to explain it away.
+  if (checkers_.verdict.clean()) {
+    for (const Outstanding& left : outstanding_) {
+      for (const Token& token : left.batch.tokens) checkers_.cancels.lost(token);
+    }
+  }
   while (!outstanding_.empty()) finish_batch(ending);
   timer_.cancel();
   impatience_.cancel();
