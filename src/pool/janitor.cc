@@ -91,6 +91,7 @@ void Janitor::on_upstream_end(upstream::Upstream&, const base::Error*) {
 
 void Janitor::go_on() {
   if (finished_ || !upstream_.replies.empty() || upstream_.cancels_under_way > 0) return;
+  again_.cancel();
   if (upstream_.status != 'I') {
     // A ROLLBACK that did not end the transaction will not do so the next time either.
     if (rolled_back_) return done(false);

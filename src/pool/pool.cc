@@ -16,6 +16,8 @@ constexpr int kSettingsSearchMax = 16;
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
 // For so long a pool that gave up an upstream opens none: the other pool looks every 20 ms.
 constexpr base::Duration kDebtRest = std::chrono::milliseconds(50);
+// A wish for room that has not been repeated for so long is over.
+constexpr base::Duration kDebtLife = std::chrono::milliseconds(200);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
 
@@ -212,16 +214,22 @@ void Pool::cancel_answered(std::uint64_t upstream_id, upstream::CancelEnd end) {
 }
 
 // Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
-bool Pool::yield_to(const Scope& scope, base::TimePoint since) {
+bool Pool::may_yield(const Scope& scope, base::TimePoint since) const {
   const bool ours =
       std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
-  const bool ahead = waiters_.empty() || since < waiters_.front().waiting_since;
-  if (!ours || !ahead || upstreams_.empty()) return false;
-  if (idle_.empty()) {
-    owed_since_ = since;
-  } else {
-    bury(idle_.back());
-  }
+  return ours && (waiters_.empty() || since < waiters_.front().waiting_since);
+}
+
+bool Pool::yield_idle(const Scope& scope, base::TimePoint since) {
+  if (idle_.empty() || !may_yield(scope, since)) return false;
+  bury(idle_.back());
+  return true;
+}
+
+bool Pool::yield_next(const Scope& scope, base::TimePoint since) {
+  if (upstreams_.empty() || !may_yield(scope, since)) return false;
+  owed_since_ = since;
+  owed_until_ = home_.tools.loop.now() + kDebtLife;
   return true;
 }
 
@@ -229,9 +237,11 @@ bool Pool::yield_to(const Scope& scope, base::TimePoint since) {
 bool Pool::pay_debt() {
   if (!owed_since_.has_value()) return false;
   const base::TimePoint since = *std::exchange(owed_since_, std::nullopt);
-  if (!waiters_.empty() && waiters_.front().waiting_since <= since) return false;
+  const base::TimePoint now = home_.tools.loop.now();
+  const bool own_first = !waiters_.empty() && waiters_.front().waiting_since <= since;
+  if (own_first || now > owed_until_) return false;
   // Not to be taken again before the other pool has looked.
-  no_dial_before_ = std::max(no_dial_before_, home_.tools.loop.now() + kDebtRest);
+  no_dial_before_ = std::max(no_dial_before_, now + kDebtRest);
   return true;
 }
 
@@ -324,6 +334,7 @@ void Pool::arrive(Held held, tls::Passage passage) {
   plan_maintenance();
   // Whoever it came for may have given up: else it would be drawn here again and again.
   publish_waiting();
+  if (must_check(taken)) return start_cleaning(taken, {.check = true});
   offer(taken);
 }
 

@@ -1,6 +1,6 @@
 // Pool: one worker's share of the upstreams of one user and database, and of the clients that wait for them.
 //
-// Owner:      the worker's PoolSet; sessions borrow it and count themselves in with a Membership.
+// Owner:      the worker's PoolSet; sessions share it.
 // Home:       LOOP
 // Invariants: 1. An upstream is in exactly one of: idle_, lent out (its user is a session), in the janitor's
 // hands.
@@ -91,9 +91,10 @@ class Pool final : private upstream::UpstreamUser {
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);
-  // True: an idle upstream was closed, or the next one that comes back will be, unless a client here has
-  // waited since before `since`; that leaves room in the scope.
-  bool yield_to(const Scope& scope, base::TimePoint since);
+  // Room in a shared scope for a client of another pool that has waited since `since`, unless a client here has
+  // waited longer. True: an idle upstream was closed; or the next one that comes back will be.
+  bool yield_idle(const Scope& scope, base::TimePoint since);
+  bool yield_next(const Scope& scope, base::TimePoint since);
   // Closes it.
   void bury(upstream::Upstream& upstream);
   // A cancel that was under way for `upstream` has ended. In doubt about it nobody else gets the upstream.
@@ -147,6 +148,7 @@ class Pool final : private upstream::UpstreamUser {
   bool dial_now();
   void dial_done(Dial& dial);
   void dial_failed(base::Error error);
+  bool may_yield(const Scope& scope, base::TimePoint since) const;
   bool pay_debt();
   Reservation reserve();
   void learn(std::shared_ptr<const upstream::ServerParameters> parameters);
@@ -178,6 +180,8 @@ class Pool final : private upstream::UpstreamUser {
   std::size_t idle_count_ = 0;
   std::size_t cleaning_count_ = 0;  // in the janitors' hands
   base::TimePoint ask_again_at_{};
+  base::TimePoint make_room_again_at_{};
+  base::TimePoint owed_until_{};
   std::optional<base::TimePoint> owed_since_;  // another pool's client has waited since then for room of ours
 
   std::optional<base::Error> last_error_;

@@ -79,7 +79,9 @@ Reservation Pool::reserve() {
                                                {scopes_[3], config_->max_upstreams_of_database},
                                                {scopes_[4], config_->max_upstreams_of_process}},
                                               &full);
-  if (!reservation && full != scopes_[0].get() && home_.make_room && !waiters_.empty()) {
+  if (!reservation && full != scopes_[0].get() && home_.make_room && !waiters_.empty() &&
+      home_.tools.loop.now() >= make_room_again_at_) {
+    make_room_again_at_ = home_.tools.loop.now() + kRetryEvery;
     for (const ScopePtr& scope : scopes_) {
       if (scope.get() == full) home_.make_room(scope, waiters_.front().waiting_since);
     }

@@ -203,7 +203,9 @@ class PoolSharedLimitTest : public PoolTest {
   PoolSharedLimitTest() { config.max_upstreams_of_tenant = 2; }
   void make_room(const ScopePtr& scope, base::TimePoint since) override {
     for (Worker& worker : workers) {
-      worker.loop->post([&worker, scope, since] { worker.pool->yield_to(*scope, since); });
+      worker.loop->post([&worker, scope, since] {
+        (void)(worker.pool->yield_idle(*scope, since) || worker.pool->yield_next(*scope, since));
+      });
     }
   }
 };
@@ -288,9 +290,9 @@ TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwn) {
   const auto ours = ledger.scope("upstreams of tenant acme");
   const auto others = ledger.scope("upstreams of tenant other");
   run([&] {
-    EXPECT_FALSE(pool().yield_to(*others, {}));
-    EXPECT_TRUE(pool().yield_to(*ours, {}));
-    EXPECT_FALSE(pool().yield_to(*ours, {}));
+    EXPECT_FALSE(pool().yield_idle(*others, {}));
+    EXPECT_TRUE(pool().yield_idle(*ours, {}));
+    EXPECT_FALSE(pool().yield_idle(*ours, {}));
   });
   let(milliseconds(100));
   EXPECT_EQ(server->open_peers(), 0U);

@@ -207,7 +207,8 @@ void Worker::make_room(const pool::ScopePtr& scope, base::TimePoint since) {
   for (const auto& worker : shared_.workers) {
     worker->loop_->post([other = worker.get(), scope, since] {
       bool done = false;
-      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_to(*scope, since); });
+      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_idle(*scope, since); });
+      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_next(*scope, since); });
     });
   }
 }

@@ -150,7 +150,7 @@ void Session::look_for_state(std::string_view text) {
     const auto statement = pgwire::classify_simple(text);
     switch (statement.kind) {
       case StatementKind::kSet:
-        if (pins && upstream_->settings->find(pgwire::identifier(statement.name)) == nullptr) {
+        if (pins && upstream_->settings_at_login->find(pgwire::identifier(statement.name)) == nullptr) {
           pin("SET " + std::string(statement.name));
         }
         break;
@@ -283,7 +283,7 @@ void Session::make_room_for(const upstream::StatementPtr& statement, Upstream::P
   };
   if (prepared == Upstream::Prepared::kOutdated) close(statement);
   upstream_->prepared.insert(statement, home_.loop.now().time_since_epoch().count());
-  if (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max)) {
+  while (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max)) {
     close(evicted);
   }
 }
@@ -421,13 +421,10 @@ void Session::refuse_held() {
     }
   }
   client_->write(out.view());
-  if (!over) return;
+  resume_client();
+  if (!over) return plan_timer();
   state_ = State::kIdle;
   idle_since_ = home_.loop.now();
-  if (client_paused_) {
-    client_paused_ = false;
-    client_->resume_receiving();
-  }
   if (draining_) return drain();
   plan_timer();
   if (!held_.empty() && first_message_is_here()) want_upstream();

@@ -106,7 +106,12 @@ void follow_catalog(SessionHome& home, bool settings_changed) {
   home.pools.for_each([&](pool::Pool& pool) {
     const pool::PoolConfig& old = pool.config();
     const model::TenantPtr tenant = home.instructions.catalog->by_id(old.tenant);
-    if (tenant == nullptr) return pool.retire_upstreams();
+    if (tenant == nullptr) {
+      auto last = std::make_shared<pool::PoolConfig>(old);
+      last->min_size = 0;
+      pool.change_credential(std::move(last));
+      return pool.retire_upstreams();
+    }
     if (tenant == old.tenant_spec && !settings_changed) return;
     const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
     // Of users that only the server knows, the secret it told us stays.

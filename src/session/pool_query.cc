@@ -46,7 +46,10 @@ void PoolQuery::on_refused(const base::Error& error) {
 
 void PoolQuery::take(upstream::Upstream& upstream, const pgwire::FrameScanner::Event& event) {
   const bool whole = event.kind == pgwire::FrameScanner::Kind::kMessage;
-  if (event.kind == pgwire::FrameScanner::Kind::kBroken || !upstream.track(event, pool_.home().settings)) {
+  const auto tracked = event.kind == pgwire::FrameScanner::Kind::kBroken
+                           ? base::Result<upstream::Upstream::Tracked>(base::fail(base::Error{}))
+                           : upstream.track(event, pool_.home().settings);
+  if (!tracked || tracked->failed) {
     upstream.broken = true;
     error_ =
         base::Error{.sqlstate = base::kProtocolViolation, .message = "the server sent an invalid message"};

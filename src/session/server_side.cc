@@ -25,8 +25,8 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
       run.flush();
       // Answers that nobody has asked for: they reach nobody, and the connection goes; this client has all it
       // asked for.
-      if (surplus) return let_go();
       upstream.broken = true;
+      if (surplus) return let_go();
       return tell_and_end({.sqlstate = base::kProtocolViolation,
                            .message = "the server sent something that is not valid in the Postgres protocol",
                            .detail = "Message type " + std::to_string(event.type) + "."});
@@ -39,7 +39,7 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
     upstream_paused_ = true;
     upstream.stream().pause_receiving();
   }
-  if (!ready) return;
+  if (!ready) return resume_client_if_room();
   go_on_cancelling();
   on_ready();
 }
@@ -77,7 +77,8 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
                   .message = "transaction blocks not allowed in statement pooling mode"});
     return true;
   }
-  if (tracked->ready && tracked->visible && !resets_.empty() && restore_start_settings()) return true;
+  if (tracked->ready && tracked->visible && (reset_done_ || !resets_.empty()) && restore_start_settings())
+    return true;
   server_part_visible_ = tracked->visible;
   if (taken_name) {
     say_name_is_taken(event, run);
@@ -100,7 +101,8 @@ void Session::note_command(pgwire::CommandTag tag) {
       return;
     case CommandTag::kDiscardAll:
       if (statements_ != nullptr) statements_->clear();
-      pinned_ = false;
+      // What has been sent behind it may pin the client anew.
+      pinned_ = pinned_ && upstream_->replies.size() > 1;
       reset_done_ = true;
       return;
     case CommandTag::kReset:
@@ -197,11 +199,10 @@ void Session::note_failed_names() {
 // The server is ready and all has been passed on.
 void Session::on_ready() {
   upstream::Upstream& upstream = *upstream_;
-  if (!upstream.replies.empty() || upstream.in_batch) return;
-  if (client_paused_) {
-    client_paused_ = false;
-    client_->resume_receiving();
-  }
+  // A message that has been sent on in part is the server's until its end.
+  const bool in_message = scanner_.remaining() > 0 && !dropping_;
+  if (!upstream.replies.empty() || upstream.in_batch || in_message) return resume_client_if_room();
+  resume_client();
   if (upstream.status == pgwire::kStatusIdle) {
     transaction_since_ = home_.loop.now();
     const bool keeps = identity_.mode == model::PoolMode::kSession || pinned_;
@@ -225,11 +226,7 @@ void Session::on_upstream_end(upstream::Upstream& upstream, const base::Error* e
 }
 
 void Session::on_upstream_drained(upstream::Upstream&) {
-  const bool room = upstream_ != nullptr && upstream_->replies.size() <= upstream::kReplyQueueHigh;
-  if (client_paused_ && room) {
-    client_paused_ = false;
-    client_->resume_receiving();
-  }
+  resume_client_if_room();
 }
 
 }  // namespace penstock::session

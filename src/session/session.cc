@@ -95,6 +95,11 @@ void Session::login_done() {
   start_settings_ = settings_;
   cancel_id_ = outcome.cancel_id;
   reservations_ = std::move(outcome.reservations);
+  if (client_->has_ended()) {
+    // It left while its log-in waited; nobody would say so again.
+    state_ = State::kIdle;
+    return end("client closed the connection");
+  }
   for (io::Chunk& chunk : outcome.received) hold(std::move(chunk));
   const unsigned there = choose_worker({.pool = pool_->key(),
                                         .pool_size = pool_->config().size,
@@ -167,12 +172,13 @@ void Session::arrive(Traveller& traveller) {
   reservations_ = std::move(traveller.reservations);
   cancel_id_ = traveller.cancel_id;
   home_.cancels.move(cancel_id_, {.worker = home_.worker, .session = id_});
-  for (const auto& bytes : {traveller.received, traveller.passage->received()}) {
-    if (!bytes.empty()) hold(io::Chunk::copy_of(bytes));
-  }
+  const std::vector<std::uint8_t> received_in_the_clear = traveller.passage->received();
   auto stream = traveller.passage->arrive(home_.loop);
   if (!stream) return end(stream.error().message);
   client_ = std::move(*stream);
+  for (const auto& bytes : {traveller.received, received_in_the_clear}) {
+    if (!bytes.empty()) hold(io::Chunk::copy_of(bytes));
+  }
   client_->set_sink(*this);
   begin();
 }
@@ -255,10 +261,7 @@ void Session::on_granted(upstream::Upstream& upstream) {
   upstream.adopt_settings(settings_);
   transaction_since_ = home_.loop.now();
   plan_timer();
-  if (client_paused_) {
-    client_paused_ = false;
-    client_->resume_receiving();
-  }
+  resume_client();
   held_bytes_ = 0;
   std::vector<io::Chunk> held;
   held.swap(held_);
@@ -270,6 +273,19 @@ void Session::on_granted(upstream::Upstream& upstream) {
     }
   }
   if (state_ == State::kIdle && !held_.empty() && first_message_is_here()) want_upstream();
+}
+
+void Session::resume_client() {
+  if (!client_paused_) return;
+  client_paused_ = false;
+  client_->resume_receiving();
+}
+
+void Session::resume_client_if_room() {
+  if (upstream_ == nullptr || client_ == nullptr) return;
+  const bool room = upstream_->replies.size() <= upstream::kReplyQueueHigh &&
+                    upstream_->stream().unsent() <= io::kUnsentHigh;
+  if (room) resume_client();
 }
 
 void Session::on_refused(const base::Error& error) {
@@ -285,10 +301,7 @@ void Session::let_go() {
     upstream_paused_ = false;
     upstream.stream().resume_receiving();
   }
-  if (client_paused_) {
-    client_paused_ = false;
-    client_->resume_receiving();
-  }
+  resume_client();
   // In session mode this happens only when the server stops: what the session has left behind is nobody
   // else's.
   pool_->release(upstream, identity_.mode == model::PoolMode::kSession || pinned_);
@@ -360,7 +373,8 @@ void Session::end_now(const base::Error& why) {
 
 void Session::drain() {
   draining_ = true;
-  const bool in_transaction = state_ == State::kActive && !upstream_->clean();
+  const bool in_message = scanner_.remaining() > 0 && !dropping_;
+  const bool in_transaction = state_ == State::kActive && (!upstream_->clean() || in_message);
   const bool busy = in_transaction || state_ == State::kWaiting || state_ == State::kRefusing;
   if (busy || state_ == State::kMoving || state_ == State::kGone || state_ == State::kLogin) return;
   tell_and_end({.sqlstate = base::kAdminShutdown,
@@ -413,6 +427,9 @@ void Session::plan_timer() {
     case State::kIdle:
       consider(idle_since_, identity_.client_idle);
       break;
+    case State::kRefusing:
+      consider(request_since_, identity_.client_idle);
+      break;
     case State::kWaiting:
       consider(request_since_, identity_.query_wait);
       if (!notified_) consider(request_since_, home_.instructions.settings->query_wait_notify);
@@ -447,10 +464,13 @@ void Session::on_timer() {
     tell_and_end({.sqlstate = state, .message = std::move(message), .hint = std::move(hint)});
   };
   if (state_ == State::kMoving && over(idle_since_, kMovePatience)) {
+    client_paused_ = false;
     client_->resume_receiving();
     return begin();
   }
-  if (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) {
+  const bool idle = (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) ||
+                    (state_ == State::kRefusing && over(request_since_, identity_.client_idle));
+  if (idle) {
     return fatal(base::kIdleSessionTimeout,
                  "terminating connection due to idle-session timeout (client_idle_timeout)", "");
   }

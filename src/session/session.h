@@ -84,6 +84,8 @@ class Session final : public base::ListHook<Session>,
   void on_granted(upstream::Upstream& upstream) override;
   void on_refused(const base::Error& error) override;
   void hold(io::Chunk bytes);
+  void resume_client();
+  void resume_client_if_room();
   bool first_message_is_here() const;
   void want_upstream();
   void let_go();

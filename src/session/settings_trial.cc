@@ -24,7 +24,6 @@ bool SettingsTrial::await_suspend(std::coroutine_handle<> caller) {
 void SettingsTrial::on_granted(upstream::Upstream& upstream) {
   upstream_ = &upstream;
   upstream.set_user(*this);
-  before_ = upstream.settings;
   upstream::SettingsTable& table = pool_.home().settings;
   upstream::SettingsPtr wanted = upstream.settings_at_login;
   for (const auto& [name, value] : requested_) wanted = table.with(wanted, name, value);
@@ -52,11 +51,13 @@ void SettingsTrial::on_upstream_data(upstream::Upstream& upstream, io::Chunk byt
     }
     if (event.type == pgwire::reply::kErrorResponse && event.kind == pgwire::FrameScanner::Kind::kMessage) {
       if (auto error = pgwire::parse_error(event.body())) error_ = std::move(error->error);
+      // Not even back to the defaults: what it stands at is not known.
+      if (upstream.replies.size() > 1) upstream.broken = true;
     }
   }
   if (!upstream.replies.empty() && !upstream.broken) return;
-  // The statements were one implicit transaction: after an error none of them has had an effect.
-  if (error_.has_value()) upstream.settings = before_;
+  // The client's values were one implicit transaction: after an error none of them has had an effect.
+  if (error_.has_value()) upstream.settings = upstream.settings_at_login;
   upstream::SettingsPtr settings = upstream.settings;
   pool_.release(*std::exchange(upstream_, nullptr), false);
   if (error_.has_value()) return settle(base::fail(std::move(*error_)));

@@ -41,7 +41,6 @@ class SettingsTrial final : private pool::Waiter, private upstream::UpstreamUser
   const pgwire::Parameters& requested_;
   base::TimePoint deadline_;
   upstream::Upstream* upstream_ = nullptr;
-  upstream::SettingsPtr before_;
   std::optional<base::Error> error_;
   std::optional<base::Result<upstream::SettingsPtr>> result_;
   std::coroutine_handle<> caller_;

@@ -60,7 +60,14 @@ class ReplyQueue {
   void pop() {
     changes_ -= changes_statements(entries_[first_]) ? 1 : 0;
     entries_[first_].statement.reset();
-    if (++first_ == entries_.size()) clear();
+    ++first_;
+    if (first_ == entries_.size()) {
+      clear();
+    } else if (first_ > kCompactAt && first_ * 2 > entries_.size()) {
+      // A client that always has something outstanding must not make it grow.
+      entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(first_));
+      first_ = 0;
+    }
   }
   void erase(std::size_t index) {
     changes_ -= changes_statements(at(index)) ? 1 : 0;
@@ -68,18 +75,20 @@ class ReplyQueue {
   }
   // Whether a Parse or Close of our own for `statement` is under way in a batch before the current one:
   // should that batch fail, it will be skipped.
-  bool may_be_skipped(const Statement& statement) const {
+  bool may_be_skipped(const Statement& statement, bool visible) const {
     if (changes_ == 0) return false;
     bool earlier = false;
     for (std::size_t i = entries_.size(); i-- > first_;) {
       const Reply& reply = entries_[i];
       earlier |= reply.ends_with_ready();
-      if (!reply.visible && reply.statement.get() == &statement && changes_statements(reply)) return earlier;
+      if ((visible || !reply.visible) && reply.statement.get() == &statement && changes_statements(reply))
+        return earlier;
     }
     return false;
   }
 
  private:
+  static constexpr std::size_t kCompactAt = 1024;
   static bool changes_statements(const Reply& reply) {
     return reply.statement != nullptr &&
            (reply.kind == Reply::Kind::kParse || reply.kind == Reply::Kind::kClose);

@@ -99,14 +99,22 @@ void Upstream::adopt_settings(const SettingsPtr& wanted) {
 // The server has reported an error and ignores everything up to the next Sync: nothing before that is
 // answered.
 void Upstream::drop_failed_batch() {
+  bool unnamed_is_old = false;  // it may still have the unnamed statement of somebody else
   while (!replies.empty() && replies.front().kind != Reply::Kind::kSync) {
     const Reply& reply = replies.front();
     // A Close that was not done leaves it where it is; a Parse may have failed because it is there.
     const bool doubtful = reply.kind == Reply::Kind::kParse || reply.kind == Reply::Kind::kClose;
     if (doubtful && reply.statement != nullptr) prepared.doubt(reply.statement);
+    unnamed_is_old |= doubtful && reply.statement == nullptr;
     replies.pop();
   }
   skipping = replies.empty();
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    // One in a later batch will take its place.
+    if (replies.at(i).kind == Reply::Kind::kParse && replies.at(i).statement == nullptr)
+      unnamed_is_old = false;
+  }
+  if (unnamed_is_old) unnamed_of = 0;
 }
 
 // What an error says about the connection and its statements.
@@ -118,8 +126,13 @@ void Upstream::note_error(base::ByteView body) {
   // clients and must be prepared anew under the same one.
   const bool plan_is_stale = error->error.sqlstate == base::kFeatureNotSupported &&
                              error->error.message.starts_with("cached plan must not change result type");
-  if (plan_is_stale && !replies.empty() && replies.front().kind == Reply::Kind::kBind &&
-      replies.front().statement != nullptr) {
+  const bool bound =
+      !replies.empty() && replies.front().kind == Reply::Kind::kBind && replies.front().statement != nullptr;
+  // Somebody has deallocated it under our name.
+  if (bound && error->error.sqlstate == base::kUndefinedPreparedStatement) {
+    prepared.doubt(replies.front().statement);
+  }
+  if (plan_is_stale && bound) {
     const StatementPtr& statement = replies.front().statement;
     prepared.doubt(statement);
     // The tables have changed without our knowledge: neither will it fit anywhere else.
@@ -129,7 +142,7 @@ void Upstream::note_error(base::ByteView body) {
 }
 
 Upstream::Prepared Upstream::is_prepared(const Statement& statement, bool afresh) const {
-  if (replies.may_be_skipped(statement)) return Prepared::kOutdated;
+  if (replies.may_be_skipped(statement, afresh)) return Prepared::kOutdated;
   const auto at = prepared.prepared_at(statement);
   if (!at.has_value()) return Prepared::kNo;
   std::int64_t outdated = statement.outdated_until.load(std::memory_order_relaxed);
@@ -142,7 +155,8 @@ Upstream::Prepared Upstream::is_prepared(const Statement& statement, bool afresh
 pgwire::CommandTag Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
   const auto text = pgwire::parse_command_complete(body);
   const pgwire::CommandTag tag = text ? pgwire::classify_tag(*text) : pgwire::CommandTag::kOther;
-  if (tag == pgwire::CommandTag::kDiscardAll) {
+  const bool our_reset = tag == pgwire::CommandTag::kReset && !replies.empty() && !replies.front().visible;
+  if (tag == pgwire::CommandTag::kDiscardAll || our_reset) {
     // What the server reports it reports; settings it does not report are back at their start.
     Settings::Values reported;
     for (const auto& entry : settings->values()) {
