@@ -47,20 +47,21 @@ def test_pool_size_is_never_exceeded(pooler_of, pg, workers: int):
 def test_a_smaller_pool_size_closes_what_is_too_much(pooler_of, pg):
     pooler = pooler_of({"pool.size": 4, "server.workers": 2})
     at = pooler.endpoint()
+    mine = "application_name = 'shrunk'"
     wires = [at.wire(application_name="shrunk") for _ in range(4)]
     try:
         for wire in wires:
             wire.send(query("SELECT pg_sleep(1)"))
         for wire in wires:
             wire.reply()
-        assert len(pg.backends("usename = 'app'")) > 1
+        assert len(pg.backends(mine)) > 1
         pooler.settings["pool.size"] = 1
         pooler.reload()
         deadline = time.monotonic() + 10
-        while len(pg.backends("usename = 'app'")) > 1 and time.monotonic() < deadline:
+        while len(pg.backends(mine)) > 1 and time.monotonic() < deadline:
             wires[0].value("SELECT 1")
             time.sleep(0.1)
-        assert len(pg.backends("usename = 'app'")) == 1
+        assert len(pg.backends(mine)) == 1
     finally:
         for wire in wires:
             wire.close()
