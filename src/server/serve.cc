@@ -106,11 +106,12 @@ class Server {
 
     shared_.random.fill({shared_.login_secret.data(), auth::Key::kSize});
     if (auto made = make_workers(); !made) return made;
-    for (auto& worker : shared_.workers) worker->start();
-    catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
+    // Before there are threads: a start that fails ends without any.
     if (!settings_->pid_file.empty()) {
       if (auto written = write_pid_file(); !written) return written;
     }
+    for (auto& worker : shared_.workers) worker->start();
+    catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
     log::info("server.started", {{"version", base::kVersion},
                                  {"pid", getpid()},
                                  {"tenants", catalog_->snapshot()->tenants().size()}});

@@ -31,6 +31,14 @@ def test_a_second_server_on_the_same_port_does_not_start(pooler_of, tmp_path):
     assert "already in use" in second.stderr
 
 
+def test_a_pid_file_that_cannot_be_written_is_told(pooler_of, tmp_path):
+    done = subprocess.run([pooler_of().program, "serve", "--catalog", str(tmp_path / "own.db"),
+                           "--set", "listeners=127.0.0.1:0", "--set", f"server.pid_file={tmp_path}/no/pid"],
+                          capture_output=True, text=True, timeout=15, check=False)
+    assert done.returncode == 1
+    assert "could not write" in done.stderr
+
+
 def test_sighup_changes_settings_and_drops_nobody(pooler_of):
     pooler = pooler_of({"timeouts.query": "0"})
     at = pooler.endpoint()
