@@ -21,9 +21,6 @@ namespace {
 // A first message up to this size is waited for before an upstream is taken: a slow sender must not hold one.
 constexpr std::size_t kFirstMessageWholeMax = 16 * 1024;
 
-// A client that has not read its greeting by then stays where it is.
-constexpr std::chrono::milliseconds kMovePatience{1000};
-
 // What the relay must see whole in the client's stream; all else may pass in parts.
 pgwire::FrameScanner::Policy make_policy(std::uint32_t statement_bytes_max, std::uint32_t message_bytes_max) {
   namespace msg = pgwire::msg;
@@ -411,106 +408,6 @@ void Session::cancel(std::move_only_function<void()> done) {
 
 void Session::go_on_cancelling() {
   for (auto& done : std::exchange(held_cancels_, {})) cancel(std::move(done));
-}
-
-// --- time ---
-
-void Session::plan_timer() {
-  base::TimePoint next = base::kNever;
-  const auto consider = [&](base::TimePoint since, std::chrono::milliseconds limit) {
-    if (limit.count() > 0) next = std::min(next, since + limit);
-  };
-  switch (state_) {
-    case State::kMoving:
-      consider(idle_since_, kMovePatience);
-      break;
-    case State::kIdle:
-      consider(idle_since_, identity_.client_idle);
-      break;
-    case State::kRefusing:
-      consider(request_since_, identity_.client_idle);
-      break;
-    case State::kWaiting:
-      consider(request_since_, identity_.query_wait);
-      if (!notified_) consider(request_since_, home_.instructions.settings->query_wait_notify);
-      break;
-    case State::kActive:
-      if (!upstream_->replies.empty()) {
-        consider(transaction_since_, identity_.transaction);
-        consider(request_since_, identity_.query);
-      } else if (upstream_->status != pgwire::kStatusIdle) {
-        consider(transaction_since_, identity_.transaction);
-        consider(idle_transaction_since_, identity_.idle_transaction);
-      } else {
-        consider(idle_transaction_since_, identity_.client_idle);  // session mode, between transactions
-      }
-      break;
-    default:
-      break;
-  }
-  if (next == base::kNever) {
-    timer_.cancel();
-  } else if (!timer_.armed() || timer_.deadline() != next) {
-    home_.loop.timers().arm(timer_, next);
-  }
-}
-
-void Session::on_timer() {
-  const base::TimePoint now = home_.loop.now();
-  const auto over = [&](base::TimePoint since, std::chrono::milliseconds limit) {
-    return limit.count() > 0 && now >= since + limit;
-  };
-  const auto fatal = [&](base::SqlState state, std::string message, std::string hint) {
-    tell_and_end({.sqlstate = state, .message = std::move(message), .hint = std::move(hint)});
-  };
-  if (state_ == State::kMoving && over(idle_since_, kMovePatience)) {
-    client_paused_ = false;
-    client_->resume_receiving();
-    return begin();
-  }
-  const bool idle = (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) ||
-                    (state_ == State::kRefusing && over(request_since_, identity_.client_idle));
-  if (idle) {
-    return fatal(base::kIdleSessionTimeout,
-                 "terminating connection due to idle-session timeout (client_idle_timeout)", "");
-  }
-  if (state_ == State::kWaiting) {
-    if (over(request_since_, identity_.query_wait)) {
-      if (pool_->last_error() != nullptr) return tell_and_end(*pool_->last_error());
-      return fatal(
-          base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
-          "The pool has too few server connections for its load, or queries and transactions take too long.");
-    }
-    if (!notified_ && over(request_since_, home_.instructions.settings->query_wait_notify)) {
-      notified_ = true;
-      base::ByteWriter out;
-      pgwire::notice_response(
-          out, {.sqlstate = base::SqlState("00000"),
-                .message = "No server connection available in postgres backend, client being queued",
-                .detail = pool_->last_error() == nullptr
-                              ? "The pool has no free server connection."
-                              : "The last attempt to connect failed: " + pool_->last_error()->message + "."});
-      client_->write(out.view());
-    }
-  }
-  if (state_ == State::kActive && upstream_->replies.empty() && upstream_->status == pgwire::kStatusIdle) {
-    if (over(idle_transaction_since_, identity_.client_idle)) {
-      return fatal(base::kIdleSessionTimeout,
-                   "terminating connection due to idle-session timeout (client_idle_timeout)", "");
-    }
-  } else if (state_ == State::kActive) {
-    if (over(transaction_since_, identity_.transaction)) {
-      return fatal(base::kTransactionTimeout, "terminating connection due to transaction timeout", "");
-    }
-    if (!upstream_->replies.empty() && over(request_since_, identity_.query)) {
-      return fatal(base::kQueryCanceled, "canceling statement due to query timeout (query_timeout)", "");
-    }
-    if (upstream_->replies.empty() && over(idle_transaction_since_, identity_.idle_transaction)) {
-      return fatal(base::kIdleInTransactionTimeout,
-                   "terminating connection due to idle-in-transaction timeout", "");
-    }
-  }
-  plan_timer();
 }
 
 }  // namespace penstock::session
