@@ -112,7 +112,7 @@ TEST_F(CatalogTest, KeepsTheLastGoodSnapshotAndTellsTroubleOnce) {
   EXPECT_FALSE(catalog_->trouble());
   telemetry::log::stop();
   EXPECT_THAT(lines_, ElementsAre(HasSubstr("the disk is gone"), HasSubstr("and now it burns"),
-                                  HasSubstr("catalog.recovered")));
+                                  HasSubstr("catalog.recovered"), HasSubstr("catalog.changed")));
 }
 
 TEST_F(CatalogTest, SaysWhyAReloadFailed) {

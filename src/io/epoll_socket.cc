@@ -48,9 +48,8 @@ void EpollSocket::flush() {
     header.msg_iov = pieces.data();
     header.msg_iovlen = count;
     // One piece is the usual case, and cheaper without a header.
-    const ssize_t sent = count == 1
-                             ? send(descriptor_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-                             : sendmsg(descriptor_, &header, MSG_NOSIGNAL);
+    const ssize_t sent = count == 1 ? send(descriptor_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                                    : sendmsg(descriptor_, &header, MSG_NOSIGNAL);
     if (sent >= 0) {
       queue_.consume(static_cast<std::size_t>(sent));
       continue;

@@ -91,8 +91,8 @@ class Pool final : private upstream::UpstreamUser {
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);
-  // Room in a shared scope for a client of another pool that has waited since `since`, unless a client here has
-  // waited longer. True: an idle upstream was closed; or the next one that comes back will be.
+  // Room in a shared scope for a client of another pool that has waited since `since`, unless a client here
+  // has waited longer. True: an idle upstream was closed; or the next one that comes back will be.
   bool yield_idle(const Scope& scope, base::TimePoint since);
   bool yield_next(const Scope& scope, base::TimePoint since);
   // Closes it.
