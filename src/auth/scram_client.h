@@ -10,12 +10,13 @@
 //
 // Owner:      the login of one upstream, by value.
 // Home:       any thread, one at a time. respond() may derive keys (0.1 µs per iteration on a miss of the
-// cache): with a
-//             server that asks for hundreds of thousands of iterations, run it on an offload thread.
+//             cache): with a server that asks for hundreds of thousands of iterations, run it on an offload
+//             thread.
 // Invariants: after verify() succeeded the server has proven that it knows the password's verifier.
 // Errors:     kProtocolViolation (malformed, out of order), kInvalidAuthorization (binding policy, server
-// signature, iterations). Bounds:     messages of kScramMessageMax bytes; kIterationsMax iterations, or a
-// server could stall us for minutes.
+//             signature, iterations).
+// Bounds:     messages of kScramMessageMax bytes; kIterationsMax iterations, or a server could stall us for
+//             minutes.
 #pragma once
 
 #include <span>

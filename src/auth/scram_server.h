@@ -12,9 +12,8 @@
 // Invariants: 1. Iterations and salt are those of the verifier, never our own.
 //             2. The nonce is fresh, so a recorded answer never fits.
 // Errors:     kProtocolViolation (malformed, out of order), kFeatureNotSupported, kInvalidAuthorization
-// (channel binding),
-//             kInvalidPassword: the proof is wrong; the caller words it: password authentication failed for
-//             user "x".
+//             (channel binding), kInvalidPassword: the proof is wrong; the caller words it: password
+//             authentication failed for user "x".
 // Bounds:     messages of kScramMessageMax bytes.
 #pragma once
 

@@ -5,7 +5,8 @@
 //
 // Owner:      the server's composition root, by unique_ptr; it calls poll() about once per second.
 // Home:       the control thread. Snapshots themselves are SHARED: subscribers post them to their own
-// threads. Invariants: 1. snapshot() is never null and never takes a step back because of a failure.
+//             threads.
+// Invariants: 1. snapshot() is never null and never takes a step back because of a failure.
 //             2. A tenant that did not change is the same object in the next snapshot, so that "changed" is a
 //                comparison of pointers.
 //             3. Trouble is logged once when it begins or changes, and once when it ends.

@@ -12,9 +12,10 @@
 // So a name said on purpose beats what the connection happens to say, and a suffix beats TLS: `app.acme` over
 // a TLS name of tenant `globex` is `acme`. That opens no door, because every tenant checks the login itself.
 //
-// Home:   any thread (pure functions).
-// Errors: nobody is meant: the session plays a login that fails, so that tenants cannot be told from wrong
-// passwords. See:    docs/manual/tenants.md
+// Home:       any thread (pure functions).
+// Errors:     nobody is meant: the session plays a login that fails, so that tenants cannot be told from
+//             wrong passwords.
+// See:        docs/manual/tenants.md
 #pragma once
 
 #include <cstdint>

@@ -3,8 +3,7 @@
 // Owner:      SqliteStore, by value.
 // Home:       one thread.
 // Errors:     kIoError (missing, forbidden, full, locked), kConfigFileError (damaged or something else's
-// file); `where`
-//             is the file.
+//             file); `where` is the file.
 // Bounds:     a lock held by another process is waited for as long as OpenOptions::patience.
 #pragma once
 

@@ -6,7 +6,7 @@
 // Owner:      Catalog or a command, by unique_ptr.
 // Home:       one thread.
 // Invariants: 1. The file has mode 0600 when we create it, and belongs to the owner of its directory when
-// root does.
+//                root does.
 //             2. `routes` agrees with the records of `tenants` (both are written by edit() only).
 // Errors:     see Store; a file that was deleted or replaced while open is noticed by changed_since().
 // See:        sqlite_schema.h, docs/manual/tenants.md

@@ -6,8 +6,7 @@
 //             2. edit() is atomic and durable: after a crash the tenant is as before or as after.
 //             3. Every change makes version() larger; other processes may change the store too.
 // Errors:     kInvalidParameterValue (refused, with the path of the field), kObjectNotInPrerequisiteState
-// (exists
-//             already, does not exist), and those of the store itself: kIoError, kConfigFileError.
+//             (exists already, does not exist), and those of the store itself: kIoError, kConfigFileError.
 #pragma once
 
 #include <cstdint>

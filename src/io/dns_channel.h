@@ -8,7 +8,7 @@
 //             2. The destructor returns after the thread has ended; no call of `done` comes afterwards.
 // Errors:     DnsAnswer says them; when c-ares cannot start, every name is answered with kTrouble.
 // Bounds:     at most kUnderWayMax names in c-ares (more would overflow its socket); the queue is the
-// caller's to bound.
+//             caller's to bound.
 #pragma once
 
 #include <ares.h>

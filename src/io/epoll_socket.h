@@ -1,8 +1,7 @@
 // EpollSocket: one connection on an epoll loop; the Stream its owner holds is a face of it.
 //
 // Owner:      itself: freed at the end of the turn in which the stream was destroyed (events of the same turn
-// may
-//             still name it).
+//             may still name it).
 // Home:       LOOP
 #pragma once
 

@@ -11,8 +11,7 @@
 //             2. After the handle is destroyed the callback never comes and the loop is not touched again.
 // Waits:      until answer, deadline, or the resolver's end, whichever is first.
 // Errors:     08006 `could not translate host name "x" to address: reason`; 22023 for socket paths too long;
-// 53000
-//             when names_max is reached; 57P01 when the resolver ends.
+//             53000 when names_max is reached; 57P01 when the resolver ends.
 // Bounds:     names_max names looked up at a time; cache.entries_max remembered.
 #pragma once
 

@@ -5,8 +5,9 @@
 // that is gone answers with a reset.
 //
 // Owner:      the SimStream, by shared_ptr; the world's descriptor table while detached; an accept or connect
-// under way. Home:       LOOP Invariants: 1. Bytes of one direction arrive in order, then the end, or a reset
-// instead.
+//             under way.
+// Home:       LOOP
+// Invariants: 1. Bytes of one direction arrive in order, then the end, or a reset instead.
 //             2. in_flight_ never exceeds window_: that is the backpressure.
 //             3. After on_end no callback comes.
 #pragma once

@@ -3,14 +3,13 @@
 // Writes are queued and leave together at the end of the loop's turn, in as few system calls as possible.
 //
 // Owner:      one object above io, by StreamPtr. Destroying it closes the connection at once and drops unsent
-// bytes;
-//             finish() below is the polite way. Destroying it from within its own callbacks is allowed.
+//             bytes; finish() below is the polite way. Destroying it from within its own callbacks is
+//             allowed.
 // Home:       LOOP
 // Invariants: 1. After on_end no further callback comes.
 //             2. Bytes leave in the order of write().
 //             3. While paused, on_data may still come for bytes already received; no more than one buffer's
-//             worth is
-//                read anew.
+//                worth is read anew.
 // Errors:     every failure of the connection is one on_end with the reason.
 // Bounds:     unsent() is for the caller to watch: pause the sender above kUnsentHigh, resume on on_drained.
 #pragma once

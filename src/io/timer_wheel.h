@@ -1,15 +1,15 @@
 // TimerWheel holds all timers of one worker: arming and cancelling are O(1), idle timers cost nothing.
 //
 // Owner:      Loop, by value. A Timer lives inside the object it belongs to and disarms itself when that
-// dies. Home:       LOOP Invariants: 1. A timer fires once per arming, never before its deadline.
+//             dies.
+// Home:       LOOP
+// Invariants: 1. A timer fires once per arming, never before its deadline.
 //             2. Timers fire at most one tick (kTick) plus one loop turn after their deadline.
 //             3. A callback may arm, cancel or destroy any timer, its own included.
 //             4. Every timer sits in a slot after the current tick of its level, or in `due_`. Hence the
-//             lowest level that
-//                is not empty holds the next deadline.
+//                lowest level that is not empty holds the next deadline.
 // Bounds:     kLevels × 64 slots of 16 bytes (8 KiB); their reach is all of base::TimePoint. A timer is
-// sorted in again
-//             at most once per level on its way down, whatever its deadline.
+//             sorted in again at most once per level on its way down, whatever its deadline.
 #pragma once
 
 #include <array>

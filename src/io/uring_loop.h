@@ -6,7 +6,8 @@
 // Owner:      the worker, as a Loop.
 // Home:       LOOP. The ring is created disabled and enabled by the thread that runs it (SINGLE_ISSUER).
 // Bounds:     kDescriptorsMax sockets (the kernel: at most the process's open-file limit per ring);
-// UringBuffers'. See:        io_uring_enter(2), io_uring_setup(2).
+//             UringBuffers'.
+// See:        io_uring_enter(2), io_uring_setup(2).
 #pragma once
 
 #include <liburing.h>

@@ -6,12 +6,12 @@
 // Owner:      the log-in of a client or of an upstream, by value; dies with it.
 // Home:       LOOP
 // Invariants: 1. It takes no byte beyond the message it returns: what is left over is what is left in
-// `input`.
+//                `input`.
 //             2. What it returns does not depend on how the stream was cut into pieces.
 // Errors:     08P01 as soon as the length word is there and is too small or too large. Then the connection is
-// over. Bounds:     holds at most startup_bytes_max or message_bytes_max (+1 for the type); nothing when no
-// message is half read
-//             and the previous one came in one piece.
+//             over.
+// Bounds:     holds at most startup_bytes_max or message_bytes_max (+1 for the type); nothing when no message
+//             is half read and the previous one came in one piece.
 #pragma once
 
 #include <optional>

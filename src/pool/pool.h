@@ -3,9 +3,9 @@
 // Owner:      the worker's PoolSet; sessions share it.
 // Home:       LOOP
 // Invariants: 1. An upstream is in exactly one of: idle_, lent out (its user is a session), in the janitor's
-// hands.
+//                hands.
 //             2. Waiters are granted in order of arrival; nobody overtakes while a waiter could have been
-//             served.
+//                served.
 //             3. Every upstream holds a Reservation in all scopes that have limits.
 // Waits:      a Waiter waits until grant or refusal; its deadline is its own affair.
 // Errors:     refusals carry the server's own error when connecting failed; 53300 when the queue is full.

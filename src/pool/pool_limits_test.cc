@@ -201,6 +201,12 @@ TEST_F(PoolLimitsTest, ANewConfigWithTheSamePlanKeepsConnections) {
 class PoolSharedLimitTest : public PoolTest {
  public:
   PoolSharedLimitTest() { config.max_upstreams_of_tenant = 2; }
+  // Alice's is pool 0, Bob's is 1.
+  void make_both_pools() {
+    make_pool("acme/shop/alice");
+    config.user = "bob";
+    make_pool("acme/shop/bob");
+  }
   void make_room(const ScopePtr& scope, base::TimePoint since) override {
     for (Worker& worker : workers) {
       worker.loop->post([&worker, scope, since] {
@@ -211,9 +217,7 @@ class PoolSharedLimitTest : public PoolTest {
 };
 
 TEST_F(PoolSharedLimitTest, AnIdleUpstreamOfAnotherPoolMakesRoom) {
-  make_pool("acme/shop/alice");
-  config.user = "bob";
-  make_pool("acme/shop/bob");
+  make_both_pools();
   Customer& one = serve("one");
   give_back(serve("two"));
   Customer& bob = come("bob", nullptr, 1);
@@ -224,9 +228,7 @@ TEST_F(PoolSharedLimitTest, AnIdleUpstreamOfAnotherPoolMakesRoom) {
 }
 
 TEST_F(PoolSharedLimitTest, AnUpstreamInUseDoesNot) {
-  make_pool("acme/shop/alice");
-  config.user = "bob";
-  make_pool("acme/shop/bob");
+  make_both_pools();
   Customer& one = serve("one");
   serve("two");
   Customer& bob = come("bob", nullptr, 1);
@@ -251,9 +253,7 @@ TEST_F(PoolSharedLimitTest, ItsOwnSizeIsNotMadeRoomForByOthers) {
 }
 
 TEST_F(PoolSharedLimitTest, WhoHasWaitedLongerGetsTheRoomOfABusyPool) {
-  make_pool("acme/shop/alice");
-  config.user = "bob";
-  make_pool("acme/shop/bob");
+  make_both_pools();
   Customer& one = serve("one");
   serve("two");
   Customer& bob = come("bob", nullptr, 1);
@@ -269,9 +269,7 @@ TEST_F(PoolSharedLimitTest, WhoHasWaitedLongerGetsTheRoomOfABusyPool) {
 }
 
 TEST_F(PoolSharedLimitTest, WhoCameLaterDoesNot) {
-  make_pool("acme/shop/alice");
-  config.user = "bob";
-  make_pool("acme/shop/bob");
+  make_both_pools();
   Customer& one = serve("one");
   serve("two");
   Customer& early = come("early");

@@ -1,9 +1,10 @@
 // Worker: one thread with its own loop, listening sockets, sessions, pools and caches.
 //
 // Owner:      the Server.
-// Home:       its own thread (LOOP), but for the constructor, start(), tell() and join(), which the control
-// thread calls. Invariants: everything below `loop_` is touched by the worker's thread alone. Bounds:     the
-// limits of settings; each session's own.
+// Home:       its own thread (LOOP), but for the constructor, start(), instruct(), drain() and join(), which the control
+//             thread calls.
+// Invariants: everything below `loop_` is touched by the worker's thread alone.
+// Bounds:     the limits of settings; each session's own.
 #pragma once
 
 #include <memory>

@@ -3,7 +3,7 @@
 // Owner:      the server; all workers share it.
 // Home:       SYNC (one mutex per shard; touched at log-in, log-out and cancel only)
 // Invariants: process ids are unique among the clients that are registered; a key is compared in constant
-// time.
+//             time.
 #pragma once
 
 #include <array>

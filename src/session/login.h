@@ -7,8 +7,7 @@
 // Home:       LOOP
 // Waits:      client_login_timeout in all; while the pool is cold, query_wait_timeout.
 // Errors:     FATAL to the client with the SQLSTATE that Postgres would use; unknown tenants and users look
-// like wrong
-//             passwords.
+//             like wrong passwords.
 #pragma once
 
 #include <optional>

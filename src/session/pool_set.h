@@ -4,7 +4,8 @@
 // Owner:      the Worker.
 // Home:       LOOP
 // Invariants: a key names tenant, database, user and, where it matters, the client: equal keys may share
-// upstreams. Bounds:     sweep() drops pools without clients, waiters and upstreams.
+//             upstreams.
+// Bounds:     sweep() drops pools without clients, waiters and upstreams.
 #pragma once
 
 #include <memory>

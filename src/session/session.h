@@ -16,7 +16,7 @@
 // Invariants: 1. It has an upstream exactly in kActive; then settings_ and the upstream's are the same set.
 //             2. What a client sent before it had an upstream waits in held_, in order, and is sent first.
 //             3. A client's bytes go to its own upstream only; an upstream's bytes to the client that asked.
-// Waits:      every state has its deadline, if one is configured (plan_timer).
+// Waits:      every state but kLogin, which has its own, ends at the times that are configured (session_time.cc).
 // Bounds:     held_ and each direction's unsent bytes: io::kUnsentHigh and one receive buffer.
 // See:        docs/internals/relay.md
 #pragma once

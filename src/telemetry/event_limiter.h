@@ -5,7 +5,8 @@
 // Owner:      the log.
 // Home:       SYNC (atomics; any thread).
 // Invariants: every event is let through, or counted as suppressed and told once, by admit() or
-// take_suppressed(). Bounds:     kKinds kinds of event; further ones share one budget.
+//             take_suppressed().
+// Bounds:     kKinds kinds of event; further ones share one budget.
 #pragma once
 
 #include <array>

@@ -11,11 +11,9 @@
 //             start(), configure(), reopen() and stop() belong to one thread, the control thread; they may
 //             wait for a write(2) that is under way.
 // Errors:     kIoError when the file cannot be opened. Lines that do not fit into the queue push out the
-// oldest;
-//             they are counted, and a line "log.dropped" tells how many.
+//             oldest; they are counted, and a line "log.dropped" tells how many.
 // Bounds:     `queue_lines` waiting lines; per kind of event `events_per_second` lines, the rest is counted
-// and told
-//             in a line "log.suppressed"; 256 bytes per field and 1024 for the message.
+//             and told in a line "log.suppressed"; 256 bytes per field and 1024 for the message.
 #pragma once
 
 #include <atomic>

@@ -4,13 +4,13 @@
 // They wrap OpenSSL's SSL_CTX. A reload builds a new one; connections keep the one they began with.
 //
 // Owner:      whoever configured it, as shared_ptr<const>; every connection's Engine keeps OpenSSL's part
-// alive. Home:       SHARED: immutable once built. All workers make connections from one SSL_CTX at the same
-// time; OpenSSL
-//             documents that as safe (its own locks and reference counts; no session cache is kept that could
-//             contend).
+//             alive.
+// Home:       SHARED: immutable once built. All workers make connections from one SSL_CTX at the same time;
+//             OpenSSL documents that as safe (its own locks and reference counts; no session cache is kept
+//             that could contend).
 // Invariants: 1. Renegotiation and compression are off; TLS 1.2 is the oldest protocol.
 //             2. A session ticket is accepted only where certificate rules are the same as when it was
-//             issued.
+//                issued.
 // Errors:     kConfigFileError, naming the file and OpenSSL's reason.
 // See:        docs of libpq (sslmode, sslrootcert) and Postgres (ssl_ca_file), whose rules these follow.
 #pragma once

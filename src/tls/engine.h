@@ -10,7 +10,7 @@
 // Owner:      TlsStream, by unique_ptr (so that a connection can move to another loop).
 // Home:       LOOP; may be handed to another thread as a whole.
 // Invariants: 1. It takes no byte beyond the record it is reading: what follows the handshake stays in
-// `input`.
+//                `input`.
 //             2. It buffers nothing while idle: OpenSSL's record buffers are freed when empty.
 // Errors:     kProtocolViolation (accepting) or kConnectionFailure (connecting), with OpenSSL's reason.
 // Bounds:     one partial record (16 KiB) while one is arriving.

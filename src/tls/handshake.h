@@ -1,11 +1,10 @@
 // accept() and connect() turn a plain stream into an encrypted one.
 //
-// Home:   LOOP. Either task may be destroyed while it waits; the connection then closes.
-// Waits:  until the handshake is over or `deadline`, whichever is first.
-// Errors: kProtocolViolation, kConnectionFailure (also for the deadline and for certificates that do not
-// hold), with
-//         OpenSSL's reason; the peer has been sent the alert.
-// See:    handshake_gate.h, to be passed before accept().
+// Home:       LOOP. Either task may be destroyed while it waits; the connection then closes.
+// Waits:      until the handshake is over or `deadline`, whichever is first.
+// Errors:     kProtocolViolation, kConnectionFailure (also for the deadline and for certificates that do not
+//             hold), with OpenSSL's reason; the peer has been sent the alert.
+// See:        handshake_gate.h, to be passed before accept().
 #pragma once
 
 #include <memory>

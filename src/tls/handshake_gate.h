@@ -2,7 +2,9 @@
 // starve the queries of those already there (a handshake costs as much CPU as dozens of queries).
 //
 // Owner:      the worker, by value; outlives everyone who waits at it. A waiter is a node on a coroutine's
-// frame. Home:       LOOP Invariants: 1. Over any time t at most `burst` + rate × t may pass.
+//             frame.
+// Home:       LOOP
+// Invariants: 1. Over any time t at most `burst` + rate × t may pass.
 //             2. Who waits passes in order of arrival; nobody overtakes.
 // Waits:      pass() until it is our turn or the deadline.
 // Errors:     kConnectionRejected when the deadline comes first.

@@ -2,8 +2,9 @@
 //
 // Owner:      the message that carries it; exactly one arrival, or it closes the connection when it dies.
 // Home:       take(): the loop it leaves; arrive(): the loop it comes to; between the two, any one thread at
-// a time. Invariants: carries nothing that belongs to a loop: bytes already received are copies. Errors:
-// take() when the connection ended meanwhile.
+//             a time.
+// Invariants: carries nothing that belongs to a loop: bytes already received are copies.
+// Errors:     take() when the connection ended meanwhile.
 #pragma once
 
 #include <cstdint>

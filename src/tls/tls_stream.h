@@ -6,9 +6,9 @@
 //             2. Plain bytes are delivered only once there is a sink; what comes earlier waits encrypted.
 //             3. Idle, it owns no buffer: nothing decrypted, nothing encrypted, nothing partial.
 // Waits:      writes of a turn are encrypted together at its end, small pieces joined into records of up to
-// 16 KiB. Errors:     on_end with OpenSSL's reason. An end without close_notify counts as orderly, as in
-// Postgres: its messages
-//             have lengths, so a truncation shows there.
+//             16 KiB.
+// Errors:     on_end with OpenSSL's reason. An end without close_notify counts as orderly, as in Postgres:
+//             its messages have lengths, so a truncation shows there.
 // Bounds:     while there is no sink: one received chunk, then receiving pauses; else as Stream.
 // See:        handshake.h, which makes them.
 #pragma once

@@ -8,7 +8,8 @@
 // Home:       LOOP (a coroutine of the pool that wants the connection; destroying it gives up)
 // Waits:      connect_timeout for each address, login_timeout for the rest.
 // Errors:     the server's own error where it sent one (with its SQLSTATE); else 08006, 08001-like with host
-// and reason. Source:     PostgreSQL manual, "Message Flow"; libpq's sslmode.
+//             and reason.
+// Source:     PostgreSQL manual, "Message Flow"; libpq's sslmode.
 #pragma once
 
 #include <optional>

@@ -4,9 +4,9 @@
 // Owner:      the Pool it belongs to, always; a Session borrows it between check-out and release.
 // Home:       LOOP
 // Invariants: 1. At any time it has one user: the pool (idle), a session, or the janitor that cleans up after
-// one.
+//                one.
 //             2. It is given to a session only when `replies` is empty, `status` is 'I' and no cancel is
-//             under way.
+//                under way.
 //             3. `settings`, `prepared` and `unnamed` are what the server has, or the connection is closed.
 // Errors:     any doubt about the server's state closes it.
 #pragma once

@@ -3,18 +3,12 @@
 // Owner:      LoadThread, by value in a vector that does not move.
 // Home:       LOOP
 // Invariants: 1. At most one batch of queries is outstanding.
-// Errors:     counted in the thread's totals; a lost connection is opened again.
-//
-//   state       | event            | next
-//   kOff        | connect()        | kConnecting
-//   kConnecting | writable         | kTlsAnswer (TLS) or kLogin
-//   kTlsAnswer  | 'S'              | kHandshake
-//   kHandshake  | done             | kLogin
-//   kLogin      | ReadyForQuery    | kPreparing, kBusy (greet) or kIdle
-//   kPreparing  | ReadyForQuery    | kBusy (greet) or kIdle
-//   kIdle       | ask()            | kBusy
-//   kBusy       | last answer      | kIdle
-//   any         | failure, end     | kOff
+// Errors:     counted in the thread's totals; a lost connection is opened again.  state       | event
+//             | next kOff        | connect()        | kConnecting kConnecting | writable         | kTlsAnswer
+//             (TLS) or kLogin kTlsAnswer  | 'S'              | kHandshake kHandshake  | done             |
+//             kLogin kLogin      | ReadyForQuery    | kPreparing, kBusy (greet) or kIdle kPreparing  |
+//             ReadyForQuery    | kBusy (greet) or kIdle kIdle       | ask()            | kBusy kBusy       |
+//             last answer      | kIdle any         | failure, end     | kOff
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 // Owner:      main(), by unique_ptr.
 // Home:       LOOP, but for enter() and the counts (SYNC: atomics).
 // Invariants: 1. Queries are asked in kWarm and kMeasure only (and once per client in kConnect, with
-// --greet).
+//                --greet).
 //             2. result() has latencies and counts of kMeasure only, but errors and violations of all phases.
 #pragma once
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pooler import Endpoint
-from wire import COPY_DONE, FLUSH, SYNC, Wire, bind, copy_data, copy_fail, execute, parse, query
+from wire import message, COPY_DONE, FLUSH, SYNC, Wire, bind, copy_data, copy_fail, execute, parse, query
 
 
 @pytest.fixture
@@ -156,3 +156,23 @@ def test_one_gigantic_copy_data_message(wire: Wire):
     assert wire.reply().tags == ["COPY 1"]
     assert wire.value("SELECT max(length(t)) FROM wide") == "30000000"
     wire.query("DROP TABLE wide")
+
+
+@pytest.mark.penstock
+def test_copy_refused_in_the_middle_of_a_message(pooler_of):
+    """The server refuses an early row while the rest of a long CopyData is still on its way: it is still the client's."""
+    at = pooler_of({"pool.size": 2}).endpoint()
+    with at.wire() as copier, at.wire() as other:
+        copier.query("CREATE TABLE IF NOT EXISTS refused (n int)")
+        for _ in range(10):
+            copier.send(query("COPY refused FROM STDIN"))
+            copier.read_until("G")
+            raw = message("d", b"no number\n") + message("d", b"1\n" * 200_000)
+            copier.send(raw[:150_000])
+            assert copier.reply().errors[0]["C"] == "22P02"
+            for _ in range(3):
+                assert other.value("SELECT 'mine'") == "mine"
+            copier.send(raw[150_000:], message("c", b""))
+            assert copier.value("SELECT 'copier'") == "copier"
+        assert other.value("SELECT 'still mine'") == "still mine"
+        copier.query("DROP TABLE refused")

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from wire import query
+from postgres import ROLES
+from wire import Wire, query
 
 WORKERS = 4
 
@@ -83,3 +84,31 @@ def test_limits_hold_for_sessions_that_have_moved(pooler_of):
                 break
             except psycopg.OperationalError:
                 threading.Event().wait(0.05)
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_more_than_a_session_may_hold_behind_the_log_in(pooler_of, tls: bool):
+    """Sent with the last message of the log-in, before the session can have moved."""
+    pooler = pooler_of({"pool.size": 2, "server.workers": WORKERS})
+    text = "x" * 400_000
+    for _ in range(WORKERS * 3):
+        with Wire("127.0.0.1", pooler.port) as wire:
+            if tls:
+                wire.start_tls()
+            passwords = 0
+            plain_send = wire.send
+
+            def send(*pieces: bytes) -> None:
+                nonlocal passwords
+                raw = b"".join(pieces)
+                passwords += raw[:1] == b"p"
+                if raw[:1] == b"p" and passwords == 2:
+                    raw += query(f"SELECT length('{text}')") + query("SELECT 2")
+                plain_send(raw)
+
+            wire.send = send  # type: ignore[method-assign]
+            wire.login("app", ROLES["app"], "app")
+            assert wire.reply().rows == [[str(len(text)).encode()]]
+            assert wire.reply().rows == [[b"2"]]
+    assert pooler.alive()

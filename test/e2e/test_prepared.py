@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import random
+
 import pytest
 
 from pooler import Endpoint, Pooler
@@ -137,30 +139,23 @@ def test_statement_parsed_in_a_transaction_survives_its_rollback(plain: Endpoint
         assert wire.reply().rows == [[b"7"]]
 
 
-def test_parse_in_a_failed_transaction(plain: Endpoint):
+@pytest.mark.parametrize("known", [False, True], ids=["new text", "known text"])
+def test_parse_in_a_failed_transaction(plain: Endpoint, known: bool):
+    text = f"SELECT {random.randrange(10**9)}"
     with plain.wire() as wire:
         wire.query("BEGIN")
+        if known:
+            wire.send(parse("first", text), SYNC)
+            assert not wire.reply().errors
         wire.query("SELECT 1/0")
-        wire.send(parse("s", "SELECT 7"), SYNC)
+        wire.send(parse("s", text), SYNC)
         assert wire.reply().errors[0]["C"] == "25P02"
         wire.query("ROLLBACK")
         wire.send(bind("s"), execute(), SYNC)
         assert wire.reply().errors[0]["C"] == "26000"
-
-
-def test_parse_of_a_known_text_in_a_failed_transaction(plain: Endpoint):
-    with plain.wire() as wire:
-        wire.query("BEGIN")
-        wire.send(parse("first", "SELECT 7"), SYNC)
-        assert not wire.reply().errors
-        wire.query("SELECT 1/0")
-        wire.send(parse("s", "SELECT 7"), SYNC)
-        assert wire.reply().errors[0]["C"] == "25P02"
-        wire.query("ROLLBACK")
-        wire.send(bind("s"), execute(), SYNC)
-        assert wire.reply().errors[0]["C"] == "26000"
-        wire.send(bind("first"), execute(), SYNC)
-        assert wire.reply().rows == [[b"7"]]
+        if known:
+            wire.send(bind("first"), execute(), SYNC)
+            assert wire.reply().rows == [[text.removeprefix("SELECT ").encode()]]
 
 
 def test_bind_in_a_failed_transaction(plain: Endpoint):

@@ -4,8 +4,7 @@
 // Owner:      main(), by unique_ptr.
 // Home:       LOOP
 // Invariants: 1. What it may expect of the database (settings, its row) changes only where an answer says so;
-// after a lost
-//                COMMIT both outcomes are possible until the next look.
+//                after a lost COMMIT both outcomes are possible until the next look.
 // See:        docs/internals/benchmarks.md
 #pragma once
 

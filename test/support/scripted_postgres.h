@@ -6,7 +6,7 @@
 // Owner:      a test.
 // Home:       LOOP
 // Invariants: every connection that asked for more than a cancel stays in `peers`, gone or not, in order of
-// arrival.
+//             arrival.
 #pragma once
 
 #include <cstdint>
