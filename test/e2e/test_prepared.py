@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import random
+import threading
 
 import pytest
 
