@@ -62,6 +62,8 @@ class UringLoop final : public Loop, private UringOwner {
     prepare(sqe);
     sqe->user_data = owner == nullptr ? 0 : user_data(owner, operation);
   }
+  void send_begins() { ++sends_under_way_; }
+  void send_ends() { --sends_under_way_; }
   UringBuffers& buffers() { return buffers_; }
   void receive_later(UringSocket& socket) { starved_.push_back(&socket); }
   void forget_starved(UringSocket& socket);
@@ -77,6 +79,7 @@ class UringLoop final : public Loop, private UringOwner {
   io_uring_sqe* submission_after_flush();
   void arm_wake();
   void wait();
+  void note_late_sends();
   void dispatch(const io_uring_cqe& completion);
 
   io_uring ring_{};
@@ -85,6 +88,9 @@ class UringLoop final : public Loop, private UringOwner {
   UringBuffers buffers_;
   int wake_descriptor_ = -1;
   std::vector<UringSocket*> starved_;  // sockets whose receive found no buffer
+  unsigned sends_under_way_ = 0;
+  unsigned late_sends_ = 0;      // of these, submitted in an earlier turn
+  unsigned cautious_turns_ = 0;  // in which every completion is a reason to wake up
 };
 
 }  // namespace penstock::io

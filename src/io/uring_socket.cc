@@ -47,6 +47,7 @@ void UringSocket::write(Chunk bytes) {
 void UringSocket::flush() {
   if (sending_ || queue_.empty() || slot_ < 0 || close_submitted_) return;
   sending_ = true;
+  loop_.send_begins();
   if (queue_.chunk_count() == 1) {
     iovec piece;
     queue_.gather({&piece, 1});
@@ -67,6 +68,7 @@ void UringSocket::flush() {
 
 void UringSocket::on_sent(int result) {
   sending_ = false;
+  loop_.send_ends();
   gathering_.reset();
   if (closed_) {
     queue_.clear();

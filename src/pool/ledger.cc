@@ -2,25 +2,32 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace penstock::pool {
 
-Reservation Reservation::take(const std::vector<ScopeLimit>& scopes, const Scope** full) {
-  Reservation reservation;
-  for (const ScopeLimit& entry : scopes) {
-    int open = entry.scope->open.load(std::memory_order_relaxed);
+Reservation Reservation::take(ScopesPtr scopes, std::initializer_list<int> limits, const Scope** full) {
+  PENSTOCK_ASSERT(scopes->size() == limits.size());
+  for (std::size_t i = 0; i < scopes->size(); ++i) {
+    Scope& scope = *(*scopes)[i];
+    const int limit = limits.begin()[i];
+    int open = scope.open.load(std::memory_order_relaxed);
     do {
-      if (entry.limit > 0 && open >= entry.limit) {
-        if (full != nullptr) *full = entry.scope.get();
-        return {};  // the destructor gives back what was taken so far
+      if (limit > 0 && open >= limit) {
+        if (full != nullptr) *full = &scope;
+        while (i-- > 0) (*scopes)[i]->open.fetch_sub(1, std::memory_order_relaxed);
+        return {};
       }
-    } while (!entry.scope->open.compare_exchange_weak(open, open + 1, std::memory_order_relaxed));
-    reservation.scopes_.push_back(entry.scope);
+    } while (!scope.open.compare_exchange_weak(open, open + 1, std::memory_order_relaxed));
   }
+  Reservation reservation;
+  reservation.scopes_ = std::move(scopes);
   return reservation;
 }
 
 Reservation::~Reservation() {
-  for (const ScopePtr& scope : scopes_) scope->open.fetch_sub(1, std::memory_order_relaxed);
+  if (scopes_ == nullptr) return;
+  for (const ScopePtr& scope : *scopes_) scope->open.fetch_sub(1, std::memory_order_relaxed);
 }
 
 ScopePtr Ledger::scope(const std::string& name) {
@@ -28,6 +35,16 @@ ScopePtr Ledger::scope(const std::string& name) {
     auto scope = std::make_shared<Scope>();
     scope->name = name;
     return scope;
+  });
+}
+
+ScopesPtr Ledger::scopes(const std::vector<std::string>& names) {
+  std::string key;
+  for (const std::string& name : names) key.append(name).push_back('\0');
+  return lists_.find_or_make(key, [&] {
+    auto list = std::make_shared<Scopes>();
+    for (const std::string& name : names) list->push_back(scope(name));
+    return list;
   });
 }
 

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,27 +28,25 @@ struct Scope {
   std::atomic<int> open{0};
 };
 using ScopePtr = std::shared_ptr<Scope>;
-
-struct ScopeLimit {
-  ScopePtr scope;
-  int limit = 0;  // 0: none
-};
+// Scopes in which the same things count; whoever counts in the same ones shares one list.
+using Scopes = std::vector<ScopePtr>;
+using ScopesPtr = std::shared_ptr<const Scopes>;
 
 class Reservation {
  public:
   Reservation() = default;
-  // Nothing when a scope is full; `full` then names it.
-  static Reservation take(const std::vector<ScopeLimit>& scopes, const Scope** full = nullptr);
+  // `limits`: one for each scope; 0: none. Nothing when a scope is full; `full` then names it.
+  static Reservation take(ScopesPtr scopes, std::initializer_list<int> limits, const Scope** full = nullptr);
   Reservation(Reservation&& other) noexcept : scopes_(std::exchange(other.scopes_, {})) {}
   Reservation& operator=(Reservation&& other) noexcept {
     std::swap(scopes_, other.scopes_);
     return *this;
   }
   ~Reservation();
-  explicit operator bool() const { return !scopes_.empty(); }
+  explicit operator bool() const { return scopes_ != nullptr; }
 
  private:
-  std::vector<ScopePtr> scopes_;
+  ScopesPtr scopes_;
 };
 
 // Pace spaces out attempts of one kind, over all workers: at most so many per second, and of these a tenth of
@@ -67,10 +66,13 @@ class Ledger {
  public:
   // The scope of that name, made on first use.
   ScopePtr scope(const std::string& name);
+  // The scopes of these names, as one list.
+  ScopesPtr scopes(const std::vector<std::string>& names);
   PacePtr pace(const std::string& name);
 
  private:
   base::WeakTable<Scope> scopes_;
+  base::WeakTable<const Scopes> lists_;
   base::WeakTable<Pace> paces_;
 };
 

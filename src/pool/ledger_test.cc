@@ -15,19 +15,23 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+Reservation take(const Scopes& scopes, std::initializer_list<int> limits, const Scope** full = nullptr) {
+  return Reservation::take(std::make_shared<const Scopes>(scopes), limits, full);
+}
+
 TEST(Reservation, CountsWhileItLives) {
   Ledger ledger;
   const auto scope = ledger.scope("pool");
   {
-    const auto one = Reservation::take({{scope, 2}});
+    const auto one = take({scope}, {2});
     EXPECT_TRUE(one);
-    auto two = Reservation::take({{scope, 2}});
+    auto two = take({scope}, {2});
     EXPECT_EQ(scope->open, 2);
-    EXPECT_FALSE(Reservation::take({{scope, 2}}));
+    EXPECT_FALSE(take({scope}, {2}));
     EXPECT_EQ(scope->open, 2);
     two = {};
     EXPECT_EQ(scope->open, 1);
-    EXPECT_TRUE(Reservation::take({{scope, 2}}));
+    EXPECT_TRUE(take({scope}, {2}));
   }
   EXPECT_EQ(scope->open, 0);
 }
@@ -35,11 +39,11 @@ TEST(Reservation, CountsWhileItLives) {
 TEST(Reservation, CountsOnceHoweverOftenItMoves) {
   Ledger ledger;
   const auto scope = ledger.scope("pool");
-  auto one = Reservation::take({{scope, 0}});
+  auto one = take({scope}, {0});
   auto two = std::move(one);
   std::vector<Reservation> kept;
   kept.push_back(std::move(two));
-  kept.push_back(Reservation::take({{scope, 0}}));
+  kept.push_back(take({scope}, {0}));
   EXPECT_EQ(scope->open, 2);
   kept.clear();
   EXPECT_EQ(scope->open, 0);
@@ -50,9 +54,9 @@ TEST(Reservation, IsAllOrNothingAndNamesWhatIsFull) {
   const auto pool = ledger.scope("pool");
   const auto tenant = ledger.scope("tenant");
   const auto process = ledger.scope("process");
-  const auto held = Reservation::take({{tenant, 1}});
+  const auto held = take({tenant}, {1});
   const Scope* full = nullptr;
-  EXPECT_FALSE(Reservation::take({{pool, 5}, {tenant, 1}, {process, 5}}, &full));
+  EXPECT_FALSE(take({pool, tenant, process}, {5, 1, 5}, &full));
   EXPECT_EQ(full, tenant.get());
   EXPECT_EQ(full->name, "tenant");
   EXPECT_EQ(pool->open, 0);
@@ -63,9 +67,9 @@ TEST(Reservation, ZeroIsNoLimitButCounts) {
   Ledger ledger;
   const auto scope = ledger.scope("pool");
   std::vector<Reservation> held;
-  for (int i = 0; i < 1000; ++i) held.push_back(Reservation::take({{scope, 0}}));
+  for (int i = 0; i < 1000; ++i) held.push_back(take({scope}, {0}));
   EXPECT_EQ(scope->open, 1000);
-  EXPECT_FALSE(Reservation::take({{scope, 1000}}));
+  EXPECT_FALSE(take({scope}, {1000}));
 }
 
 TEST(Ledger, AScopeIsOneObjectWhileSomebodyCountsInIt) {
@@ -73,7 +77,7 @@ TEST(Ledger, AScopeIsOneObjectWhileSomebodyCountsInIt) {
   auto one = ledger.scope("tenant acme");
   EXPECT_EQ(ledger.scope("tenant acme"), one);
   EXPECT_NE(ledger.scope("tenant acm"), one);
-  const auto held = Reservation::take({{one, 0}});
+  const auto held = take({one}, {0});
   one.reset();
   EXPECT_EQ(ledger.scope("tenant acme")->open, 1) << "the reservation keeps it";
 }
@@ -108,7 +112,7 @@ TEST(Ledger, NoScopeIsEverAboveItsLimit) {
             give_back();
             continue;
           }
-          auto reservation = Reservation::take({{pool, kLimitOfPool}, {tenant, kLimitOfTenant}});
+          auto reservation = take({pool, tenant}, {kLimitOfPool, kLimitOfTenant});
           if (!reservation) continue;
           ++granted;
           held.push_back(std::move(reservation));

@@ -42,11 +42,11 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   Ledger& ledger = home_.ledger;
-  scopes_ = {ledger.scope("pool " + key_), ledger.scope("upstreams of tenant " + config_->tenant),
-             ledger.scope("upstreams of user " + config_->tenant + "/" + config_->user),
-             ledger.scope("upstreams of database " + config_->tenant + "/" + config_->database),
-             ledger.scope("upstreams")};
-  queue_ = ledger.scope("queue of pool " + key_);
+  scopes_ =
+      ledger.scopes({"pool " + key_, "upstreams of tenant " + config_->tenant,
+                     "upstreams of user " + config_->tenant + "/" + config_->user,
+                     "upstreams of database " + config_->tenant + "/" + config_->database, "upstreams"});
+  queue_ = ledger.scopes({"queue of pool " + key_});
   pace_ = ledger.pace(hosts_text(*config_->plan));
   hub_->sit_down(home_.worker, *this, home_.tools.loop);
   plan_maintenance();
@@ -81,7 +81,7 @@ void Pool::check_out(Waiter& waiter, const upstream::SettingsPtr& wanted) {
     if (upstream::Upstream* upstream = take_idle(wanted)) return grant(waiter, *upstream);
   }
   if (config_->max_waiting > 0) {
-    waiter.place_ = Reservation::take({{queue_, config_->max_waiting}});
+    waiter.place_ = Reservation::take(queue_, {config_->max_waiting});
     if (!waiter.place_) {
       return waiter.on_refused({.sqlstate = base::kTooManyConnections,
                                 .message = "too many clients are waiting for a server connection",
@@ -216,7 +216,7 @@ void Pool::cancel_answered(std::uint64_t upstream_id, upstream::CancelEnd end) {
 // Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
 bool Pool::may_yield(const Scope& scope, base::TimePoint since) const {
   const bool ours =
-      std::ranges::any_of(scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
+      std::ranges::any_of(*scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
   return ours && (waiters_.empty() || since < waiters_.front().waiting_since);
 }
 
@@ -363,7 +363,7 @@ void Pool::retire_upstreams() {
 // Connections beyond what the pool may have: its size has been lowered.
 int Pool::surplus() const {
   if (config_->size <= 0) return 0;
-  return scopes_[0]->open.load(std::memory_order_relaxed) - config_->size - config_->reserve_size;
+  return scopes_->front()->open.load(std::memory_order_relaxed) - config_->size - config_->reserve_size;
 }
 
 void Pool::plan_maintenance() {
@@ -377,7 +377,7 @@ void Pool::maintain() {
   const base::TimePoint now = home_.tools.loop.now();
   publish_waiting();  // waiters that gave up have unlinked themselves
   std::vector<upstream::Upstream*> over;
-  int spare = scopes_[0]->open.load(std::memory_order_relaxed) - config_->min_size;
+  int spare = scopes_->front()->open.load(std::memory_order_relaxed) - config_->min_size;
   int beyond = surplus();
   for (auto it = idle_.rbegin(); it != idle_.rend(); ++it) {
     const bool old = config_->lifetime.count() > 0 && now - it->created_at > config_->lifetime;

@@ -167,9 +167,9 @@ class Pool final : private upstream::UpstreamUser {
   std::string key_;
   PoolConfigPtr config_;
   std::shared_ptr<PoolHub> hub_;
-  std::vector<ScopePtr> scopes_;
-  ScopePtr queue_;  // the clients that wait, on all workers
-  PacePtr pace_;    // of connecting to these hosts
+  ScopesPtr scopes_;  // of its upstreams: pool, tenant, user, database, process
+  ScopesPtr queue_;   // the clients that wait, on all workers
+  PacePtr pace_;      // of connecting to these hosts
   std::unordered_map<std::uint64_t, Held> upstreams_;
   base::List<upstream::Upstream, upstream::Upstream> idle_;  // most recently used first
   base::List<Waiter, Waiter> waiters_;

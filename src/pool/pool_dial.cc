@@ -36,7 +36,7 @@ void Pool::use_idle() {
 void Pool::want_more() {
   publish_waiting();  // waiters that gave up have unlinked themselves
   use_idle();
-  const bool below_min = scopes_[0]->open.load(std::memory_order_relaxed) < config_->min_size;
+  const bool below_min = scopes_->front()->open.load(std::memory_order_relaxed) < config_->min_size;
   if (waiters_.empty() && !below_min) return;
   const std::size_t coming = dials_.size() + cleaning_count_;
   auto unserved = waiters_.begin();  // the first whom none of those that are coming will serve
@@ -73,16 +73,15 @@ Reservation Pool::reserve() {
       home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
   if (waited_long && size > 0) size += config_->reserve_size;
   const Scope* full = nullptr;
-  Reservation reservation = Reservation::take({{scopes_[0], size},
-                                               {scopes_[1], config_->max_upstreams_of_tenant},
-                                               {scopes_[2], config_->max_upstreams_of_user},
-                                               {scopes_[3], config_->max_upstreams_of_database},
-                                               {scopes_[4], config_->max_upstreams_of_process}},
-                                              &full);
-  if (!reservation && full != scopes_[0].get() && home_.make_room && !waiters_.empty() &&
+  Reservation reservation =
+      Reservation::take(scopes_,
+                        {size, config_->max_upstreams_of_tenant, config_->max_upstreams_of_user,
+                         config_->max_upstreams_of_database, config_->max_upstreams_of_process},
+                        &full);
+  if (!reservation && full != scopes_->front().get() && home_.make_room && !waiters_.empty() &&
       home_.tools.loop.now() >= make_room_again_at_) {
     make_room_again_at_ = home_.tools.loop.now() + kRetryEvery;
-    for (const ScopePtr& scope : scopes_) {
+    for (const ScopePtr& scope : *scopes_) {
       if (scope.get() == full) home_.make_room(scope, waiters_.front().waiting_since);
     }
   }
@@ -94,7 +93,7 @@ bool Pool::dial_now() {
   if (now < no_dial_before_) return false;
   // The usual case under load: no need to ask all scopes.
   const int most = config_->size + config_->reserve_size;
-  if (config_->size > 0 && scopes_[0]->open.load(std::memory_order_relaxed) >= most) return false;
+  if (config_->size > 0 && scopes_->front()->open.load(std::memory_order_relaxed) >= most) return false;
   Reservation reservation = reserve();
   if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
   auto dial = std::make_unique<Dial>();

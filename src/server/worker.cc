@@ -81,6 +81,7 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop,
             .instructions = instructions_,
             .settings_table = settings_table_,
             .statement_table = shared.statements,
+            .identities = shared.identities,
             .pools = pools_,
             .ledger = shared.ledger,
             .cancels = shared.cancels,
@@ -139,15 +140,15 @@ base::Status Worker::listen(const std::vector<config::ListenerSettings>& listene
 void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
   // Ids are unique in the process and tell the worker.
   const std::uint64_t id = (next_session_++ << 8) | index_;
-  auto session = std::make_unique<session::Session>(home_, id, std::move(stream), entrance);
+  auto session = std::make_unique<session::Session>(home_, id);
   session::Session& started = *session;
   sessions_.emplace(id, std::move(session));
-  started.start();
+  started.start(std::move(stream), entrance);
 }
 
 void Worker::take_in(session::TravellerPtr traveller) {
   loop_->post([this, traveller = std::move(traveller)] {
-    auto session = std::make_unique<session::Session>(home_, traveller->id, nullptr, session::Entrance{});
+    auto session = std::make_unique<session::Session>(home_, traveller->id);
     session::Session& arriving = *session;
     sessions_.emplace(traveller->id, std::move(session));
     arriving.arrive(*traveller);

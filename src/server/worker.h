@@ -29,7 +29,8 @@ struct Shared {
   auth::Key login_secret;
   pool::Ledger ledger;
   pool::PoolDirectory directory;
-  session::CancelRegistry cancels;
+  session::CancelRegistry cancels{random};
+  session::IdentityTable identities;
   upstream::StatementTable statements;
   std::vector<std::unique_ptr<class Worker>> workers;
 };

@@ -2,19 +2,21 @@
 //
 // Owner:      the server; all workers share it.
 // Home:       SYNC (one mutex per shard; touched at log-in, log-out and cancel only)
-// Invariants: process ids are unique among the clients that are registered; a key is compared in constant
-//             time.
+// Invariants: 1. Process ids are unique among the clients that are registered.
+//             2. A key is an HMAC of the session, under a secret of this process: it need not be kept, and is
+//                compared in constant time.
 #pragma once
 
 #include <array>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
+#include "auth/crypto.h"
 #include "base/random.h"
 
 namespace penstock::session {
@@ -30,6 +32,9 @@ class CancelRegistry {
     unsigned worker = 0;
     std::uint64_t session = 0;
   };
+  static constexpr std::size_t kKeyBytesMax = auth::Key::kSize;
+
+  explicit CancelRegistry(base::Random& random) { random.fill({secret_.data(), auth::Key::kSize}); }
   CancelKey add(Owner owner, std::size_t key_bytes, base::Random& random);
   void remove(std::uint32_t process_id);
   void move(std::uint32_t process_id, Owner owner);
@@ -37,14 +42,17 @@ class CancelRegistry {
 
  private:
   struct Entry {
-    std::string key;
-    Owner owner;
+    std::uint64_t session;
+    std::uint8_t worker;
+    std::uint8_t key_bytes;
   };
   struct Shard {
     mutable std::mutex mutex;
-    std::unordered_map<std::uint32_t, Entry> entries;  // guarded by mutex
+    boost::unordered_flat_map<std::uint32_t, Entry> entries;  // guarded by mutex
   };
   static constexpr std::size_t kShards = 64;
+  std::string key_of(std::uint32_t process_id, const Entry& entry) const;
+  auth::Key secret_;
   std::array<Shard, kShards> shards_;
 };
 

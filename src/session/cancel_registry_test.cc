@@ -12,7 +12,7 @@ namespace {
 class CancelRegistryTest : public ::testing::Test {
  public:
   base::SeededRandom random{1};
-  CancelRegistry registry;
+  CancelRegistry registry{random};
 };
 
 TEST_F(CancelRegistryTest, FindsTheClientOfAKey) {

@@ -33,8 +33,9 @@ base::Error protocol_error(std::string message) {
 
 void Session::forward(const io::Chunk& chunk) {
   PassThrough run(upstream_->stream(), chunk);
-  scanner_.feed(chunk.view());
-  for (Event event = scanner_.next(); event.kind != EventKind::kMore; event = scanner_.next()) {
+  exchange_->scanner.feed(chunk.view());
+  for (Event event = exchange_->scanner.next(); event.kind != EventKind::kMore;
+       event = exchange_->scanner.next()) {
     if (event.kind == EventKind::kBroken) {
       run.flush();
       return tell_and_end(protocol_error("invalid message length"));
@@ -59,7 +60,7 @@ void Session::forward(const io::Chunk& chunk) {
 void Session::push(Reply reply) {
   if (!reply.ends_with_ready()) upstream_->in_batch = true;
   if (upstream_->replies.empty()) {
-    request_since_ = home_.loop.now();
+    exchange_->request_since = home_.loop.now();
     upstream_->replies.push(std::move(reply));
     return plan_timer();
   }
@@ -69,13 +70,13 @@ void Session::push(Reply reply) {
 // An error ends the session; a Terminate has ended it.
 base::Status Session::on_client_event(const Event& event, PassThrough& run) {
   if (event.kind == EventKind::kPart && !event.first) {
-    if (!dropping_) run.pass(event);
+    if (!exchange_->dropping) run.pass(event);
     return {};
   }
-  dropping_ = false;
+  exchange_->dropping = false;
   if (upstream_->skipping && event.type != msg::kSync && event.type != msg::kTerminate) {
     // The server would read this and ignore it.
-    dropping_ = true;
+    exchange_->dropping = true;
     return {};
   }
   switch (event.type) {
@@ -145,7 +146,7 @@ void Session::on_query(const Event& event, PassThrough& run) {
 // reports are carried over; others keep the client where it has made them.
 void Session::look_for_state(std::string_view text) {
   using pgwire::StatementKind;
-  const bool pins = !pinned_ && identity_.mode != model::PoolMode::kSession;
+  const bool pins = !pinned_ && identity_->mode != model::PoolMode::kSession;
   for (int i = 0; i < kStatementsLookedAt && !text.empty(); ++i) {
     const auto statement = pgwire::classify_simple(text);
     switch (statement.kind) {
@@ -158,13 +159,13 @@ void Session::look_for_state(std::string_view text) {
         if (pins) pin("temporary table");
         break;
       case StatementKind::kReset:
-        resets_.push_back(pgwire::identifier(statement.name));
+        exchange_->resets.push_back(pgwire::identifier(statement.name));
         break;
       case StatementKind::kDiscardAll:
         upstream_->prepared.doubt_all();
         [[fallthrough]];
       case StatementKind::kResetAll:
-        resets_.emplace_back(kAllSettings);
+        exchange_->resets.emplace_back(kAllSettings);
         break;
       case StatementKind::kDeallocateAll:
         upstream_->prepared.doubt_all();
@@ -221,7 +222,7 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
   if (whole) {
     if (const auto text = first_text(definition)) look_for_state(*text);
   }
-  const bool translated = identity_.mode != model::PoolMode::kSession;
+  const bool translated = identity_->mode != model::PoolMode::kSession;
   if (translated && whole && !name->empty()) {
     parse_named(*name, definition, event, run);
     return {};
@@ -232,7 +233,7 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
     unnamed_.reset();
     // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at
     // once need not be remembered.
-    const bool alone = scanner_.next_type() != msg::kBind;
+    const bool alone = exchange_->scanner.next_type() != msg::kBind;
     if (translated && whole && alone) unnamed_ = home_.statement_table.intern(definition);
   } else if (translated) {
     // Too large to be kept here and sent to other upstreams: the client stays where its statement is.
@@ -254,7 +255,7 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
   if (refused) {
     // The server says that the name is taken, in its own words: it has it under ours.
     prepare_upstream(statement, run);
-    taken_name_ = name;
+    exchange_->taken_name = name;
     push({.kind = Reply::Kind::kParse});
   } else {
     statements_->add(name, statement);
@@ -290,7 +291,7 @@ void Session::make_room_for(const upstream::StatementPtr& statement, Upstream::P
 
 // The client has state on its upstream that cannot be carried over: it keeps it until it leaves.
 void Session::pin(std::string_view reason) {
-  if (pinned_ || identity_.mode == model::PoolMode::kSession) return;
+  if (pinned_ || identity_->mode == model::PoolMode::kSession) return;
   pinned_ = true;
   telemetry::log::info("client.pinned", {{"client", id_}, {"server", upstream_->id}}, reason);
 }
@@ -328,7 +329,7 @@ base::Status Session::on_bind(const Event& event, PassThrough& run) {
   const std::size_t body_bytes = event.total - pgwire::kHeaderBytes;
   const auto prefix = pgwire::parse_bind_prefix(event.body(), body_bytes);
   if (!prefix || !prefix->has_value()) return std::unexpected(protocol_error("invalid Bind message"));
-  const bool translated = identity_.mode != model::PoolMode::kSession;
+  const bool translated = identity_->mode != model::PoolMode::kSession;
   const upstream::StatementPtr statement =
       translated && statements_ != nullptr && !(*prefix)->statement.empty()
           ? statements_->find((*prefix)->statement)
@@ -355,7 +356,8 @@ base::Status Session::on_describe(const Event& event, PassThrough& run) {
                             ? pgwire::parse_describe(event.body())
                             : base::fail(protocol_error("invalid Describe message"));
   if (!describe) return std::unexpected(describe.error());
-  const bool translated = identity_.mode != model::PoolMode::kSession && describe->kind == pgwire::kStatement;
+  const bool translated =
+      identity_->mode != model::PoolMode::kSession && describe->kind == pgwire::kStatement;
   if (translated && describe->name.empty()) prepare_unnamed(run);
   const upstream::StatementPtr statement =
       translated && statements_ != nullptr ? statements_->find(describe->name) : nullptr;
@@ -376,7 +378,7 @@ base::Status Session::on_close(const Event& event, PassThrough& run) {
   const auto close = event.kind == EventKind::kMessage ? pgwire::parse_close(event.body())
                                                        : base::fail(protocol_error("invalid Close message"));
   if (!close) return std::unexpected(close.error());
-  const bool translated = identity_.mode != model::PoolMode::kSession && close->kind == pgwire::kStatement;
+  const bool translated = identity_->mode != model::PoolMode::kSession && close->kind == pgwire::kStatement;
   if (translated && !close->name.empty()) {
     // The upstream's statement is shared: only the client's name for it goes.
     if (statements_ != nullptr) statements_->close(close->name);
@@ -393,16 +395,17 @@ base::Status Session::on_close(const Event& event, PassThrough& run) {
 void Session::refuse_held() {
   base::ByteWriter out;
   std::vector<io::Chunk> held;
-  held.swap(held_);
-  held_bytes_ = 0;
+  held.swap(exchange_->held);
+  exchange_->held_bytes = 0;
   bool over = false;
   for (io::Chunk& chunk : held) {
     if (over) {
       hold(std::move(chunk));
       continue;
     }
-    scanner_.feed(chunk.view());
-    for (Event event = scanner_.next(); !over && event.kind != EventKind::kMore; event = scanner_.next()) {
+    exchange_->scanner.feed(chunk.view());
+    for (Event event = exchange_->scanner.next(); !over && event.kind != EventKind::kMore;
+         event = exchange_->scanner.next()) {
       if (event.kind == EventKind::kBroken) return tell_and_end(protocol_error("invalid message length"));
       const bool last = event.kind == EventKind::kMessage || event.last;
       if (event.kind == EventKind::kMessage || event.first) {
@@ -414,7 +417,7 @@ void Session::refuse_held() {
           out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
       pgwire::ready_for_query(out, pgwire::kStatusIdle);
       // What follows is another request, and not cancelled.
-      const base::ByteView rest = scanner_.take_rest();
+      const base::ByteView rest = exchange_->scanner.take_rest();
       if (!rest.empty()) {
         hold(chunk.slice(static_cast<std::size_t>(rest.data() - chunk.data()), rest.size()));
       }
@@ -423,11 +426,7 @@ void Session::refuse_held() {
   client_->write(out.view());
   resume_client();
   if (!over) return plan_timer();
-  state_ = State::kIdle;
-  idle_since_ = home_.loop.now();
-  if (draining_) return drain();
-  plan_timer();
-  if (!held_.empty() && first_message_is_here()) want_upstream();
+  become_idle();
 }
 
 }  // namespace penstock::session

@@ -65,7 +65,8 @@ class HomeTest : public ::testing::Test {
   upstream::StatementTable statement_table;
   pool::Ledger ledger;
   pool::PoolDirectory directory;
-  CancelRegistry cancels;
+  CancelRegistry cancels{world.random()};
+  IdentityTable identities;
   tls::HandshakeGate handshake_gate{*loop, 0};
   auth::LoginVerifiers login_verifiers{auth::Key{}, scram_keys};
   AuthQuery auth_query;
@@ -80,6 +81,7 @@ class HomeTest : public ::testing::Test {
                    .instructions = instructions,
                    .settings_table = settings_table,
                    .statement_table = statement_table,
+                   .identities = identities,
                    .pools = pools,
                    .ledger = ledger,
                    .cancels = cancels,

@@ -1,11 +1,13 @@
 // Identity: what the log-in has found out about a client.
 //
-// Home: any thread (plain values).
+// Home: any thread (immutable values; the table has a mutex).
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 
+#include "base/weak_table.h"
 #include "model/catalog_snapshot.h"
 #include "pgwire/startup.h"
 
@@ -22,6 +24,17 @@ struct Identity {
   std::string tls;  // "TLSv1.3/…" or empty
   // Times that end a session; zero: off.
   std::chrono::milliseconds query_wait{0}, query{0}, transaction{0}, idle_transaction{0}, client_idle{0};
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+// Clients that are the same in all of it share one.
+using IdentityPtr = std::shared_ptr<const Identity>;
+
+class IdentityTable {
+ public:
+  IdentityPtr intern(Identity identity);
+
+ private:
+  base::WeakTable<const Identity> table_;
 };
 
 }  // namespace penstock::session

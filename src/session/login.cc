@@ -290,21 +290,18 @@ base::Status Login::reserve() {
   const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value()
                              ? *user_->overrides.max_clients
                              : settings.max_clients_per_user;
-  pool::Ledger& ledger = home_.ledger;
   const std::string tenant = "tenant \"" + identity.tenant->id + "\"";
   const pool::Scope* full = nullptr;
-  auto reservation = pool::Reservation::take(
-      {{ledger.scope("this server (max_clients)"), settings.max_clients},
-       {ledger.scope(tenant), of_tenant.max_clients.value_or(settings.max_clients_per_tenant)},
-       {ledger.scope("user \"" + identity.user + "\" of " + tenant), user_limit},
-       {ledger.scope("database \"" + identity.database + "\" of " + tenant),
-        settings.max_clients_per_database}},
+  outcome_.reservation = pool::Reservation::take(
+      home_.ledger.scopes({"this server (max_clients)", tenant, "user \"" + identity.user + "\" of " + tenant,
+                           "database \"" + identity.database + "\" of " + tenant}),
+      {settings.max_clients, of_tenant.max_clients.value_or(settings.max_clients_per_tenant), user_limit,
+       settings.max_clients_per_database},
       &full);
-  if (!reservation) {
+  if (!outcome_.reservation) {
     return base::fail(base::kTooManyConnections, "no more connections allowed for " + full->name, "",
                       "Raise the limit, or close connections that are not needed.");
   }
-  outcome_.reservations.push_back(std::move(reservation));
   return {};
 }
 

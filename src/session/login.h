@@ -31,7 +31,7 @@ class Login {
     std::shared_ptr<pool::Pool> pool;
     upstream::SettingsPtr settings;
     std::uint32_t cancel_id = 0;
-    std::vector<pool::Reservation> reservations;
+    pool::Reservation reservation;
   };
 
   Login(SessionHome& home, Session& session, io::StreamPtr stream, Entrance entrance);

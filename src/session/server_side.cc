@@ -20,7 +20,7 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore;
        event = upstream.scanner.next()) {
     const bool surplus = upstream.replies.empty() && upstream.status == pgwire::kStatusIdle &&
-                         identity_.mode != model::PoolMode::kSession && !pinned_;
+                         identity_->mode != model::PoolMode::kSession && !pinned_;
     if (event.kind == EventKind::kBroken || !on_server_event(event, run)) {
       run.flush();
       // Answers that nobody has asked for: they reach nobody, and the connection goes; this client has all it
@@ -47,14 +47,14 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
 // False: the server has left the protocol.
 bool Session::on_server_event(const Event& event, PassThrough& run) {
   if (event.kind == EventKind::kPart && !event.first) {
-    if (server_part_visible_) run.pass(event);
+    if (exchange_->server_part_visible) run.pass(event);
     return true;
   }
   upstream::Upstream& upstream = *upstream_;
   answer_ours(run);
   if (event.type == reply::kErrorResponse) note_failed_names();
   const bool names = !upstream.replies.empty() && upstream.replies.front().names_statement;
-  const bool taken_name = event.type == reply::kErrorResponse && !taken_name_.empty() &&
+  const bool taken_name = event.type == reply::kErrorResponse && !exchange_->taken_name.empty() &&
                           !upstream.replies.empty() && upstream.replies.front().kind == Reply::Kind::kParse;
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
@@ -69,7 +69,7 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
          .hint = "See the server's log; a value that was accepted before may no longer be allowed."});
     return true;
   }
-  if (tracked->ready && identity_.mode == model::PoolMode::kStatement &&
+  if (tracked->ready && identity_->mode == model::PoolMode::kStatement &&
       upstream.status != pgwire::kStatusIdle) {
     run.flush();
     upstream.broken = true;
@@ -77,9 +77,10 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
                   .message = "transaction blocks not allowed in statement pooling mode"});
     return true;
   }
-  if (tracked->ready && tracked->visible && (reset_done_ || !resets_.empty()) && restore_start_settings())
+  if (tracked->ready && tracked->visible && (exchange_->reset_done || !exchange_->resets.empty()) &&
+      restore_start_settings())
     return true;
-  server_part_visible_ = tracked->visible;
+  exchange_->server_part_visible = tracked->visible;
   if (taken_name) {
     say_name_is_taken(event, run);
   } else if (tracked->visible) {
@@ -103,10 +104,10 @@ void Session::note_command(pgwire::CommandTag tag) {
       if (statements_ != nullptr) statements_->clear();
       // What has been sent behind it may pin the client anew.
       pinned_ = pinned_ && upstream_->replies.size() > 1;
-      reset_done_ = true;
+      exchange_->reset_done = true;
       return;
     case CommandTag::kReset:
-      reset_done_ = true;
+      exchange_->reset_done = true;
       return;
     case CommandTag::kPrepare:
       return pin("PREPARE");
@@ -124,8 +125,8 @@ void Session::note_command(pgwire::CommandTag tag) {
 bool Session::restore_start_settings() {
   upstream::Upstream& upstream = *upstream_;
   if (!upstream.replies.empty()) return false;  // more requests are under way: after the last of them
-  const std::vector<std::string> names = std::exchange(resets_, {});
-  if (!std::exchange(reset_done_, false) || upstream.status == pgwire::kStatusFailed) return false;
+  const std::vector<std::string> names = std::exchange(exchange_->resets, {});
+  if (!std::exchange(exchange_->reset_done, false) || upstream.status == pgwire::kStatusFailed) return false;
   const bool all = std::ranges::find(names, kAllSettings) != names.end();
   upstream::Settings::Values now = upstream.settings->values();
   upstream::Settings::Values wanted = now;
@@ -153,7 +154,8 @@ void Session::say_name_is_taken(const Event& event, PassThrough& run) {
   auto error = pgwire::parse_error(event.body());
   const bool rename = error && error->error.sqlstate == base::kDuplicatePreparedStatement;
   if (!rename) return run.pass(event);
-  error->error.message = "prepared statement \"" + std::exchange(taken_name_, {}) + "\" already exists";
+  error->error.message =
+      "prepared statement \"" + std::exchange(exchange_->taken_name, {}) + "\" already exists";
   base::ByteWriter out;
   pgwire::error_response(out, error->error, error->severity);
   run.insert(out.view());
@@ -200,15 +202,14 @@ void Session::note_failed_names() {
 void Session::on_ready() {
   upstream::Upstream& upstream = *upstream_;
   // A message that has been sent on in part is the server's until its end.
-  const bool in_message = scanner_.remaining() > 0 && !dropping_;
-  if (!upstream.replies.empty() || upstream.in_batch || in_message) return resume_client_if_room();
+  if (!upstream.replies.empty() || upstream.in_batch || is_in_message()) return resume_client_if_room();
   resume_client();
   if (upstream.status == pgwire::kStatusIdle) {
-    transaction_since_ = home_.loop.now();
-    const bool keeps = identity_.mode == model::PoolMode::kSession || pinned_;
+    exchange_->transaction_since = home_.loop.now();
+    const bool keeps = identity_->mode == model::PoolMode::kSession || pinned_;
     if (!keeps || draining_) return let_go();
   }
-  idle_transaction_since_ = home_.loop.now();
+  exchange_->idle_transaction_since = home_.loop.now();
   plan_timer();
 }
 

@@ -62,20 +62,15 @@ bool is_request(std::uint8_t type) {
 
 }  // namespace
 
-Session::Session(SessionHome& home, std::uint64_t id, io::StreamPtr client, Entrance entrance)
-    : home_(home),
-      id_(id),
-      client_(std::move(client)),
-      scanner_(client_policy(*home.instructions.settings)),
-      entrance_(entrance),
-      timer_(io::Timer::calling<&Session::on_timer>(this)) {}
+Session::Session(SessionHome& home, std::uint64_t id)
+    : home_(home), id_(id), policy_(client_policy(*home.instructions.settings)) {}
 
 Session::~Session() {
   if (cancel_id_ != 0) home_.cancels.remove(cancel_id_);
 }
 
-void Session::start() {
-  login_ = std::make_unique<Login>(home_, *this, std::move(client_), entrance_);
+void Session::start(io::StreamPtr client, Entrance entrance) {
+  login_ = std::make_unique<Login>(home_, *this, std::move(client), entrance);
   login_->start();
 }
 
@@ -86,12 +81,13 @@ void Session::login_done() {
   home_.loop.defer([pool = outcome.pool] {});
   if (!outcome.stream) return end(outcome.reason);
   client_ = std::move(outcome.stream);
-  identity_ = std::move(outcome.identity);
+  identity_ = home_.identities.intern(std::move(outcome.identity));
   pool_ = std::move(outcome.pool);
   settings_ = std::move(outcome.settings);
   start_settings_ = settings_;
   cancel_id_ = outcome.cancel_id;
-  reservations_ = std::move(outcome.reservations);
+  reservation_ = std::move(outcome.reservation);
+  need_exchange();
   if (client_->has_ended()) {
     // It left while its log-in waited; nobody would say so again.
     state_ = State::kIdle;
@@ -103,7 +99,7 @@ void Session::login_done() {
                                         .workers = home_.worker_count(),
                                         .here = home_.worker,
                                         .session = id_});
-  const bool may_move = client_->movable() && identity_.replication == pgwire::Replication::kNo;
+  const bool may_move = client_->movable() && identity_->replication == pgwire::Replication::kNo;
   if (there != home_.worker && may_move && !home_.draining) return move_to(there);
   client_->set_sink(*this);
   begin();
@@ -111,18 +107,34 @@ void Session::login_done() {
 
 // Logged in, and where it belongs.
 void Session::begin() {
+  draining_ = draining_ || home_.draining;
+  become_idle();
+}
+
+// Waits for the next request, which may be here already.
+void Session::become_idle() {
   state_ = State::kIdle;
   idle_since_ = home_.loop.now();
-  if (home_.draining) return drain();
-  plan_timer();
-  if (!held_.empty() && first_message_is_here()) want_upstream();
+  if (draining_) return drain();
+  if (!exchange_->held.empty() && first_message_is_here()) return want_upstream();
+  if (exchange_->is_over() && identity_->client_idle.count() == 0) {
+    exchange_.reset();
+  } else {
+    plan_timer();
+  }
+}
+
+void Session::need_exchange() {
+  if (exchange_ != nullptr) return;
+  const auto on_timer = [](void* session) { static_cast<Session*>(session)->on_timer(); };
+  exchange_ = std::make_unique<Exchange>(policy_, on_timer, this);
 }
 
 // --- to another worker ---
 
 void Session::move_to(unsigned worker) {
   state_ = State::kMoving;
-  moving_to_ = worker;
+  moving_to_ = static_cast<std::uint8_t>(worker);
   client_->pause_receiving();
   client_->set_sink(*this);
   idle_since_ = home_.loop.now();
@@ -138,8 +150,8 @@ void Session::depart() {
   traveller->pool_config = pool_->config_ptr();
   traveller->settings = settings_->values();
   traveller->cancel_id = std::exchange(cancel_id_, 0);
-  traveller->reservations = std::move(reservations_);
-  for (const io::Chunk& chunk : held_) {
+  traveller->reservation = std::move(reservation_);
+  for (const io::Chunk& chunk : exchange_->held) {
     traveller->received.insert(traveller->received.end(), chunk.view().begin(), chunk.view().end());
   }
   tls::Passage::take(
@@ -154,19 +166,20 @@ void Session::depart() {
         home->send_session(there, std::move(traveller));
       });
   state_ = State::kGone;
-  timer_.cancel();
+  exchange_->timer.cancel();
   home_.bury(*this);
 }
 
 void Session::arrive(Traveller& traveller) {
   state_ = State::kMoving;
   identity_ = std::move(traveller.identity);
+  need_exchange();
   pool_ = home_.pools.find_or_make(traveller.pool_key, traveller.pool_config);
   renew_keys(*pool_, traveller.pool_config->plan->credential.keys);
   (void)pool_->parameters();  // learns from the other workers what a fresh session is like
   settings_ = home_.settings_table.intern(std::move(traveller.settings));
   start_settings_ = settings_;
-  reservations_ = std::move(traveller.reservations);
+  reservation_ = std::move(traveller.reservation);
   cancel_id_ = traveller.cancel_id;
   home_.cancels.move(cancel_id_, {.worker = home_.worker, .session = id_});
   const std::vector<std::uint8_t> received_in_the_clear = traveller.passage->received();
@@ -203,21 +216,22 @@ void Session::on_data(io::Chunk bytes) {
 }
 
 void Session::hold(io::Chunk bytes) {
-  held_bytes_ += bytes.size();
+  need_exchange();
+  exchange_->held_bytes += bytes.size();
   // A small message must not keep a whole receive buffer for as long as its client waits.
   if (state_ == State::kWaiting && bytes.size() * 4 < bytes.held()) bytes = io::Chunk::copy_of(bytes.view());
-  held_.push_back(std::move(bytes));
-  if (held_bytes_ > io::kUnsentHigh && !client_paused_) {
+  exchange_->held.push_back(std::move(bytes));
+  if (exchange_->held_bytes > io::kUnsentHigh && !client_paused_) {
     client_paused_ = true;
     client_->pause_receiving();
   }
 }
 
 bool Session::first_message_is_here() const {
-  if (!scanner_.at_boundary()) return true;
+  if (!exchange_->scanner.at_boundary()) return true;
   std::array<std::uint8_t, pgwire::kHeaderBytes> header{};
   std::size_t have = 0;
-  for (const io::Chunk& chunk : held_) {
+  for (const io::Chunk& chunk : exchange_->held) {
     for (const std::uint8_t byte : chunk.view().first(std::min(chunk.size(), header.size() - have))) {
       header[have++] = byte;
     }
@@ -227,12 +241,12 @@ bool Session::first_message_is_here() const {
   const std::size_t total = std::size_t{base::load_be32(header.data() + 1)} + 1;
   // An impossible length need not be waited for.
   if (total < header.size() || total > home_.instructions.settings->message_bytes_max + 1) return true;
-  return held_bytes_ >= std::min(total, kFirstMessageWholeMax);
+  return exchange_->held_bytes >= std::min(total, kFirstMessageWholeMax);
 }
 
 void Session::want_upstream() {
-  const std::uint8_t type = held_.front().data()[0];
-  if (scanner_.at_boundary()) {
+  const std::uint8_t type = exchange_->held.front().data()[0];
+  if (exchange_->scanner.at_boundary()) {
     if (type == pgwire::msg::kTerminate) return end("client disconnected");
     if (!is_request(type)) {
       return tell_and_end({.sqlstate = base::kProtocolViolation,
@@ -240,11 +254,11 @@ void Session::want_upstream() {
     }
   }
   state_ = State::kWaiting;
-  request_since_ = home_.loop.now();
-  notified_ = false;
+  exchange_->request_since = home_.loop.now();
+  exchange_->notified = false;
   pool_->check_out(*this, settings_);
   if (state_ == State::kWaiting) {
-    for (io::Chunk& chunk : held_) {
+    for (io::Chunk& chunk : exchange_->held) {
       if (chunk.size() * 4 < chunk.held()) chunk = io::Chunk::copy_of(chunk.view());
     }
     plan_timer();
@@ -256,12 +270,12 @@ void Session::on_granted(upstream::Upstream& upstream) {
   upstream_ = &upstream;
   upstream.set_user(*this);
   upstream.adopt_settings(settings_);
-  transaction_since_ = home_.loop.now();
+  exchange_->transaction_since = home_.loop.now();
   plan_timer();
   resume_client();
-  held_bytes_ = 0;
+  exchange_->held_bytes = 0;
   std::vector<io::Chunk> held;
-  held.swap(held_);
+  held.swap(exchange_->held);
   for (io::Chunk& chunk : held) {
     if (state_ == State::kActive) {
       forward(chunk);
@@ -269,7 +283,8 @@ void Session::on_granted(upstream::Upstream& upstream) {
       hold(std::move(chunk));  // what came before was answered without the server
     }
   }
-  if (state_ == State::kIdle && !held_.empty() && first_message_is_here()) want_upstream();
+  const bool has_more = state_ == State::kIdle && exchange_ != nullptr && !exchange_->held.empty();
+  if (has_more && first_message_is_here()) want_upstream();
 }
 
 void Session::resume_client() {
@@ -293,7 +308,6 @@ void Session::on_refused(const base::Error& error) {
 void Session::let_go() {
   upstream::Upstream& upstream = *std::exchange(upstream_, nullptr);
   state_ = State::kIdle;
-  idle_since_ = home_.loop.now();
   if (upstream_paused_) {
     upstream_paused_ = false;
     upstream.stream().resume_receiving();
@@ -301,9 +315,8 @@ void Session::let_go() {
   resume_client();
   // In session mode this happens only when the server stops: what the session has left behind is nobody
   // else's.
-  pool_->release(upstream, identity_.mode == model::PoolMode::kSession || pinned_);
-  if (draining_) return drain();
-  plan_timer();
+  pool_->release(upstream, identity_->mode == model::PoolMode::kSession || pinned_);
+  become_idle();
 }
 
 void Session::on_drained() {
@@ -328,7 +341,8 @@ std::string Session::text_for_log(const base::Error& error) {
 void Session::tell_and_end(const base::Error& error) {
   if (state_ == State::kGone) return;
   // In the middle of a message of the server's nothing of ours can be said.
-  const bool in_message = upstream_ != nullptr && upstream_->scanner.remaining() > 0 && server_part_visible_;
+  const bool in_message =
+      upstream_ != nullptr && upstream_->scanner.remaining() > 0 && exchange_->server_part_visible;
   if (client_ != nullptr && !in_message) {
     base::ByteWriter out;
     pgwire::error_response(out, error, "FATAL");
@@ -344,17 +358,16 @@ void Session::end(std::string_view reason) {
   if (state_ == State::kGone) return;
   const bool was_logged_in = state_ != State::kLogin;
   state_ = State::kGone;
-  timer_.cancel();
+  if (exchange_ != nullptr) exchange_->timer.cancel();
   stop_waiting();
   go_on_cancelling();
   if (upstream_ != nullptr) {
     upstream::Upstream& upstream = *std::exchange(upstream_, nullptr);
     // A message the client has not finished cannot be finished by anybody else.
-    const bool cut_off = scanner_.remaining() > 0 && !dropping_;
-    if (cut_off || identity_.replication != pgwire::Replication::kNo) {
+    if (is_in_message() || identity_->replication != pgwire::Replication::kNo) {
       pool_->bury(upstream);
     } else {
-      pool_->release(upstream, identity_.mode == model::PoolMode::kSession || pinned_);
+      pool_->release(upstream, identity_->mode == model::PoolMode::kSession || pinned_);
     }
   }
   if (was_logged_in && home_.instructions.settings->log_disconnections) {
@@ -370,13 +383,18 @@ void Session::end_now(const base::Error& why) {
 
 void Session::drain() {
   draining_ = true;
-  const bool in_message = scanner_.remaining() > 0 && !dropping_;
+  const bool in_message = is_in_message();
   const bool in_transaction = state_ == State::kActive && (!upstream_->clean() || in_message);
   const bool busy = in_transaction || state_ == State::kWaiting || state_ == State::kRefusing;
   if (busy || state_ == State::kMoving || state_ == State::kGone || state_ == State::kLogin) return;
   tell_and_end({.sqlstate = base::kAdminShutdown,
                 .message = "terminating connection due to administrator command",
                 .hint = "Penstock is shutting down; connect again."});
+}
+
+// A message of the client's has been sent on in part: nobody else can finish it.
+bool Session::is_in_message() const {
+  return exchange_ != nullptr && exchange_->scanner.remaining() > 0 && !exchange_->dropping;
 }
 
 // --- cancel ---
@@ -392,7 +410,7 @@ void Session::cancel(std::move_only_function<void()> done) {
   const upstream::Reply& running = upstream_->replies.front();
   // Our own SET runs ahead of the client's request: the cancel is not meant for it.
   if (running.kind == upstream::Reply::Kind::kQuery && !running.visible) {
-    return held_cancels_.push_back(std::move(done));
+    return exchange_->held_cancels.push_back(std::move(done));
   }
   ++upstream_->cancels_under_way;
   auto task = std::make_shared<io::Task<upstream::CancelEnd>>(
@@ -407,7 +425,8 @@ void Session::cancel(std::move_only_function<void()> done) {
 }
 
 void Session::go_on_cancelling() {
-  for (auto& done : std::exchange(held_cancels_, {})) cancel(std::move(done));
+  if (exchange_ == nullptr) return;
+  for (auto& done : std::exchange(exchange_->held_cancels, {})) cancel(std::move(done));
 }
 
 }  // namespace penstock::session

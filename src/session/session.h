@@ -14,10 +14,10 @@
 // Owner:      the Worker's list; destroyed at the end of the turn in which it ended.
 // Home:       LOOP
 // Invariants: 1. It has an upstream exactly in kActive; then settings_ and the upstream's are the same set.
-//             2. What a client sent before it had an upstream waits in held_, in order, and is sent first.
+//             2. It has an exchange in all states but kLogin and kIdle; in kIdle when there is something in it.
 //             3. A client's bytes go to its own upstream only; an upstream's bytes to the client that asked.
 // Waits:      every state but kLogin, which has its own, ends at the times that are configured (session_time.cc).
-// Bounds:     held_ and each direction's unsent bytes: io::kUnsentHigh and one receive buffer.
+// Bounds:     each direction's unsent bytes: io::kUnsentHigh and one receive buffer.
 // See:        docs/internals/relay.md
 #pragma once
 
@@ -28,6 +28,7 @@
 #include "io/task.h"
 #include "pool/pool.h"
 #include "session/client_statements.h"
+#include "session/exchange.h"
 #include "session/identity.h"
 #include "session/pass_through.h"
 #include "session/session_home.h"
@@ -42,17 +43,14 @@ struct Entrance {
 
 class Login;
 
-class Session final : public base::ListHook<Session>,
-                      private io::StreamSink,
-                      private upstream::UpstreamUser,
-                      private pool::Waiter {
+class Session final : private io::StreamSink, private upstream::UpstreamUser, private pool::Waiter {
  public:
-  Session(SessionHome& home, std::uint64_t id, io::StreamPtr client, Entrance entrance);
+  Session(SessionHome& home, std::uint64_t id);
   ~Session();
   Session(const Session&) = delete;
 
   std::uint64_t id() const { return id_; }
-  void start();
+  void start(io::StreamPtr client, Entrance entrance);
   // Instead of start(): it has logged in on another worker.
   void arrive(Traveller& traveller);
 
@@ -62,7 +60,7 @@ class Session final : public base::ListHook<Session>,
   void drain();
   void end_now(const base::Error& why);
   // Its tenant has changed or gone.
-  const Identity& identity() const { return identity_; }
+  const Identity& identity() const { return *identity_; }
   bool logged_in() const { return state_ != State::kLogin; }
 
   // An error's text for our log: what a server said is told apart from what we say ourselves.
@@ -76,6 +74,8 @@ class Session final : public base::ListHook<Session>,
   // --- life (session.cc) ---
   void login_done();
   void begin();
+  void become_idle();
+  void need_exchange();
   void move_to(unsigned worker);
   void depart();
   void on_data(io::Chunk bytes) override;
@@ -87,6 +87,7 @@ class Session final : public base::ListHook<Session>,
   void resume_client();
   void resume_client_if_room();
   bool first_message_is_here() const;
+  bool is_in_message() const;
   void want_upstream();
   void let_go();
   void tell_and_end(const base::Error& error);
@@ -130,36 +131,26 @@ class Session final : public base::ListHook<Session>,
 
   SessionHome& home_;
   const std::uint64_t id_;
+  const pgwire::FrameScanner::Policy& policy_;
   io::StreamPtr client_;
-  pgwire::FrameScanner scanner_;
   State state_ = State::kLogin;
-  bool dropping_ = false;            // the rest of a message that is not passed on
-  bool server_part_visible_ = true;  // the rest of a long message from the server is passed on
-  bool client_paused_ = false;
-  bool upstream_paused_ = false;
-  bool draining_ = false;
-  bool pinned_ = false;     // keeps its upstream although its mode is not session
-  bool notified_ = false;   // has been told that it waits
-  unsigned moving_to_ = 0;  // kMoving: the worker
-  Entrance entrance_;
-  std::unique_ptr<Login> login_;
-  Identity identity_;
+  bool client_paused_ : 1 = false;
+  bool upstream_paused_ : 1 = false;
+  bool draining_ : 1 = false;
+  bool pinned_ : 1 = false;       // keeps its upstream although its mode is not session
+  std::uint8_t moving_to_ = 0;    // kMoving: the worker
+  std::uint32_t cancel_id_ = 0;   // 0: not registered
+  std::unique_ptr<Login> login_;  // in kLogin
+  IdentityPtr identity_;
   std::shared_ptr<pool::Pool> pool_;
   upstream::Upstream* upstream_ = nullptr;
   upstream::SettingsPtr settings_;
   upstream::SettingsPtr start_settings_;  // what RESET goes back to
-  std::vector<std::string> resets_;       // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
-  bool reset_done_ = false;               // at least one of them has succeeded
   std::unique_ptr<ClientStatements> statements_;
   upstream::StatementPtr unnamed_;  // the unnamed statement, if it must survive the upstream
-  std::string taken_name_;          // of the last Parse that gave a name twice
-  std::vector<io::Chunk> held_;
-  std::size_t held_bytes_ = 0;
-  std::uint32_t cancel_id_ = 0;                                // 0: not registered
-  std::vector<std::move_only_function<void()>> held_cancels_;  // until what is our own has been answered
-  std::vector<pool::Reservation> reservations_;
-  base::TimePoint idle_since_{}, request_since_{}, transaction_since_{}, idle_transaction_since_{};
-  io::Timer timer_;
+  pool::Reservation reservation_;   // among the clients
+  base::TimePoint idle_since_{};
+  std::unique_ptr<Exchange> exchange_;
 };
 
 }  // namespace penstock::session

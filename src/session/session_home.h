@@ -19,6 +19,7 @@
 #include "pool/ledger.h"
 #include "pool/pool.h"
 #include "session/cancel_registry.h"
+#include "session/identity.h"
 #include "tls/context.h"
 #include "tls/handshake_gate.h"
 #include "upstream/settings.h"
@@ -44,6 +45,7 @@ struct SessionHome {
   Instructions& instructions;
   upstream::SettingsTable& settings_table;
   upstream::StatementTable& statement_table;
+  IdentityTable& identities;
   PoolSet& pools;
   pool::Ledger& ledger;
   CancelRegistry& cancels;

@@ -24,33 +24,35 @@ void Session::plan_timer() {
       consider(idle_since_, kMovePatience);
       break;
     case State::kIdle:
-      consider(idle_since_, identity_.client_idle);
+      consider(idle_since_, identity_->client_idle);
       break;
     case State::kRefusing:
-      consider(request_since_, identity_.client_idle);
+      consider(exchange_->request_since, identity_->client_idle);
       break;
     case State::kWaiting:
-      consider(request_since_, identity_.query_wait);
-      if (!notified_) consider(request_since_, home_.instructions.settings->query_wait_notify);
+      consider(exchange_->request_since, identity_->query_wait);
+      if (!exchange_->notified)
+        consider(exchange_->request_since, home_.instructions.settings->query_wait_notify);
       break;
     case State::kActive:
       if (!upstream_->replies.empty()) {
-        consider(transaction_since_, identity_.transaction);
-        consider(request_since_, identity_.query);
+        consider(exchange_->transaction_since, identity_->transaction);
+        consider(exchange_->request_since, identity_->query);
       } else if (upstream_->status != pgwire::kStatusIdle) {
-        consider(transaction_since_, identity_.transaction);
-        consider(idle_transaction_since_, identity_.idle_transaction);
+        consider(exchange_->transaction_since, identity_->transaction);
+        consider(exchange_->idle_transaction_since, identity_->idle_transaction);
       } else {
-        consider(idle_transaction_since_, identity_.client_idle);  // session mode, between transactions
+        consider(exchange_->idle_transaction_since,
+                 identity_->client_idle);  // session mode, between transactions
       }
       break;
     default:
       break;
   }
   if (next == base::kNever) {
-    timer_.cancel();
-  } else if (!timer_.armed() || timer_.deadline() != next) {
-    home_.loop.timers().arm(timer_, next);
+    exchange_->timer.cancel();
+  } else if (!exchange_->timer.armed() || exchange_->timer.deadline() != next) {
+    home_.loop.timers().arm(exchange_->timer, next);
   }
 }
 
@@ -67,21 +69,22 @@ void Session::on_timer() {
     client_->resume_receiving();
     return begin();
   }
-  const bool idle = (state_ == State::kIdle && over(idle_since_, identity_.client_idle)) ||
-                    (state_ == State::kRefusing && over(request_since_, identity_.client_idle));
+  const bool idle = (state_ == State::kIdle && over(idle_since_, identity_->client_idle)) ||
+                    (state_ == State::kRefusing && over(exchange_->request_since, identity_->client_idle));
   if (idle) {
     return fatal(base::kIdleSessionTimeout,
                  "terminating connection due to idle-session timeout (client_idle_timeout)", "");
   }
   if (state_ == State::kWaiting) {
-    if (over(request_since_, identity_.query_wait)) {
+    if (over(exchange_->request_since, identity_->query_wait)) {
       if (pool_->last_error() != nullptr) return tell_and_end(*pool_->last_error());
       return fatal(
           base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
           "The pool has too few server connections for its load, or queries and transactions take too long.");
     }
-    if (!notified_ && over(request_since_, home_.instructions.settings->query_wait_notify)) {
-      notified_ = true;
+    if (!exchange_->notified &&
+        over(exchange_->request_since, home_.instructions.settings->query_wait_notify)) {
+      exchange_->notified = true;
       base::ByteWriter out;
       pgwire::notice_response(
           out, {.sqlstate = base::SqlState("00000"),
@@ -93,18 +96,18 @@ void Session::on_timer() {
     }
   }
   if (state_ == State::kActive && upstream_->replies.empty() && upstream_->status == pgwire::kStatusIdle) {
-    if (over(idle_transaction_since_, identity_.client_idle)) {
+    if (over(exchange_->idle_transaction_since, identity_->client_idle)) {
       return fatal(base::kIdleSessionTimeout,
                    "terminating connection due to idle-session timeout (client_idle_timeout)", "");
     }
   } else if (state_ == State::kActive) {
-    if (over(transaction_since_, identity_.transaction)) {
+    if (over(exchange_->transaction_since, identity_->transaction)) {
       return fatal(base::kTransactionTimeout, "terminating connection due to transaction timeout", "");
     }
-    if (!upstream_->replies.empty() && over(request_since_, identity_.query)) {
+    if (!upstream_->replies.empty() && over(exchange_->request_since, identity_->query)) {
       return fatal(base::kQueryCanceled, "canceling statement due to query timeout (query_timeout)", "");
     }
-    if (upstream_->replies.empty() && over(idle_transaction_since_, identity_.idle_transaction)) {
+    if (upstream_->replies.empty() && over(exchange_->idle_transaction_since, identity_->idle_transaction)) {
       return fatal(base::kIdleInTransactionTimeout,
                    "terminating connection due to idle-in-transaction timeout", "");
     }

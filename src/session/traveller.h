@@ -18,12 +18,12 @@ namespace penstock::session {
 
 struct Traveller {
   std::uint64_t id = 0;
-  Identity identity;
+  IdentityPtr identity;
   std::string pool_key;
   pool::PoolConfigPtr pool_config;
   upstream::Settings::Values settings;
   std::uint32_t cancel_id = 0;
-  std::vector<pool::Reservation> reservations;
+  pool::Reservation reservation;
   std::vector<std::uint8_t> received;  // what the client has sent already, in the clear
   std::optional<tls::Passage> passage;
 };

@@ -1,0 +1,44 @@
+// Exchange: what a session needs between the first byte of a request and the end of its transaction.
+//
+// An idle client has none, and most clients are idle most of the time: without one, a session is a fifth of
+// what it is otherwise.
+//
+// Owner:      a Session, by unique_ptr: made when the client sends something, dropped when nothing is left of it.
+// Home:       LOOP
+// Invariants: what a client sent before it had an upstream waits in `held`, in order, and is sent first.
+// Bounds:     held: io::kUnsentHigh and one receive buffer.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "io/chunk.h"
+#include "io/timer_wheel.h"
+#include "pgwire/frame_scanner.h"
+#include "pool/pool.h"
+
+namespace penstock::session {
+
+struct Exchange {
+  Exchange(const pgwire::FrameScanner::Policy& policy, io::Timer::Callback on_timer, void* session)
+      : scanner(policy), timer(on_timer, session) {}
+
+  // Nothing of a request is here or under way.
+  bool is_over() const { return held.empty() && held_cancels.empty() && scanner.at_boundary(); }
+
+  pgwire::FrameScanner scanner;     // of the client's stream
+  bool dropping = false;            // the rest of a message that is not passed on
+  bool server_part_visible = true;  // the rest of a long message from the server is passed on
+  bool notified = false;            // the client has been told that it waits
+  bool reset_done = false;          // at least one of `resets` has succeeded
+  std::vector<io::Chunk> held;
+  std::size_t held_bytes = 0;
+  std::vector<std::string> resets;  // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
+  std::string taken_name;           // of the last Parse that gave a name twice
+  std::vector<std::move_only_function<void()>> held_cancels;  // until what is our own has been answered
+  base::TimePoint request_since{}, transaction_since{}, idle_transaction_since{};
+  io::Timer timer;
+};
+
+}  // namespace penstock::session
