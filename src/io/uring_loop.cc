@@ -20,10 +20,6 @@ constexpr unsigned kSubmissions = 1024;
 constexpr unsigned kCompletions = 16 * 1024;
 // Accepts kept under way per listening socket: a burst of connections is taken in one turn.
 constexpr std::size_t kAcceptsUnderWay = 16;
-// How long one event may be held up by a send that was expected to be done at once, and for how many turns
-// that is then no longer expected.
-constexpr base::Duration kSendPatience = std::chrono::microseconds(500);
-constexpr unsigned kCautiousTurns = 256;
 
 base::TimePoint steady_now() {
   return std::chrono::steady_clock::now();
@@ -262,29 +258,19 @@ void UringLoop::forget_starved(UringSocket& socket) {
   std::erase(starved_, &socket);
 }
 
-// A send is nearly always done while it is submitted, and its completion is no reason to wake up: so we wait
-// for one event more. Where peers read slowly that does not hold, and an event may be held up once, for
-// kSendPatience; then we are cautious for a while.
+// What is done at once has completed when the kernel begins to wait, and is no reason to wake up: so we wait
+// for one completion more.
 void UringLoop::wait() {
-  const unsigned expected = cautious_turns_ > 0 ? 0 : sends_under_way_ - late_sends_;
-  base::TimePoint until = timers().next_deadline();
-  const base::TimePoint now = steady_now();
-  if (expected > 0) until = std::min(until, now + kSendPatience);
-  io_uring_cqe* completion = nullptr;
-  if (until == base::kNever) {
-    io_uring_submit_and_wait(&ring_, 1);
-  } else {
-    const auto left = std::max(base::Duration::zero(), until - now);
-    __kernel_timespec timeout{.tv_sec = left.count() / 1'000'000'000,
-                              .tv_nsec = left.count() % 1'000'000'000};
-    io_uring_submit_and_wait_timeout(&ring_, &completion, expected + 1, &timeout, nullptr);
+  const unsigned wanted = std::exchange(done_at_once_, 0) + 1;
+  const base::TimePoint next = timers().next_deadline();
+  if (next == base::kNever) {
+    io_uring_submit_and_wait(&ring_, wanted);
+    return;
   }
-}
-
-void UringLoop::note_late_sends() {
-  if (cautious_turns_ > 0) --cautious_turns_;
-  if (sends_under_way_ > 0) cautious_turns_ = kCautiousTurns;
-  late_sends_ = sends_under_way_;
+  const auto left = std::max(base::Duration::zero(), next - steady_now());
+  __kernel_timespec timeout{.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
+  io_uring_cqe* completion = nullptr;
+  io_uring_submit_and_wait_timeout(&ring_, &completion, wanted, &timeout, nullptr);
 }
 
 void UringLoop::dispatch(const io_uring_cqe& completion) {
@@ -315,7 +301,6 @@ void UringLoop::run() {
       dispatch(completion);
       --left;
     }
-    note_late_sends();
     if (!starved_.empty() && buffers_.grow()) {
       for (UringSocket* socket : std::exchange(starved_, {})) socket->receive();
     }

@@ -62,8 +62,8 @@ class UringLoop final : public Loop, private UringOwner {
     prepare(sqe);
     sqe->user_data = owner == nullptr ? 0 : user_data(owner, operation);
   }
-  void send_begins() { ++sends_under_way_; }
-  void send_ends() { --sends_under_way_; }
+  // An operation submitted in this turn is done as soon as it has been submitted.
+  void expect_at_once() { ++done_at_once_; }
   UringBuffers& buffers() { return buffers_; }
   void receive_later(UringSocket& socket) { starved_.push_back(&socket); }
   void forget_starved(UringSocket& socket);
@@ -79,7 +79,6 @@ class UringLoop final : public Loop, private UringOwner {
   io_uring_sqe* submission_after_flush();
   void arm_wake();
   void wait();
-  void note_late_sends();
   void dispatch(const io_uring_cqe& completion);
 
   io_uring ring_{};
@@ -88,9 +87,7 @@ class UringLoop final : public Loop, private UringOwner {
   UringBuffers buffers_;
   int wake_descriptor_ = -1;
   std::vector<UringSocket*> starved_;  // sockets whose receive found no buffer
-  unsigned sends_under_way_ = 0;
-  unsigned late_sends_ = 0;      // of these, submitted in an earlier turn
-  unsigned cautious_turns_ = 0;  // in which every completion is a reason to wake up
+  unsigned done_at_once_ = 0;          // of the operations submitted in this turn
 };
 
 }  // namespace penstock::io

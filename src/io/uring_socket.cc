@@ -45,14 +45,20 @@ void UringSocket::write(Chunk bytes) {
 }
 
 void UringSocket::flush() {
-  if (sending_ || queue_.empty() || slot_ < 0 || close_submitted_) return;
+  if (!sending_ && !queue_.empty() && slot_ >= 0 && !close_submitted_) send(MSG_DONTWAIT);
+}
+
+// `how`: MSG_DONTWAIT sends what fits at once, MSG_WAITALL all of it as the peer makes room.
+void UringSocket::send(int how) {
   sending_ = true;
-  loop_.send_begins();
+  waiting_for_room_ = how != MSG_DONTWAIT;
+  if (!waiting_for_room_) loop_.expect_at_once();
   if (queue_.chunk_count() == 1) {
     iovec piece;
     queue_.gather({&piece, 1});
+    offered_ = piece.iov_len;
     return submit(kSend, [&](io_uring_sqe* sqe) {
-      io_uring_prep_send(sqe, slot_, piece.iov_base, piece.iov_len, MSG_NOSIGNAL | MSG_WAITALL);
+      io_uring_prep_send(sqe, slot_, piece.iov_base, piece.iov_len, MSG_NOSIGNAL | how);
       sqe->flags |= IOSQE_FIXED_FILE;
     });
   }
@@ -60,20 +66,24 @@ void UringSocket::flush() {
   gathering_->header = {};
   gathering_->header.msg_iov = gathering_->pieces.data();
   gathering_->header.msg_iovlen = queue_.gather(gathering_->pieces);
+  offered_ = 0;
+  for (const iovec& piece : std::span(gathering_->pieces).first(gathering_->header.msg_iovlen)) {
+    offered_ += piece.iov_len;
+  }
   submit(kSend, [&](io_uring_sqe* sqe) {
-    io_uring_prep_sendmsg(sqe, slot_, &gathering_->header, MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_prep_sendmsg(sqe, slot_, &gathering_->header, static_cast<unsigned>(MSG_NOSIGNAL | how));
     sqe->flags |= IOSQE_FIXED_FILE;
   });
 }
 
 void UringSocket::on_sent(int result) {
   sending_ = false;
-  loop_.send_ends();
   gathering_.reset();
   if (closed_) {
     queue_.clear();
     return;
   }
+  if (!waiting_for_room_ && result == -EAGAIN) result = 0;
   if (result < 0) {
     queue_.clear();
     const auto error =
@@ -81,11 +91,10 @@ void UringSocket::on_sent(int result) {
     end(&error);
     return;
   }
-  queue_.consume(static_cast<std::size_t>(result));
-  if (!queue_.empty()) {
-    loop_.flush_later(*this);
-    return;
-  }
+  const auto sent = static_cast<std::size_t>(result);
+  queue_.consume(sent);
+  if (sent < offered_) return send(MSG_WAITALL);
+  if (!queue_.empty()) return loop_.flush_later(*this);  // written meanwhile
   try_shutdown();
   if (sink_ != nullptr && !ended_) sink_->on_drained();
 }

@@ -49,6 +49,7 @@ class UringSocket final : public UringOwner, public Flushable {
     msghdr header;
   };
 
+  void send(int how);
   void on_received(int result, unsigned flags);
   void on_sent(int result);
   void end(const base::Error* error);
@@ -60,6 +61,7 @@ class UringSocket final : public UringOwner, public Flushable {
   Loop::Live live_{loop_};
   StreamSink* sink_ = nullptr;
   SendQueue queue_;
+  std::size_t offered_ = 0;             // bytes of the send under way
   std::unique_ptr<Sending> gathering_;  // only while a send of several pieces is under way
   struct TakeOut {
     std::move_only_function<void(base::Result<Loop::Detached>)> done;
@@ -77,6 +79,7 @@ class UringSocket final : public UringOwner, public Flushable {
   bool paused_ : 1 = false;
   bool ended_ : 1 = false;
   bool sending_ : 1 = false;
+  bool waiting_for_room_ : 1 = false;  // the send under way takes as long as the peer likes
   bool shutdown_wanted_ : 1 = false;
   bool shutdown_done_ : 1 = false;
   bool closed_ : 1 = false;

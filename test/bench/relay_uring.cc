@@ -59,15 +59,11 @@ class Relay {
 
   [[noreturn]] void run() {
     while (true) {
-      // A send is nearly always done while it is submitted. Its completion is no reason to wake up, so wait
-      // for one event more than that; the patience is for sends that do block.
-      __kernel_timespec patience{0, 1'000'000};
+      // A send that does not wait is done while it is submitted. Its completion is no reason to wake up, so
+      // wait for one event more than that.
       io_uring_cqe* cqe = nullptr;
-      const unsigned wanted = std::exchange(sends_, 0) + 1;
-      const int result =
-          io_uring_submit_and_wait_timeout(&ring_, &cqe, wanted, wanted > 1 ? &patience : nullptr, nullptr);
-      if (result < 0 && result != -EINTR && result != -ETIME)
-        check(result, "io_uring_submit_and_wait_timeout");
+      const int result = io_uring_submit_and_wait(&ring_, std::exchange(sends_, 0) + 1);
+      if (result < 0 && result != -EINTR) check(result, "io_uring_submit_and_wait");
       unsigned head = 0;
       unsigned count = 0;
       io_uring_for_each_cqe(&ring_, head, cqe) {
@@ -146,15 +142,16 @@ class Relay {
     sides_[slot].receiving = true;
   }
 
-  void send_next(unsigned slot) {
+  // `how`: MSG_DONTWAIT sends what fits at once, MSG_WAITALL waits until all of it has been sent.
+  void send_next(unsigned slot, int how = MSG_DONTWAIT) {
     Side& side = sides_[slot];
     const Piece& piece = side.outgoing.front();
     io_uring_sqe* sqe = next_sqe(Op::kSend, slot);
     io_uring_prep_send(sqe, static_cast<int>(slot), buffer(piece.buffer) + side.sent, piece.size - side.sent,
-                       MSG_NOSIGNAL | MSG_WAITALL);
+                       MSG_NOSIGNAL | how);
     finish_sqe(sqe, IOSQE_FIXED_FILE);
     side.sending = true;
-    ++sends_;
+    if (how == MSG_DONTWAIT) ++sends_;
   }
 
   static unsigned peer_of(unsigned slot) { return slot < kPairs ? slot + kPairs : slot - kPairs; }
@@ -221,6 +218,7 @@ class Relay {
   void on_sent(unsigned slot, int result) {
     Side& side = sides_[slot];
     side.sending = false;
+    if (result == -EAGAIN) return send_next(slot, MSG_WAITALL);
     if (result > 0) side.sent += static_cast<std::uint32_t>(result);
     if (result < 0) end_pair(slot);
     if (result < 0 || side.sent == side.outgoing.front().size) {
@@ -228,7 +226,7 @@ class Relay {
       side.outgoing.erase(side.outgoing.begin());
       side.sent = 0;
     }
-    if (!side.outgoing.empty() && result >= 0) send_next(slot);
+    if (!side.outgoing.empty() && result >= 0) send_next(slot, side.sent > 0 ? MSG_WAITALL : MSG_DONTWAIT);
     close_if_done(slot);
   }
 
@@ -271,7 +269,7 @@ class Relay {
   std::vector<std::uint16_t> returned_;
   std::vector<unsigned> starved_;
   std::uint64_t pending_data_ = 0;
-  unsigned sends_ = 0;  // since the last submission
+  unsigned sends_ = 0;  // since the last submission, that do not wait
   std::array<Side, kPairs * 2> sides_;
 };
 
