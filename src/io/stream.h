@@ -36,7 +36,7 @@ class StreamSink {
   virtual void on_data(Chunk bytes) = 0;
   // The peer closed in an orderly way (nullptr) or the connection failed.
   virtual void on_end(const base::Error* error) = 0;
-  // Everything written so far has been handed to the kernel.
+  // Everything written so far has been handed to the kernel. In time only after Stream::want_drained().
   virtual void on_drained() {}
 
  protected:
@@ -65,6 +65,9 @@ class Stream {
   void write(base::ByteView bytes) { write(Chunk::copy_of(bytes)); }
   // Bytes written but not yet taken by the kernel.
   virtual std::size_t unsent() const = 0;
+
+  // Somebody waits for the next on_drained(); without this it may come late, together with another event.
+  virtual void want_drained() {}
 
   // The sink has been told of the end: nothing will be received any more.
   virtual bool has_ended() const = 0;

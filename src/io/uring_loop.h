@@ -62,8 +62,10 @@ class UringLoop final : public Loop, private UringOwner {
     prepare(sqe);
     sqe->user_data = owner == nullptr ? 0 : user_data(owner, operation);
   }
-  // An operation submitted in this turn is done as soon as it has been submitted.
+  // An operation submitted in this turn is done as soon as it has been submitted, and nobody waits for that.
   void expect_at_once() { ++done_at_once_; }
+  // Somebody waits for one of them after all.
+  void expect_one_less() { done_at_once_ -= done_at_once_ > 0 ? 1 : 0; }
   UringBuffers& buffers() { return buffers_; }
   void receive_later(UringSocket& socket) { starved_.push_back(&socket); }
   void forget_starved(UringSocket& socket);

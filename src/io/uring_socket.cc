@@ -48,11 +48,23 @@ void UringSocket::flush() {
   if (!sending_ && !queue_.empty() && slot_ >= 0 && !close_submitted_) send(MSG_DONTWAIT);
 }
 
+// Whether there is something to do when what is queued has been sent. Small answers and questions, the usual
+// case, are just sent.
+bool UringSocket::is_awaited() const {
+  return drained_wanted_ || shutdown_wanted_ || queue_.bytes() > kSmallSend ||
+         queue_.chunk_count() > kPiecesMax;
+}
+
+void UringSocket::want_drained() {
+  drained_wanted_ = true;
+  if (sending_) loop_.expect_one_less();
+}
+
 // `how`: MSG_DONTWAIT sends what fits at once, MSG_WAITALL all of it as the peer makes room.
 void UringSocket::send(int how) {
   sending_ = true;
   waiting_for_room_ = how != MSG_DONTWAIT;
-  if (!waiting_for_room_) loop_.expect_at_once();
+  if (!waiting_for_room_ && !is_awaited()) loop_.expect_at_once();
   if (queue_.chunk_count() == 1) {
     iovec piece;
     queue_.gather({&piece, 1});
@@ -95,12 +107,14 @@ void UringSocket::on_sent(int result) {
   queue_.consume(sent);
   if (sent < offered_) return send(MSG_WAITALL);
   if (!queue_.empty()) return loop_.flush_later(*this);  // written meanwhile
+  drained_wanted_ = false;
   try_shutdown();
   if (sink_ != nullptr && !ended_) sink_->on_drained();
 }
 
 void UringSocket::shutdown_sending() {
   shutdown_wanted_ = true;
+  if (sending_) loop_.expect_one_less();
   try_shutdown();
 }
 

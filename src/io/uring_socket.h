@@ -30,6 +30,7 @@ class UringSocket final : public UringOwner, public Flushable {
   void shutdown_sending();
   void close();  // the stream is gone: no more callbacks
   std::size_t unsent() const { return queue_.bytes(); }
+  void want_drained();
   bool has_ended() const { return ended_; }
   const PeerName& peer() const { return peer_; }
   UringLoop& loop() { return loop_; }
@@ -44,12 +45,14 @@ class UringSocket final : public UringOwner, public Flushable {
   template <class Prepare>
   void submit(Operation operation, Prepare prepare);
   static constexpr std::size_t kPiecesMax = 32;
+  static constexpr std::size_t kSmallSend = 16 * 1024;
   struct Sending {
     std::array<iovec, kPiecesMax> pieces;
     msghdr header;
   };
 
   void send(int how);
+  bool is_awaited() const;
   void on_received(int result, unsigned flags);
   void on_sent(int result);
   void end(const base::Error* error);
@@ -79,6 +82,7 @@ class UringSocket final : public UringOwner, public Flushable {
   bool paused_ : 1 = false;
   bool ended_ : 1 = false;
   bool sending_ : 1 = false;
+  bool drained_wanted_ : 1 = false;
   bool waiting_for_room_ : 1 = false;  // the send under way takes as long as the peer likes
   bool shutdown_wanted_ : 1 = false;
   bool shutdown_done_ : 1 = false;
@@ -97,6 +101,7 @@ class UringStream final : public Stream {
   void set_sink(StreamSink& sink) override { socket_->set_sink(sink); }
   void write(Chunk bytes) override { socket_->write(std::move(bytes)); }
   std::size_t unsent() const override { return socket_->unsent(); }
+  void want_drained() override { socket_->want_drained(); }
   bool has_ended() const override { return socket_->has_ended(); }
   void pause_receiving() override { socket_->pause(); }
   void resume_receiving() override { socket_->resume(); }

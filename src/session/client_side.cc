@@ -54,6 +54,7 @@ void Session::forward(const io::Chunk& chunk) {
   if (full && !client_paused_) {
     client_paused_ = true;
     client_->pause_receiving();
+    upstream_->stream().want_drained();
   }
 }
 
@@ -121,7 +122,7 @@ base::Status Session::on_client_event(const Event& event, PassThrough& run) {
       break;
     case msg::kTerminate:
       run.flush();
-      end("client disconnected");
+      client_terminated();
       return {};
     default:
       return std::unexpected(protocol_error("invalid frontend message type " + std::to_string(event.type)));
@@ -409,7 +410,7 @@ void Session::refuse_held() {
       if (event.kind == EventKind::kBroken) return tell_and_end(protocol_error("invalid message length"));
       const bool last = event.kind == EventKind::kMessage || event.last;
       if (event.kind == EventKind::kMessage || event.first) {
-        if (event.type == msg::kTerminate) return end("client disconnected");
+        if (event.type == msg::kTerminate) return client_terminated();
       }
       if (!last || (event.type != msg::kQuery && event.type != msg::kSync)) continue;
       over = true;

@@ -38,6 +38,7 @@ void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   if (client_->unsent() > io::kUnsentHigh && !upstream_paused_) {
     upstream_paused_ = true;
     upstream.stream().pause_receiving();
+    client_->want_drained();
   }
   if (!ready) return resume_client_if_room();
   go_on_cancelling();

@@ -139,7 +139,8 @@ void Session::move_to(unsigned worker) {
   client_->set_sink(*this);
   idle_since_ = home_.loop.now();
   plan_timer();
-  if (client_->unsent() == 0) depart();
+  if (client_->unsent() == 0) return depart();
+  client_->want_drained();
 }
 
 void Session::depart() {
@@ -247,7 +248,7 @@ bool Session::first_message_is_here() const {
 void Session::want_upstream() {
   const std::uint8_t type = exchange_->held.front().data()[0];
   if (exchange_->scanner.at_boundary()) {
-    if (type == pgwire::msg::kTerminate) return end("client disconnected");
+    if (type == pgwire::msg::kTerminate) return client_terminated();
     if (!is_request(type)) {
       return tell_and_end({.sqlstate = base::kProtocolViolation,
                            .message = "invalid frontend message type " + std::to_string(type)});
@@ -375,6 +376,12 @@ void Session::end(std::string_view reason) {
   }
   if (client_ != nullptr) io::finish(std::move(client_));
   home_.bury(*this);
+}
+
+// The client has said Terminate and waits for nothing: no farewell is due.
+void Session::client_terminated() {
+  if (client_->unsent() == 0) client_.reset();
+  end("client disconnected");
 }
 
 void Session::end_now(const base::Error& why) {

@@ -91,6 +91,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void want_upstream();
   void let_go();
   void tell_and_end(const base::Error& error);
+  void client_terminated();
   void end(std::string_view reason);
   void go_on_cancelling();
   void plan_timer();

@@ -53,6 +53,7 @@ class TlsStream final : public io::Stream,
   using io::Stream::write;
   void write(io::Chunk bytes) override;
   std::size_t unsent() const override { return queue_.bytes() + raw_->unsent(); }
+  void want_drained() override { raw_->want_drained(); }
   bool has_ended() const override { return state_ == State::kEnded; }
   void pause_receiving() override;
   void resume_receiving() override;

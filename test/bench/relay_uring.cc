@@ -25,6 +25,8 @@ constexpr unsigned kBufferBytes = 16 * 1024;
 constexpr unsigned kRingEntries = 4096;
 constexpr int kGroup = 0;
 
+constexpr std::uint32_t kSmallSend = 4096;  // bytes; of more than that, more may follow
+
 enum class Op : std::uint8_t { kAccept, kReceive, kSend, kCancel, kClose };
 
 struct Piece {
@@ -151,7 +153,8 @@ class Relay {
                        MSG_NOSIGNAL | how);
     finish_sqe(sqe, IOSQE_FIXED_FILE);
     side.sending = true;
-    if (how == MSG_DONTWAIT) ++sends_;
+    const bool is_awaited = side.outgoing.size() > 1 || piece.size > kSmallSend || !starved_.empty();
+    if (how == MSG_DONTWAIT && !is_awaited) ++sends_;
   }
 
   static unsigned peer_of(unsigned slot) { return slot < kPairs ? slot + kPairs : slot - kPairs; }
@@ -269,7 +272,7 @@ class Relay {
   std::vector<std::uint16_t> returned_;
   std::vector<unsigned> starved_;
   std::uint64_t pending_data_ = 0;
-  unsigned sends_ = 0;  // since the last submission, that do not wait
+  unsigned sends_ = 0;  // since the last submission: that do not wait, and whose end nobody waits for
   std::array<Side, kPairs * 2> sides_;
 };
 
