@@ -43,6 +43,7 @@ struct Settings {
   std::string default_tenant = "default";
   std::string pid_file;
   int listen_backlog = 4096;
+  int busy_poll_us = 0;
 
   // [client_tls]
   model::TlsMode client_tls_mode =

@@ -42,6 +42,15 @@ Rows server_rows() {
                                  .min = 1,
                                  .max = 65535,
                                  .unit = "connections"}),
+      entry<&S::busy_poll_us>(
+          {.section = "server",
+           .key = "busy_poll_us",
+           .doc = "How long a worker with nothing to do watches for the next event before it "
+                  "sleeps. Going to sleep and being woken up costs more time than a short "
+                  "query; watching costs a core. Worth it only where there are cores to spare.",
+           .max = 10'000,
+           .unit = "microseconds",
+           .zero = "sleep at once"}),
   };
 }
 

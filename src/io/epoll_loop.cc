@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace {
 
 constexpr int kEventsPerTurn = 512;
 constexpr int kAcceptsPerTurn = 64;
+constexpr std::size_t kOtherFiles = 64;  // listeners, log, catalog and the like
 
 base::TimePoint steady_now() {
   return std::chrono::steady_clock::now();
@@ -218,7 +220,11 @@ void EpollLoop::run() {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - steady_now()).count();
       timeout = static_cast<int>(std::clamp<long>(left, 0, 60'000));
     }
-    const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, timeout);
+    int count = 0;
+    for (const auto until = now() + busy_poll(); timeout != 0 && count == 0 && steady_now() < until;) {
+      count = epoll_wait(epoll_, events.data(), kEventsPerTurn, 0);
+    }
+    if (count == 0) count = epoll_wait(epoll_, events.data(), kEventsPerTurn, timeout);
     set_now(steady_now());
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
@@ -230,6 +236,13 @@ void EpollLoop::run() {
       }
     }
   }
+}
+
+std::size_t EpollLoop::sockets_max(unsigned loops) const {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return (static_cast<std::size_t>(limit.rlim_cur) - std::min<std::size_t>(limit.rlim_cur, kOtherFiles)) /
+         loops;
 }
 
 base::Result<ListenerPtr> EpollLoop::listen(const Address& address, const ListenOptions& options,

@@ -27,6 +27,8 @@ class EpollLoop final : public Loop, public BufferSource {
   ~EpollLoop() override;
 
   std::string_view backend() const override { return "epoll"; }
+  // The process's open files, shared out; some are for files, listeners and the like.
+  std::size_t sockets_max(unsigned loops) const override;
   void run() override;
   base::Result<ListenerPtr> listen(const Address& address, const ListenOptions& options,
                                    AcceptSink& sink) override;

@@ -81,6 +81,8 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   virtual std::string_view backend() const = 0;  // "io_uring", "epoll", "simulation"
+  // How many sockets this loop can hold when the process has `loops` of them.
+  virtual std::size_t sockets_max(unsigned loops) const = 0;
   // Until stop(), and then until every connection is gone, kWindDown at the most. Streams still open at the
   // end are lost with the process.
   virtual void run() = 0;
@@ -117,8 +119,12 @@ class Loop {
     if (!flushable.is_linked()) dirty_.push_back(flushable);
   }
   void set_tcp_options(const TcpOptions& options) { tcp_options_ = options; }
+  // How long to watch for the next event, using up the core, before sleeping.
+  void set_busy_poll(base::Duration time) { busy_poll_ = time; }
 
-  // Counts an object that needs this loop to turn until it is gone (sockets, farewells).
+  // Sockets, and what else needs this loop to turn until it is gone.
+  std::size_t live() const { return live_; }
+  // Counts an object of that kind.
   class Live {
    public:
     explicit Live(Loop& loop) : loop_(loop) { ++loop_.live_; }
@@ -137,6 +143,7 @@ class Loop {
   bool stopped() const { return stop_requested_ && (live_ == 0 || now_ >= wind_down_end_); }
   void set_now(base::TimePoint now) { now_ = now; }
   const TcpOptions& tcp_options() const { return tcp_options_; }
+  base::Duration busy_poll() const { return busy_poll_; }
   // A connection attempt that has failed already: says so in the next turn.
   std::unique_ptr<Connecting> refuse_later(base::Error error, ConnectDone done);
 
@@ -147,6 +154,7 @@ class Loop {
   base::TimePoint now_;
   TimerWheel timers_;
   TcpOptions tcp_options_;
+  base::Duration busy_poll_{0};
   base::List<Flushable, class FlushTag> dirty_;
   std::vector<std::move_only_function<void()>> deferred_;
 

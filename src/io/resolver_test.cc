@@ -32,6 +32,7 @@ using std::chrono::seconds;
 class MailboxLoop final : public Loop {
  public:
   MailboxLoop() : Loop(random_, std::chrono::steady_clock::now()) {}
+  std::size_t sockets_max(unsigned) const override { return 0; }
   std::string_view backend() const override { return "mailbox"; }
   void run() override {
     run_until([this] { return stopped(); });

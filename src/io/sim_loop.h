@@ -19,6 +19,7 @@ class SimLoop final : public Loop {
   ~SimLoop() override;
 
   std::string_view backend() const override { return "simulation"; }
+  std::size_t sockets_max(unsigned) const override { return SIZE_MAX; }
   void run() override;
   base::Result<ListenerPtr> listen(const Address& address, const ListenOptions& options,
                                    AcceptSink& sink) override;

@@ -211,7 +211,7 @@ base::Result<std::unique_ptr<UringLoop>> UringLoop::create(base::Random& random)
 base::Status UringLoop::start(unsigned descriptors) {
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
-                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
+                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG;
   params.cq_entries = kCompletions;
   if (const int error = io_uring_queue_init_params(kSubmissions, &ring_, &params); error != 0) {
     return base::fail(base::errno_error(base::kFeatureNotSupported, "could not create an io_uring", -error));
@@ -221,6 +221,7 @@ base::Status UringLoop::start(unsigned descriptors) {
     return base::fail(
         base::errno_error(base::kFeatureNotSupported, "could not register an io_uring file table", -error));
   }
+  descriptors_ = descriptors;
   if (io_uring_probe* probe = io_uring_get_probe_ring(&ring_)) {
     can_give_descriptors_ = io_uring_opcode_supported(probe, kOpFixedFdInstall) != 0;
     io_uring_free_probe(probe);
@@ -262,6 +263,7 @@ void UringLoop::forget_starved(UringSocket& socket) {
 // for one completion more.
 void UringLoop::wait() {
   const unsigned wanted = std::exchange(done_at_once_, 0) + 1;
+  if (busy_poll().count() > 0 && watch(wanted)) return;
   const base::TimePoint next = timers().next_deadline();
   if (next == base::kNever) {
     io_uring_submit_and_wait(&ring_, wanted);
@@ -271,6 +273,17 @@ void UringLoop::wait() {
   __kernel_timespec timeout{.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
   io_uring_cqe* completion = nullptr;
   io_uring_submit_and_wait_timeout(&ring_, &completion, wanted, &timeout, nullptr);
+}
+
+// Looks at the memory shared with the kernel, without a call, until there is work or it is time to sleep.
+bool UringLoop::watch(unsigned wanted) {
+  io_uring_submit_and_get_events(&ring_);
+  const base::TimePoint until = std::min(steady_now() + busy_poll(), timers().next_deadline());
+  do {
+    if (io_uring_cq_ready(&ring_) >= wanted) return true;
+    if ((IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_TASKRUN) != 0) io_uring_get_events(&ring_);
+  } while (steady_now() < until);
+  return io_uring_cq_ready(&ring_) >= wanted;
 }
 
 void UringLoop::dispatch(const io_uring_cqe& completion) {

@@ -41,6 +41,7 @@ class UringLoop final : public Loop, private UringOwner {
   ~UringLoop() override;
 
   std::string_view backend() const override { return "io_uring"; }
+  std::size_t sockets_max(unsigned) const override { return descriptors_; }
   void run() override;
   base::Result<ListenerPtr> listen(const Address& address, const ListenOptions& options,
                                    AcceptSink& sink) override;
@@ -81,9 +82,11 @@ class UringLoop final : public Loop, private UringOwner {
   io_uring_sqe* submission_after_flush();
   void arm_wake();
   void wait();
+  bool watch(unsigned wanted);
   void dispatch(const io_uring_cqe& completion);
 
   io_uring ring_{};
+  unsigned descriptors_ = 0;  // of the ring's table
   bool ring_open_ = false;
   bool can_give_descriptors_ = false;
   UringBuffers buffers_;

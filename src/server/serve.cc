@@ -1,6 +1,7 @@
 #include "server/serve.h"
 
 #include <fmt/format.h>
+#include <malloc.h>        // HOUSE(syscall): the process as a whole: its memory
 #include <poll.h>          // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <signal.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/resource.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
@@ -15,6 +16,8 @@
 #include "catalog/catalog.h"
 #include "catalog/sqlite_store.h"
 #include "config/render.h"
+#include "server/capacity.h"
+#include "server/trim.h"
 #include "server/worker.h"
 #include "telemetry/log.h"
 #include "telemetry/service_notifier.h"
@@ -127,7 +130,7 @@ class Server {
       auto choice = io::make_loop(kBackends[static_cast<std::size_t>(settings_->io_backend)], shared_.random);
       if (!choice) return std::unexpected(std::move(choice.error()));
       if (i == 0) log::info("server.loop", {{"backend", choice->loop->backend()}}, choice->note);
-      auto worker = std::make_unique<Worker>(shared_, i, std::move(choice->loop), instructions());
+      auto worker = std::make_unique<Worker>(shared_, i, count, std::move(choice->loop), instructions());
       if (auto listening = worker->listen(settings_->listeners); !listening) return listening;
       shared_.workers.push_back(std::move(worker));
     }
@@ -135,7 +138,26 @@ class Server {
       log::info("server.listening",
                 {{"address", listener.address}, {"port", listener.port}, {"workers", count}});
     }
+    say_capacity();
     return {};
+  }
+
+  void say_capacity() const {
+    CapacityQuestion question{.memory_available = memory_available(),
+                              .open_files = file_limit(),
+                              .per_worker = shared_.workers.front()->backend() == "io_uring",
+                              .tls = client_tls_ != nullptr,
+                              .max_clients = settings_->max_clients};
+    for (const auto& worker : shared_.workers) question.sockets_max += worker->sockets_max();
+    const Capacity found = capacity(question);
+    const bool too_few = found.limited_by != "max_clients" && settings_->max_clients > 0;
+    (too_few ? log::warning : log::info)("server.capacity",
+                                         {{"clients", found.clients},
+                                          {"limited_by", found.limited_by},
+                                          {"max_clients", settings_->max_clients},
+                                          {"open_files", question.open_files},
+                                          {"memory_mib", question.memory_available >> 20U}},
+                                         found.hint);
   }
 
   session::Instructions instructions() const {
@@ -161,6 +183,10 @@ class Server {
     return {};
   }
 
+  static std::uint64_t file_limit() {
+    rlimit limit{};
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+  }
   static void raise_file_limit() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -190,6 +216,7 @@ class Server {
     for (;;) {
       const int number = next_signal(kPollEveryMs);
       log::tick();
+      if (trim_.should_trim(std::chrono::steady_clock::now(), clients())) malloc_trim(0);
       if (number == SIGHUP) {
         reload();
       } else if (number == SIGTERM) {
@@ -201,6 +228,10 @@ class Server {
         catalog_->poll();
       }
     }
+  }
+
+  int clients() {
+    return shared_.ledger.scope(std::string(session::kAllClients))->open.load(std::memory_order_relaxed);
   }
 
   void reload() {
@@ -258,6 +289,7 @@ class Server {
   std::shared_ptr<const config::Settings> settings_;
   std::shared_ptr<const tls::ServerContext> client_tls_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  TrimPolicy trim_;
   int signals_ = -1;
 };
 

@@ -1,12 +1,15 @@
 #include "server/worker.h"
 
+#include "pgwire/backend.h"
 #include "session/pool_plan.h"
+#include "telemetry/log.h"
 
 namespace penstock::server {
 
 namespace {
 
 constexpr base::Duration kUpkeepEvery = std::chrono::seconds(10);
+constexpr base::Duration kRefusalPatience = std::chrono::milliseconds(200);
 
 // The addresses one listener stands for.
 base::Result<std::vector<io::Address>> addresses_of(const config::ListenerSettings& listener) {
@@ -60,11 +63,12 @@ class Worker::Door final : private io::AcceptSink {
   io::ListenerPtr listener_;
 };
 
-Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop,
+Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr<io::Loop> loop,
                session::Instructions instructions)
     : shared_(shared),
       index_(index),
       loop_(std::move(loop)),
+      sockets_max_(loop_->sockets_max(workers)),
       instructions_(std::move(instructions)),
       handshake_gate_(*loop_, instructions_.settings->tls_handshakes_per_second),
       login_verifiers_(shared.login_secret, shared.scram_keys),
@@ -94,13 +98,19 @@ Worker::Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop,
                   shared_.workers[owner.worker]->with_session(owner.session, std::move(call));
                 },
             .worker_count = [this] { return static_cast<unsigned>(shared_.workers.size()); },
+            .has_room = [this](unsigned worker) { return shared_.workers[worker]->has_room(); },
             .send_session =
                 [this](unsigned worker, session::TravellerPtr traveller) {
                   shared_.workers[worker]->take_in(std::move(traveller));
                 },
             .bury = [this](session::Session& session) { bury(session); }},
       upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
+  configure_loop();
+}
+
+void Worker::configure_loop() {
   loop_->set_tcp_options(tcp_options(*instructions_.settings));
+  loop_->set_busy_poll(std::chrono::microseconds(instructions_.settings->busy_poll_us));
 }
 
 Worker::~Worker() = default;
@@ -138,6 +148,8 @@ base::Status Worker::listen(const std::vector<config::ListenerSettings>& listene
 }
 
 void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
+  load_.store(loop_->live(), std::memory_order_relaxed);
+  if (!has_room()) return refuse(std::move(stream));
   // Ids are unique in the process and tell the worker.
   const std::uint64_t id = (next_session_++ << 8) | index_;
   auto session = std::make_unique<session::Session>(home_, id);
@@ -146,11 +158,26 @@ void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
   started.start(std::move(stream), entrance);
 }
 
+// At once, as Postgres does when it cannot even begin: the few sockets left are needed for the next ones.
+void Worker::refuse(io::StreamPtr stream) {
+  base::ByteWriter out;
+  pgwire::error_response(out,
+                         {.sqlstate = base::kTooManyConnections,
+                          .message = "sorry, too many clients already",
+                          .hint = "Penstock is out of sockets: see \"server.capacity\" in its log."},
+                         "FATAL");
+  stream->write(out.view());
+  io::finish(std::move(stream), kRefusalPatience);
+  telemetry::log::warning("client.refused", {{"sqlstate", base::kTooManyConnections.view()}},
+                          "no sockets are left on this worker");
+}
+
 void Worker::take_in(session::TravellerPtr traveller) {
   loop_->post([this, traveller = std::move(traveller)] {
     auto session = std::make_unique<session::Session>(home_, traveller->id);
     session::Session& arriving = *session;
     sessions_.emplace(traveller->id, std::move(session));
+    load_.store(loop_->live(), std::memory_order_relaxed);
     arriving.arrive(*traveller);
     if (instructions_.catalog->by_id(arriving.identity().tenant->id) == nullptr) end_of_tenant(arriving);
   });
@@ -159,6 +186,7 @@ void Worker::take_in(session::TravellerPtr traveller) {
 void Worker::bury(session::Session& session) {
   const auto found = sessions_.find(session.id());
   if (found == sessions_.end()) return;
+  load_.store(loop_->live(), std::memory_order_relaxed);
   auto remains = std::shared_ptr<session::Session>(std::move(found->second));
   sessions_.erase(found);
   loop_->defer([remains] {});
@@ -184,7 +212,7 @@ void Worker::apply(session::Instructions instructions) {
   const bool settings_changed = !(*instructions.settings == *instructions_.settings);
   instructions_ = std::move(instructions);
   if (settings_changed) {
-    loop_->set_tcp_options(tcp_options(*instructions_.settings));
+    configure_loop();
     handshake_gate_.set_rate(instructions_.settings->tls_handshakes_per_second);
   }
   session::follow_catalog(home_, settings_changed);

@@ -7,6 +7,7 @@
 // Bounds:     the limits of settings; each session's own.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "io/loop.h"
+#include "server/capacity.h"
 #include "session/auth_query.h"
 #include "session/pool_set.h"
 #include "session/session.h"
@@ -37,7 +39,9 @@ struct Shared {
 
 class Worker {
  public:
-  Worker(Shared& shared, unsigned index, std::unique_ptr<io::Loop> loop, session::Instructions instructions);
+  // `workers`: how many there will be.
+  Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr<io::Loop> loop,
+         session::Instructions instructions);
   ~Worker();
 
   // Starts the thread.
@@ -46,6 +50,9 @@ class Worker {
   base::Status listen(const std::vector<config::ListenerSettings>& listeners);
 
   // --- any thread ---
+  std::string_view backend() const { return loop_->backend(); }
+  std::size_t sockets_max() const { return sockets_max_; }
+  bool has_room() const { return load_.load(std::memory_order_relaxed) < sockets_for_clients(sockets_max_); }
   void instruct(session::Instructions instructions);
   // Stops listening and ends each session when it is quiet; `drained` (on this worker's thread) when none is
   // left.
@@ -59,7 +66,9 @@ class Worker {
  private:
   class Door;
   void accept(io::StreamPtr stream, session::Entrance entrance);
+  static void refuse(io::StreamPtr stream);
   void apply(session::Instructions instructions);
+  void configure_loop();
   void bury(session::Session& session);
   void make_room(const pool::ScopePtr& scope, base::TimePoint since);
   void upkeep();
@@ -69,6 +78,9 @@ class Worker {
   Shared& shared_;
   const unsigned index_;
   std::unique_ptr<io::Loop> loop_;
+  const std::size_t sockets_max_;
+  std::atomic<std::size_t> load_{
+      0};  // sockets, as of the last session that came or went; written by the thread
   std::thread thread_;
 
   session::Instructions instructions_;

@@ -90,6 +90,7 @@ class HomeTest : public ::testing::Test {
                    .auth_query = auth_query,
                    .with_session = {},
                    .worker_count = {},
+                   .has_room = {},
                    .send_session = {},
                    .bury = {}};
 };

@@ -293,7 +293,7 @@ base::Status Login::reserve() {
   const std::string tenant = "tenant \"" + identity.tenant->id + "\"";
   const pool::Scope* full = nullptr;
   outcome_.reservation = pool::Reservation::take(
-      home_.ledger.scopes({"this server (max_clients)", tenant, "user \"" + identity.user + "\" of " + tenant,
+      home_.ledger.scopes({std::string(kAllClients), tenant, "user \"" + identity.user + "\" of " + tenant,
                            "database \"" + identity.database + "\" of " + tenant}),
       {settings.max_clients, of_tenant.max_clients.value_or(settings.max_clients_per_tenant), user_limit,
        settings.max_clients_per_database},

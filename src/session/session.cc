@@ -100,7 +100,7 @@ void Session::login_done() {
                                         .here = home_.worker,
                                         .session = id_});
   const bool may_move = client_->movable() && identity_->replication == pgwire::Replication::kNo;
-  if (there != home_.worker && may_move && !home_.draining) return move_to(there);
+  if (there != home_.worker && may_move && !home_.draining && home_.has_room(there)) return move_to(there);
   client_->set_sink(*this);
   begin();
 }

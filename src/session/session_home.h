@@ -38,6 +38,9 @@ struct Instructions {
   std::shared_ptr<const tls::ServerContext> client_tls;  // null: TLS is off
 };
 
+// The scope in which all clients of this process count, as errors name it.
+inline constexpr std::string_view kAllClients = "this server (max_clients)";
+
 struct SessionHome {
   unsigned worker;
   io::Loop& loop;
@@ -55,6 +58,8 @@ struct SessionHome {
   // Runs `call` with the session of that id on its worker; null when it has gone meanwhile.
   std::function<void(CancelRegistry::Owner, std::move_only_function<void(Session*)>)> with_session;
   std::function<unsigned()> worker_count;
+  // Whether another worker can take one more session.
+  std::function<bool(unsigned worker)> has_room;
   // To another worker, where it goes on.
   std::function<void(unsigned worker, std::unique_ptr<struct Traveller>)> send_session;
   // The session has ended; it is to be destroyed at the end of the turn.

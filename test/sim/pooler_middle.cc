@@ -93,7 +93,7 @@ PoolerMiddle::PoolerMiddle(const MiddleSite& site, const Options& options)
   for (unsigned i = 0; i < count; ++i) {
     auto loop = world_.make_loop("worker " + std::to_string(i));
     loops_.push_back(loop.get());
-    auto worker = std::make_unique<server::Worker>(shared_, i, std::move(loop), told);
+    auto worker = std::make_unique<server::Worker>(shared_, i, count, std::move(loop), told);
     const auto listening = worker->listen(told.settings->listeners);
     PENSTOCK_ASSERT(listening.has_value());
     shared_.workers.push_back(std::move(worker));
