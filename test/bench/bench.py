@@ -11,7 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "load")]
 from harness.lab import Unusable  # noqa: E402
 
 BENCHMARKS = {
-    "compare": ("compare", "Penstock, PgBouncer and raw relays side by side: CPU, throughput, latency, calls, memory"),
+    "query": ("query", "CPU, throughput, latency and calls of a query: Penstock, PgBouncer and raw relays side by side"),
     "load": ("load", "many clients doing everything at once, with kills and cancels; any wrong byte fails"),
 }
 

@@ -182,6 +182,7 @@ void CannedSession::on_close(Fields fields) {
 }
 
 void CannedSession::on_sync() {
+  ++host_.stats().syncs;
   skip_to_sync_ = false;
   if (status_ == 'I') {
     portals_.clear();

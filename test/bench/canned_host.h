@@ -33,6 +33,8 @@ struct CannedStats {
   std::uint64_t binds = 0;
   std::uint64_t executes = 0;
   std::uint64_t answers = 0;  // counted only to plant mistakes
+  std::uint64_t syncs = 0;
+  std::uint64_t segments_in = 0;  // TCP segments with data, of all connections
   std::uint64_t cancels = 0;
   std::uint64_t unknown_statements = 0;  // 26000: the pooler sent a Bind for what was never parsed here
   std::uint64_t errors = 0;              // all of them
@@ -45,6 +47,8 @@ struct CannedStats {
     binds += other.binds;
     executes += other.executes;
     answers += other.answers;
+    syncs += other.syncs;
+    segments_in += other.segments_in;
     cancels += other.cancels;
     unknown_statements += other.unknown_statements;
     errors += other.errors;

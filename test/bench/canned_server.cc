@@ -1,7 +1,7 @@
 // canned_server: a Postgres without a database, so that the cost of what stands before it is all that is
 // measured.
 //
-// Prints what it counted, as JSON, when it is told to stop (SIGTERM, SIGINT).
+// Prints what it counted, as a line of JSON, at SIGUSR1 and when it is told to stop (SIGTERM, SIGINT).
 #include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
@@ -57,11 +57,13 @@ Options read_options(int argc, char** argv) {
 
 void print_stats(const CannedStats& stats) {
   fmt::print(
-      "{{\"connections\": {}, \"queries\": {}, \"parses\": {}, \"binds\": {}, \"executes\": {}, \"cancels\": "
+      "{{\"connections\": {}, \"queries\": {}, \"parses\": {}, \"binds\": {}, \"executes\": {}, \"syncs\": "
+      "{}, \"segments_in\": {}, \"cancels\": "
       "{}, "
       "\"unknown_statements\": {}, \"errors\": {}, \"corrupted\": {}}}\n",
-      stats.connections, stats.queries, stats.parses, stats.binds, stats.executes, stats.cancels,
-      stats.unknown_statements, stats.errors, stats.corrupted);
+      stats.connections, stats.queries, stats.parses, stats.binds, stats.executes, stats.syncs,
+      stats.segments_in, stats.cancels, stats.unknown_statements, stats.errors, stats.corrupted);
+  std::fflush(stdout);
 }
 
 }  // namespace
@@ -74,6 +76,7 @@ int main(int argc, char** argv) {
   sigemptyset(&end);
   sigaddset(&end, SIGTERM);
   sigaddset(&end, SIGINT);
+  sigaddset(&end, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &end, nullptr);
 
   std::vector<Descriptor> listeners;
@@ -90,7 +93,11 @@ int main(int argc, char** argv) {
   for (const auto& loop : loops) threads.emplace_back([&loop] { loop->run(); });
 
   int signal = 0;
-  sigwait(&end, &signal);
+  while (sigwait(&end, &signal) == 0 && signal == SIGUSR1) {
+    CannedStats now;
+    for (const auto& loop : loops) now.add(loop->ask_stats());
+    print_stats(now);
+  }
   for (const auto& loop : loops) loop->stop();
   threads.clear();
   CannedStats total;

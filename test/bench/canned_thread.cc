@@ -144,6 +144,7 @@ bool CannedThread::send_all(Connection& connection) {
 }
 
 void CannedThread::close_connection(Connection& connection) {
+  segments_closed_ += data_segments_in(connection.fd.get());
   connection.fd.reset();
   const auto at = connections_.find(connection.pid);
   if (at == connections_.end()) return;
@@ -190,6 +191,10 @@ void CannedThread::run_orders() {
       stopping_ = true;
       continue;
     }
+    if (order.kind == Order::Kind::kStats) {
+      order.stats->set_value(stats_now());
+      continue;
+    }
     const auto at = connections_.find(order.pid);
     if (at == connections_.end()) continue;
     order.kind == Order::Kind::kCancel ? at->second->session.cancel(order.secret)
@@ -198,8 +203,22 @@ void CannedThread::run_orders() {
   }
 }
 
+CannedStats CannedThread::stats_now() const {
+  CannedStats stats = stats_;
+  stats.segments_in = segments_closed_;
+  for (const auto& [pid, connection] : connections_)
+    stats.segments_in += data_segments_in(connection->fd.get());
+  return stats;
+}
+
+CannedStats CannedThread::ask_stats() {
+  std::promise<CannedStats> answer;
+  post({.kind = Order::Kind::kStats, .stats = &answer});
+  return answer.get_future().get();
+}
+
 void CannedThread::stop() {
-  post({Order::Kind::kStop, 0, 0});
+  post({Order::Kind::kStop});
 }
 
 void CannedThread::cancel(std::uint32_t pid, std::uint32_t secret) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <queue>
@@ -32,6 +33,8 @@ class CannedThread final : public CannedHost {
 
   const CannedConfig& config() const override { return config_; }
   CannedStats& stats() override { return stats_; }
+  // From any thread while run() runs.
+  CannedStats ask_stats();
   base::ByteWriter& out() override { return out_; }
   std::uint64_t now_ns() override;
   void cancel(std::uint32_t pid, std::uint32_t secret) override;
@@ -49,14 +52,16 @@ class CannedThread final : public CannedHost {
     std::uint32_t armed = 0;  // epoll events asked for
   };
   struct Order {
-    enum class Kind { kCancel, kTerminate, kStop } kind;
-    std::uint32_t pid;
-    std::uint32_t secret;
+    enum class Kind { kCancel, kTerminate, kStats, kStop } kind;
+    std::uint32_t pid = 0;
+    std::uint32_t secret = 0;
+    std::promise<CannedStats>* stats = nullptr;  // kStats
   };
   using Due = std::pair<std::uint64_t, std::uint32_t>;  // when, whose pid
 
   void post(Order order);
   void run_orders();
+  CannedStats stats_now() const;
   void run_due();
   int timeout_ms();
   void accept_from(int listener);
@@ -78,6 +83,7 @@ class CannedThread final : public CannedHost {
   base::ByteWriter out_;
   std::string previous_token_;
   CannedStats stats_;
+  std::uint64_t segments_closed_ = 0;  // of connections that are gone
   std::vector<char> scratch_;
 
   std::mutex mailbox_mutex_;

@@ -57,6 +57,8 @@ Descriptor listen_on(const Endpoint& endpoint);
 // failure; may still be connecting when it returns.
 int start_connect(const Endpoint& endpoint, std::uint32_t source = 0);
 void set_no_delay(int fd);
+// TCP segments with data that this socket has received; 0 when it is not TCP.
+std::uint64_t data_segments_in(int fd);
 // As many open files as the system allows; returns how many that is.
 std::uint64_t raise_file_limit();
 

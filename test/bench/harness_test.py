@@ -1,8 +1,10 @@
 """Tests of the harness's own arithmetic: python3 test/bench/harness_test.py"""
 
+import base64
 import unittest
 
-from harness import measure, report
+from harness import document, measure, report, secrets
+from harness.lab import Cores
 
 
 class Report(unittest.TestCase):
@@ -16,7 +18,33 @@ class Report(unittest.TestCase):
 
     def test_a_table_is_as_wide_as_its_widest_cells(self):
         text = report.table(["subject", "µs"], [["a", 1], ["longer name", 22]])
-        self.assertEqual(text.splitlines(), ["subject      µs", "-----------  --", "a             1", "longer name  22"])
+        self.assertEqual(text.splitlines(), ["| subject     |  µs |", "| ----------- | --: |", "| a           |   1 |",
+                                             "| longer name |  22 |"])
+
+    def test_a_target_that_was_not_measured_says_nothing(self):
+        section = report.Section("query", "Query", Cores("", ""))
+        section.target("speed", None, 1.0)
+        section.target("cost", 1.2, 1.05)
+        section.target("scale", 1.9, 1.8, at_least=True)
+        self.assertEqual([(t["what"], t["met"]) for t in section.targets], [("cost", False), ("scale", True)])
+
+
+class Document(unittest.TestCase):
+    def test_a_section_replaces_only_its_own_and_keeps_the_order(self):
+        text = document.with_section("", "login", "## Login\n\nold")
+        text = document.with_section(text, "query", "## Query\n\nfigures")
+        text = document.with_section(text, "login", "## Login\n\nnew")
+        self.assertEqual(document.sections(text), {"query": "## Query\n\nfigures", "login": "## Login\n\nnew"})
+        self.assertLess(text.index("## Query"), text.index("## Login"))
+        self.assertTrue(text.startswith("# Benchmarks"))
+
+
+class Secrets(unittest.TestCase):
+    def test_a_verifier_is_the_one_that_postgres_would_store(self):
+        # CREATE ROLE … PASSWORD 'pencil' with the salt of RFC 7677's example; keys by its formulas.
+        verifier = secrets.scram_verifier("pencil", base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ=="))
+        self.assertEqual(verifier, "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+                                   "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
 
 
 class Perf(unittest.TestCase):

@@ -45,16 +45,25 @@ void LoadClient::go_on_with_handshake() {
   const auto progress = connection_.has_tls() ? connection_.handshake()
                                               : connection_.start_tls(host_.tls(), host_.tls_session());
   if (progress == LoadConnection::Progress::kFailed) return lose("TLS handshake failed");
-  if (progress == LoadConnection::Progress::kDone) begin_login();
+  if (progress != LoadConnection::Progress::kDone) return;
+  if (connection_.is_resumed()) ++host_.totals().resumed;
+  begin_login();
 }
 
 void LoadClient::begin_login() {
   const LoadOptions& options = host_.options();
   base::ByteWriter& out = host_.out();
   out.clear();
-  write_startup(out, options.user, options.database, "loadgen");
+  write_startup(out, named(options.user), named(options.database), "loadgen");
   connection_.send(base::as_text(out.view()));
   state_ = State::kLogin;
+}
+
+std::string LoadClient::named(const std::string& pattern) const {
+  const std::size_t at = pattern.find("{}");
+  if (at == std::string::npos) return pattern;
+  const std::uint32_t name = (number_ + serial_) % host_.options().names;
+  return pattern.substr(0, at) + std::to_string(name) + pattern.substr(at + 2);
 }
 
 void LoadClient::lose(const char* why) {
@@ -189,8 +198,14 @@ void LoadClient::on_ready_for_query() {
 }
 
 void LoadClient::on_login_over() {
-  host_.totals().login.record(host_.now_ns() - opened_ns_);
+  const std::uint64_t took_ns = host_.now_ns() - opened_ns_;
+  host_.totals().login.record(took_ns);
   scram_.reset();
+  if (host_.options().mode == LoadMode::kLogin) {
+    host_.totals().latency.record(took_ns);
+    ++host_.totals().queries;
+    ++serial_;
+  }
   greeted_ = !host_.options().greet;
   host_.options().mode == LoadMode::kPrepared ? prepare() : announce();
 }
@@ -277,6 +292,8 @@ void LoadClient::write_one(base::ByteWriter& out, std::string_view token) {
     case LoadMode::kCopyIn:
       write_query(out, "COPY bench_sink FROM STDIN");
       break;
+    case LoadMode::kLogin:
+      break;
   }
 }
 
@@ -294,6 +311,7 @@ void LoadClient::send_copy() {
   while (copy_left_ > 0 && !connection_.has_unsent()) {
     const std::uint64_t lines = std::min<std::uint64_t>(copy_left_, 512);
     connection_.send(std::string_view(kBlock).substr(0, lines * kLineBytes));
+    host_.totals().bytes_out += lines * kLineBytes;
     copy_left_ -= lines;
     if (copy_left_ == 0) connection_.send(std::string_view("c\0\0\0\4", 5));
   }
@@ -309,7 +327,7 @@ void LoadClient::on_authentication(std::string_view body) {
       send_password({}, options.password + '\0');
       break;
     case 5:
-      send_password({}, md5_answer(options.user, options.password, fields.take(4)) + '\0');
+      send_password({}, md5_answer(named(options.user), options.password, fields.take(4)) + '\0');
       break;
     case 10:
       scram_ = std::make_unique<ScramClient>();

@@ -3,12 +3,18 @@
 // Owner:      LoadThread, by value in a vector that does not move.
 // Home:       LOOP
 // Invariants: 1. At most one batch of queries is outstanding.
-// Errors:     counted in the thread's totals; a lost connection is opened again.  state       | event
-//             | next kOff        | connect()        | kConnecting kConnecting | writable         | kTlsAnswer
-//             (TLS) or kLogin kTlsAnswer  | 'S'              | kHandshake kHandshake  | done             |
-//             kLogin kLogin      | ReadyForQuery    | kPreparing, kBusy (greet) or kIdle kPreparing  |
-//             ReadyForQuery    | kBusy (greet) or kIdle kIdle       | ask()            | kBusy kBusy       |
-//             last answer      | kIdle any         | failure, end     | kOff
+// Errors:     counted in the thread's totals; a lost connection is opened again.
+//
+//   state       | event            | next
+//   kOff        | connect()        | kConnecting
+//   kConnecting | writable         | kTlsAnswer (TLS) or kLogin
+//   kTlsAnswer  | 'S'              | kHandshake
+//   kHandshake  | done             | kLogin
+//   kLogin      | ReadyForQuery    | kPreparing, kBusy (greet) or kIdle
+//   kPreparing  | ReadyForQuery    | kBusy (greet) or kIdle
+//   kIdle       | ask()            | kBusy
+//   kBusy       | last answer      | kIdle
+//   any         | failure, end     | kOff
 #pragma once
 
 #include <cstdint>
@@ -55,6 +61,7 @@ class LoadClient {
   void finish();  // politely
 
   LoadConnection& connection() { return connection_; }
+  const LoadConnection& connection() const { return connection_; }
   bool in_handshake() const { return state_ == State::kHandshake; }
   bool connecting() const { return state_ == State::kConnecting; }
   bool logged_in() const { return state_ >= State::kIdle; }
@@ -76,6 +83,7 @@ class LoadClient {
   void prepare();
   void write_batch(base::ByteWriter& out);
   void write_one(base::ByteWriter& out, std::string_view token);
+  std::string named(const std::string& pattern) const;
   void send_copy();
   std::string expression(std::string_view value) const;
   void send_password(std::string_view mechanism, std::string_view text);

@@ -29,6 +29,10 @@ LoadConnection::Progress LoadConnection::handshake() {
   return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? Progress::kAgain : Progress::kFailed;
 }
 
+std::uint64_t LoadConnection::segments_in() const {
+  return data_segments_in(fd_.get());
+}
+
 ssize_t LoadConnection::receive(char* buffer, std::size_t size) {
   if (ssl_ == nullptr) {
     const ssize_t got = recv(fd_.get(), buffer, size, 0);

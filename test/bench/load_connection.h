@@ -24,6 +24,9 @@ class LoadConnection {
   int fd() const { return fd_.get(); }
   bool is_open() const { return fd_.get() >= 0; }
   bool has_tls() const { return ssl_ != nullptr; }
+  bool is_resumed() const { return ssl_ && SSL_session_reused(ssl_.get()) == 1; }
+  // TCP segments with data that have come in: on loopback, one for each send of the other side (up to 64 KiB).
+  std::uint64_t segments_in() const;
 
   // `resume` may be null. The handshake goes on with every call until it is kDone.
   Progress start_tls(SSL_CTX* context, SSL_SESSION* resume);

@@ -11,7 +11,8 @@ namespace {
 
 const std::map<std::string, LoadMode> kModes = {
     {"simple", LoadMode::kSimple},   {"extended", LoadMode::kExtended}, {"prepared", LoadMode::kPrepared},
-    {"copyout", LoadMode::kCopyOut}, {"copyin", LoadMode::kCopyIn},     {"connect", LoadMode::kConnect}};
+    {"copyout", LoadMode::kCopyOut}, {"copyin", LoadMode::kCopyIn},     {"connect", LoadMode::kConnect},
+    {"login", LoadMode::kLogin}};
 
 std::string json_text(std::string_view text) {
   std::string out = "\"";
@@ -39,6 +40,9 @@ void LoadTotals::add(const LoadTotals& other) {
   queries += other.queries;
   queries_outside += other.queries_outside;
   bytes_in += other.bytes_in;
+  bytes_out += other.bytes_out;
+  segments_in += other.segments_in;
+  resumed += other.resumed;
   overdue += other.overdue;
   unanswered += other.unanswered;
   for (const auto& [code, count] : other.errors) errors[code] += count;
@@ -54,7 +58,7 @@ LoadOptions read_load_options(int argc, char** argv) {
   CLI::App app{
       "Many clients of a Postgres or of a pooler; every answer is checked. Prints one line of JSON."};
   app.add_option("--target", target, "address:port or socket path");
-  app.add_option("--mode", options.mode, "simple, extended, prepared, copyout, copyin or connect")
+  app.add_option("--mode", options.mode, "simple, extended, prepared, copyout, copyin, connect or login")
       ->transform(CLI::CheckedTransformer(kModes));
   app.add_option("--clients", options.clients)->check(CLI::Range(1, 1'000'000));
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 64));
@@ -64,6 +68,8 @@ LoadOptions read_load_options(int argc, char** argv) {
   app.add_option("--repeat", options.repeat, "answers of so many times 17 bytes")
       ->check(CLI::Range(1, 10'000'000));
   app.add_option("--rows", options.rows, "rows per answer")->check(CLI::Range(1, 1'000'000'000));
+  app.add_option("--read-rate", options.read_rate,
+                 "bytes per second that each client reads; 0: all there is");
   app.add_option("--rate", options.rate, "queries per second of all clients; 0: closed loop");
   app.add_option("--warmup", options.warmup_s, "seconds before measuring");
   app.add_option("--seconds", options.seconds, "to measure")->check(CLI::Range(0.0, 3600.0));
@@ -71,11 +77,17 @@ LoadOptions read_load_options(int argc, char** argv) {
       ->check(CLI::Range(0, 65'000));
   app.add_option("--first-source", options.first_source, "the first x of them");
   app.add_option("--connecting", options.connecting_max, "connections begun at the same time, per thread");
+  app.add_option("--connecting-seconds", options.connecting_s, "until all clients must be there");
   app.add_option("--first-client", options.first_client, "number of the first client");
   app.add_flag("--greet", options.greet, "each client asks one query right after its login");
   app.add_flag("--hold", options.hold, "wait for a line on standard input when all are connected");
+  app.add_flag("--until-line", options.until_line,
+               "measure until a line comes on standard input, or its end");
+  app.add_flag("--segments", options.segments, "count the TCP segments that clients receive");
   app.add_flag("--tls", options.tls);
   app.add_flag("--tls-resume", options.tls_resume, "offer the last session ticket (with --tls)");
+  app.add_option("--names", options.names, "how many values {} in --user and --database takes")
+      ->check(CLI::Range(1, 1'000'000));
   app.add_option("--user", options.user);
   app.add_option("--password", options.password);
   app.add_option("--database", options.database);
@@ -107,12 +119,13 @@ std::string to_json(const LoadOptions& options, const LoadTotals& totals, double
   });
   return fmt::format(
       R"({{"clients": {}, "seconds": {:.6f}, "queries": {}, "queries_outside": {}, "qps": {:.1f}, "latency_us": {}, "login_us": {}, )"
-      R"("bytes_in": {}, "overdue": {}, "unanswered": {}, "errors": {{{}}}, "violations": {}, )"
+      R"("bytes_in": {}, "bytes_out": {}, "segments_in": {}, "resumed": {}, "overdue": {}, "unanswered": {}, "errors": {{{}}}, "violations": {}, )"
       R"("first_violations": [{}], "cpu_ns": {{{}}}, "histogram_ns": [{}]}})",
       options.clients, seconds, totals.queries, totals.queries_outside,
       static_cast<double>(totals.queries) / seconds, summary(totals.latency), summary(totals.login),
-      totals.bytes_in, totals.overdue, totals.unanswered, fmt::join(errors, ", "), totals.violations,
-      fmt::join(violations, ", "), fmt::join(watched, ", "), fmt::join(buckets, ", "));
+      totals.bytes_in, totals.bytes_out, totals.segments_in, totals.resumed, totals.overdue,
+      totals.unanswered, fmt::join(errors, ", "), totals.violations, fmt::join(violations, ", "),
+      fmt::join(watched, ", "), fmt::join(buckets, ", "));
 }
 
 }  // namespace penstock::bench

@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint64_t kTurnMaxNs = 10'000'000;  // how late a change of phase may be noticed
 constexpr std::uint64_t kRetryNs = 100'000'000;   // before connecting again after a failure
 constexpr std::size_t kScratchBytes = 256 * 1024;
+constexpr std::uint64_t kPiecesPerSecond = 10;  // of a slow reader
 
 }  // namespace
 
@@ -58,6 +59,7 @@ void LoadThread::run() {
     if (const Phase wanted = wanted_.load(); wanted != phase_) change_phase(wanted);
     connect_some();
     ask_what_is_due();
+    wake_rested();
     const timespec wait = patience();
     const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(), &wait, nullptr);
     for (int i = 0; i < count; ++i) {
@@ -83,11 +85,13 @@ void LoadThread::change_phase(Phase phase) {
   (phase_ == Phase::kMeasure ? measured_ : outside_).add(std::exchange(totals_, {}));
   phase_ = phase;
   if (phase == Phase::kWarm) {
+    segments_before_ = segments_in();
     next_due_ns_ = now_ns_;
     if (interval_ns_ == 0) {
       for (LoadClient* client : std::exchange(idle_, {})) ask(*client, now_ns_);
     }
   }
+  if (phase == Phase::kDrain) measured_.segments_in = segments_in() - segments_before_;
   if (phase == Phase::kDrain && interval_ns_ != 0 && next_due_ns_ < now_ns_) {
     measured_.overdue = (now_ns_ - next_due_ns_) / interval_ns_;
   }
@@ -131,6 +135,12 @@ void LoadThread::ask_what_is_due() {
 }
 
 void LoadThread::ask(LoadClient& client, std::uint64_t due_ns) {
+  if (options_.mode == LoadMode::kLogin) {  // nothing to ask: it comes again
+    client.finish();
+    --ready_;
+    off_.push_back(&client);
+    return;
+  }
   ++outstanding_;
   client.ask(due_ns);
   if (client.connection().has_unsent()) watch(client, EPOLL_CTL_MOD, true);
@@ -159,14 +169,39 @@ void LoadThread::on_event(LoadClient& client, std::uint32_t events) {
     }
     // Before TLS begins, the answer is one byte; what follows it belongs to the handshake.
     const bool one_byte = options_.tls && !connection.has_tls();
-    const ssize_t got = connection.receive(scratch_.data(), one_byte ? 1 : scratch_.size());
+    const bool slowly = options_.read_rate != 0 && client.busy();
+    const std::size_t most = slowly ? options_.read_rate / kPiecesPerSecond : scratch_.size();
+    const ssize_t got = connection.receive(scratch_.data(), one_byte ? 1 : std::min(most, scratch_.size()));
     if (got < 0) return client.lose(client.logged_in() ? "connection lost" : "connection lost in login");
     if (got == 0) break;
     totals_.bytes_in += static_cast<std::uint64_t>(got);
     client.on_bytes({scratch_.data(), static_cast<std::size_t>(got)});
+    if (slowly && connection.is_open()) return rest(client);
     if (!connection.has_tls() && !client.in_handshake()) break;
   }
   if (connection.is_open() && connection.has_unsent()) watch(client, EPOLL_CTL_MOD, true);
+}
+
+void LoadThread::rest(LoadClient& client) {
+  epoll_event nothing{};
+  nothing.data.ptr = &client;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, client.connection().fd(), &nothing);
+  resting_.emplace_back(now_ns_ + 1'000'000'000 / kPiecesPerSecond, &client);
+}
+
+void LoadThread::wake_rested() {
+  while (!resting_.empty() && resting_.front().first <= now_ns_) {
+    LoadClient& client = *resting_.front().second;
+    resting_.pop_front();
+    if (client.connection().is_open()) watch(client, EPOLL_CTL_MOD, client.connection().has_unsent());
+  }
+}
+
+std::uint64_t LoadThread::segments_in() const {
+  std::uint64_t total = 0;
+  if (!options_.segments) return total;
+  for (const LoadClient& client : clients_) total += client.connection().segments_in();
+  return total;
 }
 
 void LoadThread::on_ready(LoadClient& client) {

@@ -60,6 +60,10 @@ class LoadThread final : public LoadHost {
   timespec patience() const;
   void on_event(LoadClient& client, std::uint32_t events);
   void watch(LoadClient& client, int operation, bool writing);
+  // Readers that are slow on purpose: a piece, then a rest.
+  void rest(LoadClient& client);
+  void wake_rested();
+  std::uint64_t segments_in() const;
   bool asking() const { return phase_ == Phase::kWarm || phase_ == Phase::kMeasure; }
 
   LoadOptions options_;
@@ -77,8 +81,10 @@ class LoadThread final : public LoadHost {
   Phase phase_ = Phase::kConnect;
   std::uint64_t now_ns_ = 0;
   std::uint64_t next_due_ns_ = 0;
-  std::deque<LoadClient*> off_;   // to be connected
-  std::deque<LoadClient*> idle_;  // longest idle first
+  std::deque<LoadClient*> off_;                                // to be connected
+  std::deque<LoadClient*> idle_;                               // longest idle first
+  std::deque<std::pair<std::uint64_t, LoadClient*>> resting_;  // until when, who
+  std::uint64_t segments_before_ = 0;
   unsigned connecting_ = 0;
   std::uint64_t retry_at_ns_ = 0;  // after a failure, not at once
 

@@ -4,7 +4,9 @@
 // Standard output: one line of JSON per event, the last one being the result. Exit code 1 when an answer did
 // not belong to its question, 2 when no measurement was possible.
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -25,7 +27,6 @@ using namespace penstock::bench;
 using Clock = std::chrono::steady_clock;
 using Threads = std::vector<std::unique_ptr<LoadThread>>;
 
-constexpr auto kConnectMax = std::chrono::seconds(600);
 constexpr auto kDrainMax = std::chrono::seconds(10);
 
 void tell(const std::string& line) {
@@ -59,9 +60,9 @@ Threads make_threads(const LoadOptions& options) {
 bool wait_until_connected(const LoadOptions& options, const Threads& threads) {
   const auto start = Clock::now();
   while (sum(threads, [](const LoadThread& t) { return t.ready(); }) < options.clients) {
-    const auto waited = Clock::now() - start;
+    const std::chrono::duration<double> waited = Clock::now() - start;
     const auto failures = sum(threads, [](const LoadThread& t) { return t.failures(); });
-    if (waited > kConnectMax || failures > 100 + options.clients) return false;
+    if (waited.count() > options.connecting_s || failures > 100 + options.clients) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   tell(fmt::format(R"({{"event": "connected", "clients": {}, "seconds": {:.3f}}})", options.clients,
@@ -75,6 +76,13 @@ std::map<int, std::uint64_t> cpu_of(const std::vector<int>& pids) {
   return times;
 }
 
+// Until standard input has a line or has ended, or until `end`.
+void wait_for_input(std::chrono::time_point<Clock, std::chrono::duration<double>> end) {
+  const double left_ms = std::chrono::duration<double, std::milli>(end - Clock::now()).count();
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  poll(&input, 1, static_cast<int>(std::max(left_ms, 0.0)));
+}
+
 // Returns how long was measured, in seconds.
 double measure(const LoadOptions& options, const Threads& threads, std::map<int, std::uint64_t>& cpu) {
   enter(threads, Phase::kWarm);
@@ -83,7 +91,12 @@ double measure(const LoadOptions& options, const Threads& threads, std::map<int,
   const std::map<int, std::uint64_t> before = cpu_of(options.watch);
   const auto start = Clock::now();
   enter(threads, Phase::kMeasure);
-  std::this_thread::sleep_until(start + std::chrono::duration<double>(options.seconds));
+  const auto end = start + std::chrono::duration<double>(options.seconds);
+  if (options.until_line) {
+    wait_for_input(end);
+  } else {
+    std::this_thread::sleep_until(end);
+  }
   enter(threads, Phase::kDrain);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   cpu = cpu_of(options.watch);

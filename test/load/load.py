@@ -13,7 +13,8 @@ import time
 from harness import report
 from harness.lab import Cores, Lab, Unusable, build_programs, program, say
 from harness.measure import rss_bytes
-from harness.subjects import DATABASE, PASSWORD, USER, Canned, Penstock, PgBouncer, Postgres
+from harness.servers import DATABASE, PASSWORD, USER, Canned, Postgres
+from harness.subjects import Penstock, PgBouncer, Setup
 
 POOLERS = ["penstock", "penstock-epoll", "pgbouncer", "none"]
 # What PgBouncer says of a killed server, besides the server's own words.
@@ -81,9 +82,9 @@ class LoadTest:
         if name == "none":
             return server
         if name == "pgbouncer":
-            return PgBouncer(lab, server, size)
+            return PgBouncer(lab, server, Setup(pool_size=size))
         backend = "epoll" if name.endswith("epoll") else "io_uring"
-        return Penstock(lab, server, size, backend=backend, workers=self.options.workers)
+        return Penstock(lab, server, Setup(pool_size=size, backend=backend, workers=self.options.workers))
 
     def run(self):
         with Lab(Cores("", "")) as lab:

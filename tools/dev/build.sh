@@ -41,7 +41,8 @@ dev_fuzz() {
 dev_bench() {
   [[ -f test/bench/bench.py ]] || die "test/bench/bench.py is not there"
   dev_setup build
-  need python3 pgbouncer "${RUN_PACKAGES[@]}"
+  need openssl python3 pgbouncer "${RUN_PACKAGES[@]}"
+  setup_pgbouncer
   build release
   PENSTOCK_BINARY=$BUILD/release/penstock PENSTOCK_BUILD_DIR=$BUILD/release exec python3 test/bench/bench.py "$@"
 }

@@ -18,6 +18,7 @@ dev_setup() {
     build) need "${BUILD_PACKAGES[@]}" ;;
     run) need "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" ;;
     lint) need "${BUILD_PACKAGES[@]}" "${LINT_PACKAGES[@]}" ;;
+    pgbouncer) setup_pgbouncer ;;
     unit) need "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" python3 ;;
     test) need "${BUILD_PACKAGES[@]}" "${LINT_PACKAGES[@]}" "${TEST_PACKAGES[@]}" $(missing_commands) ;;
     package) need "${BUILD_PACKAGES[@]}" "${PACKAGE_PACKAGES[@]}" ;;
@@ -25,7 +26,7 @@ dev_setup() {
       dev_setup test
       dev_setup package
       ;;
-    *) die "setup: build, run, lint, unit, test, package or all" ;;
+    *) die "setup: build, run, lint, unit, test, package, pgbouncer or all" ;;
   esac
 }
 

@@ -65,12 +65,15 @@ def unprivileged_user():
 class Cores:
     """Which CPUs are for what is measured and which for everything else."""
 
-    def __init__(self, proxy=None, others=None):
+    def __init__(self, proxy=None, others=None, subject_cpus=1):
         available = sorted(os.sched_getaffinity(0))
-        if proxy is None and len(available) >= 2:
-            proxy, others = str(available[0]), ",".join(map(str, available[1:]))
+        if proxy is None and len(available) >= 2 * subject_cpus:
+            proxy = ",".join(map(str, available[:subject_cpus]))
+            others = ",".join(map(str, available[subject_cpus:]))
         self.proxy = proxy or None  # empty: no pinning
         self.others = others or None
+        # As many as leave the server as much as the load.
+        self.load_threads = max(1, min(4, len(available) - subject_cpus) // 2) if self.others else 1
 
     def describe(self):
         if self.proxy is None:
@@ -141,17 +144,25 @@ def stop(process, how, patience=10):
         process.wait()
 
 
-def wait_for_port(port, process, patience=20):
+def wait_for_port(port, process, patience=60):
+    wait_for_address(f"127.0.0.1:{port}", process, patience)
+
+
+def wait_for_address(text, process, patience=60):
+    """Until the process listens at host:port, or at the path of a Unix socket."""
+    is_path = text.startswith("/")
+    where = text if is_path else (text.split(":")[0], int(text.split(":")[1]))
     end = time.monotonic() + patience
     while time.monotonic() < end:
         if process.poll() is not None:
             raise Unusable(f"ended at once: {tail(process.log)}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise Unusable(f"does not listen on port {port}: {tail(process.log)}")
+        with socket.socket(socket.AF_UNIX if is_path else socket.AF_INET) as probe:
+            try:
+                probe.connect(where)
+                return
+            except OSError:
+                time.sleep(0.05)
+    raise Unusable(f"does not listen at {text}: {tail(process.log)}")
 
 
 def tail(path, characters=600):

@@ -1,4 +1,4 @@
-"""One measurement: a run of the load generator, the proxy's CPU time, system calls and memory."""
+"""One measurement: a run of the load generator, the proxy's CPU time and its system calls."""
 
 import json
 import shutil
@@ -6,29 +6,42 @@ import signal
 import subprocess
 import time
 
+from . import report
 from .lab import Unusable, program
 
 SYSCALLS = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "recvfrom", "sendto", "recvmsg", "sendmsg", "read",
             "write", "writev", "io_uring_enter"]
 
 
+def command_line(options):
+    """{"first_client": 3, "tls": True, "rate": None} as --first-client 3 --tls."""
+    arguments = []
+    for name, value in options.items():
+        name = "--" + name.replace("_", "-")
+        if value is True:
+            arguments.append(name)
+        elif value not in (None, False):
+            arguments += [name, value]
+    return arguments
+
+
 class LoadRun:
     """A running load generator; its events come one by one, the last is the result."""
 
-    def __init__(self, lab, port, *, pid=None, **options):
-        arguments = [program("loadgen"), "--target", f"127.0.0.1:{port}"]
-        if pid is not None:
-            arguments += ["--watch", pid]
-        for name, value in options.items():
-            name = "--" + name.replace("_", "-")
-            if value is True:
-                arguments.append(name)
-            elif value not in (None, False):
-                arguments += [name, value]
+    def __init__(self, lab, subject, *, nice=0, threads=None, **options):
+        arguments = [program("loadgen"), "--target", subject.address.text]
+        if subject.pid is not None:
+            arguments += ["--watch", subject.pid]
+        threads = threads or lab.cores.load_threads
+        arguments += command_line({"threads": threads, **subject.load, **options})
+        command = lab.command(arguments, cpus=lab.cores.others)
+        self.pid = subject.pid
         self.process = subprocess.Popen(
-            lab.command(arguments, cpus=lab.cores.others),
+            ["nice", "-n", str(nice), *command] if nice else command,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
+        lab.processes.append((self.process, signal.SIGTERM))
+        self.lab = lab
 
     def wait_for(self, event):
         for line in self.process.stdout:
@@ -40,24 +53,31 @@ class LoadRun:
         raise Unusable(f"loadgen ended: {self.process.stderr.read().strip()[-300:]}")
 
     def go_on(self):
-        self.process.stdin.close()
+        """A line of standard input: the end of --hold, or of --until-line."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def result(self):
+        """What it found, with the subject's CPU time per query in `cpu_us`."""
+        self.process.stdin.close()
         lines = self.process.stdout.read().splitlines()
         code = self.process.wait()
+        self.lab.processes.remove((self.process, signal.SIGTERM))
         if code == 2 or not lines:
             detail = json.loads(lines[-1])["errors"] if lines else self.process.stderr.read().strip()[-300:]
             raise Unusable(f"loadgen could not measure: {detail}")
-        return json.loads(lines[-1])
+        result = json.loads(lines[-1])
+        cpu_ns = result.pop("cpu_ns").get(str(self.pid))
+        if cpu_ns is not None:
+            result["cpu_s"] = cpu_ns / 1e9
+            result["cpu_us"] = cpu_ns / 1000 / result["queries"] if result["queries"] else None
+            result["cpu_share"] = cpu_ns / 1e9 / result["seconds"]
+        return result
 
 
 def run_load(lab, subject, **options):
-    """What loadgen found, with the proxy's CPU time per query in `cpu_us`."""
-    result = LoadRun(lab, subject.port, pid=subject.pid, **options).result()
+    result = LoadRun(lab, subject, **options).result()
     result.pop("histogram_ns", None)
-    cpu_ns = result.pop("cpu_ns").get(str(subject.pid), 0)
-    result["cpu_us"] = cpu_ns / 1000 / result["queries"] if result["queries"] else None
-    result["cpu_share"] = cpu_ns / 1e9 / result["seconds"]
     return result
 
 
@@ -75,7 +95,7 @@ def syscalls_per_query(lab, subject, seconds=1.0, **options):
     """{"total": …, "recvfrom": …}, counted by perf over a whole load, which it slows down a little."""
     if shutil.which("perf") is None:
         return syscalls_by_strace(lab, subject, seconds, **options)
-    run = LoadRun(lab, subject.port, seconds=seconds, warmup=0, hold=True, **options)
+    run = LoadRun(lab, subject, seconds=seconds, warmup=0, hold=True, **options)
     run.wait_for("connected")
     command = ["perf", "stat", "-x,", "-p", str(subject.pid), "-e", "raw_syscalls:sys_enter"]
     for name in SYSCALLS:
@@ -83,10 +103,13 @@ def syscalls_per_query(lab, subject, seconds=1.0, **options):
     perf = subprocess.Popen(lab.command(command, cpus=lab.cores.others), stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE, text=True)
     time.sleep(0.4)  # until perf counts
-    run.go_on()
     result = run.result()
     perf.send_signal(signal.SIGINT)
-    counts = parse_perf(perf.communicate(timeout=20)[1])
+    try:
+        counts = parse_perf(perf.communicate(timeout=60)[1])
+    except subprocess.TimeoutExpired:
+        perf.kill()
+        raise Unusable("perf does not end") from None
     if "raw_syscalls:sys_enter" not in counts:
         return syscalls_by_strace(lab, subject, seconds, **options)
     queries = result["queries"] + result["queries_outside"]
@@ -100,11 +123,10 @@ def syscalls_by_strace(lab, subject, seconds, **options):
     if shutil.which("strace") is None:
         return None
     log = lab.folder / "strace.out"
-    run = LoadRun(lab, subject.port, seconds=seconds, warmup=0, hold=True, **options)
+    run = LoadRun(lab, subject, seconds=seconds, warmup=0, hold=True, **options)
     run.wait_for("connected")
     tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(log), "-p", str(subject.pid)], stderr=subprocess.DEVNULL)
     time.sleep(0.4)
-    run.go_on()
     result = run.result()
     tracer.send_signal(signal.SIGINT)
     tracer.wait(10)
@@ -119,21 +141,45 @@ def syscalls_by_strace(lab, subject, seconds, **options):
     return {"total": round(total / queries, 3), **{k: v for k, v in per_query.items() if v >= 0.005}, "by": "strace"}
 
 
-def rss_bytes(pid):
-    for line in open(f"/proc/{pid}/smaps_rollup"):
-        if line.startswith("Rss:"):
-            return int(line.split()[1]) * 1024
-    raise Unusable(f"no memory figure for process {pid}")
+def sends_per_batch(lab, subject, server, *, pipeline, seconds=0.7, **options):
+    """(towards clients, towards the server): TCP segments with data per batch, as both ends' kernels count them.
 
-
-def idle_memory(lab, subject, clients):
-    """Bytes of the proxy's own memory per idle client that has logged in and asked once."""
-    LoadRun(lab, subject.port, clients=8, greet=True, seconds=0.2).result()  # pools and caches are there from now on
-    before = rss_bytes(subject.pid)
-    run = LoadRun(lab, subject.port, clients=clients, greet=True, hold=True, seconds=0)
+    On loopback a send of up to 64 KiB is one segment, whichever call made it.
+    """
+    run = LoadRun(lab, subject, seconds=seconds, warmup=0, hold=True, segments=True, pipeline=pipeline, **options)
     run.wait_for("connected")
-    time.sleep(0.5)
-    after = rss_bytes(subject.pid)
-    run.go_on()
-    run.result()
-    return {"clients": clients, "before": before, "after": after, "per_client": (after - before) / clients}
+    before = server.stats()
+    result = run.result()
+    after = server.stats()
+    batches = (result["queries"] + result["queries_outside"]) / pipeline
+    return {"to_client": result["segments_in"] / batches,
+            "to_server": (after["segments_in"] - before["segments_in"]) / batches}
+
+
+def memory(pid):
+    """Bytes of a process: all that is resident, and its share of what it shares (PSS)."""
+    fields = {}
+    for line in report.lines(f"/proc/{pid}/smaps_rollup"):
+        words = line.split()
+        if words[0] in ("Rss:", "Pss:", "Private_Dirty:"):
+            fields[words[0][:-1].lower()] = int(words[1]) * 1024
+    return fields
+
+
+def rss_bytes(pid):
+    return memory(pid)["rss"]
+
+
+def kernel_memory():
+    """Bytes the whole machine's kernel holds: slabs (sockets, files, epoll and io_uring items), and TCP's buffers."""
+    kernel = {}
+    for line in report.lines("/proc/meminfo"):
+        name, value = line.split()[:2]
+        if name in ("Slab:", "SUnreclaim:", "MemAvailable:"):
+            kernel[name[:-1].lower()] = int(value) * 1024
+    for line in report.lines("/proc/net/sockstat"):
+        words = line.split()
+        if words[0] == "TCP:":
+            fields = dict(zip(words[1::2], map(int, words[2::2])))
+            kernel.update(tcp_sockets=fields["inuse"], tcp_buffers=fields["mem"] * 4096)
+    return kernel

@@ -1,125 +1,104 @@
-"""What is measured, and the servers behind it. Each starts in a lab and then has `port` and `pid`."""
+"""What is measured. Each subject starts in a lab and then has `address`, `pid` and what the load needs (`load`)."""
 
 import os
 import re
 import shutil
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import lab as lab_module
+from . import secrets
 from .lab import Unusable, free_port, program, unprivileged_user, wait_for_port
-
-USER = PASSWORD = DATABASE = "bench"
-
-
-def write(path, text, user=None, mode=0o644):
-    path.write_text(text)
-    path.chmod(mode)
-    if user is not None:
-        os.chown(path, user.pw_uid, user.pw_gid)
-    return path
+from .servers import DATABASE, PASSWORD, USER, Address, write
 
 
-class Canned:
-    """The Postgres without a database."""
+@dataclass
+class Setup:
+    """How a subject is started. What it cannot do raises Unusable."""
 
-    name = "canned"
-
-    def __init__(self, lab, *extra):
-        self.port = free_port()
-        arguments = [program("canned_server"), "--listen", f"127.0.0.1:{self.port}", "--auth", "scram"]
-        self.process = lab.start("canned_server", arguments + list(extra), cpus=lab.cores.others)
-        wait_for_port(self.port, self.process)
-        self.pid = self.process.pid
-
-
-class Postgres:
-    """A throwaway cluster of Debian's Postgres 15, with the database and user `bench`."""
-
-    name = "postgres"
-
-    def __init__(self, lab, max_connections=200, *, settings=()):
-        self.bin = Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
-        if not (self.bin / "initdb").exists():
-            raise Unusable(f"there is no Postgres 15 in {self.bin}")
-        self.lab = lab
-        user = unprivileged_user()
-        folder = lab.subfolder("postgres", user)
-        self.port = free_port()
-        password = write(folder / "password", PASSWORD + "\n", user, 0o600)
-        made = subprocess.run(
-            lab.command(
-                [self.bin / "initdb", "-D", folder / "data", "-U", USER, f"--pwfile={password}", "--no-sync",
-                 "--auth=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"], user=user,
-            ), capture_output=True, text=True, cwd=folder,
-        )
-        if made.returncode != 0:
-            raise Unusable(f"initdb failed: {made.stderr[-300:]}")
-        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", f"max_connections={max_connections}",
-                   "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "shared_buffers=256MB",
-                   "log_min_messages=fatal", "autovacuum=off", *settings]
-        arguments = [self.bin / "postgres", "-D", folder / "data", "-p", self.port]
-        for option in options:
-            arguments += ["-c", option]
-        self.process = lab.start("postgres", arguments, cpus=lab.cores.others, user=user, how=signal.SIGINT, cwd=folder)
-        self.pid = self.process.pid
-        wait_for_port(self.port, self.process)
-        self.query("CREATE DATABASE bench", database="postgres", retries=50)
-        self.query("CREATE TABLE bench_sink (line text)")
-
-    def query(self, sql, database=DATABASE, retries=0):
-        for attempt in range(retries + 1):
-            answer = subprocess.run(
-                [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql,
-                 f"host=127.0.0.1 port={self.port} user={USER} password={PASSWORD} dbname={database}"],
-                capture_output=True, text=True, timeout=60,
-            )
-            if answer.returncode == 0:
-                return answer.stdout.strip()
-            subprocess.run(["sleep", "0.1"])
-        raise Unusable(f"psql: {answer.stderr.strip()}")
+    transport: str = "tcp"  # tcp; tls: towards clients; unix: on both sides
+    pool_size: int = 20
+    max_clients: int = 300_000
+    workers: int = 1  # Penstock
+    backend: str = "io_uring"  # Penstock
+    settings: str = ""  # Penstock: further lines of its configuration
+    auth: str = "scram"  # scram: with a verifier; scram-plain: with the password; trust
+    key: str = "rsa"  # tls
+    shared_cpus: bool = False  # with load and server, not on CPUs of its own
 
 
-class PgBouncer:
-    """Debian's PgBouncer in transaction mode."""
-
-    name = "pgbouncer"
+class Subject:
     holds_server_per_client = False
 
-    def __init__(self, lab, server, pool_size):
-        binary = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-        if binary is None:
-            raise Unusable("pgbouncer is not installed")
-        text = subprocess.run([binary, "-V"], capture_output=True, text=True).stdout
-        self.version = re.search(r"(\d+)\.(\d+)(\.\d+)?", text).group(0)
-        major, minor = map(int, self.version.split(".")[:2])
-        self.prepares = (major, minor) >= (1, 21)
-        user = unprivileged_user()
+    def __init__(self, lab, setup):
+        self.lab = lab
+        self.setup = setup
         self.port = free_port()
+        self.load = {"tls": True} if setup.transport == "tls" else {}
+        self.cpus = None if setup.shared_cpus else lab.cores.proxy
+
+    def is_up(self, process, folder):
+        self.process = process
+        wait_for_port(self.port, process)
+        self.pid = process.pid
+        self.address = Address(str(folder) if self.setup.transport == "unix" else "127.0.0.1", self.port)
+
+    def stop(self):
+        self.lab.stop(self.process)
+
+    def cannot(self, _mode):
+        """Why it cannot serve this mode, or None."""
+        return None
+
+
+def pgbouncer_binary():
+    """The newest one there is: named by the environment, built by `./dev setup pgbouncer`, or Debian's."""
+    built = lab_module.BUILD_DIR.parent / "pgbouncer" / "pgbouncer"
+    named = os.environ.get("PENSTOCK_BENCH_PGBOUNCER", str(built) if built.exists() else "pgbouncer")
+    binary = shutil.which(named, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if binary is None:
+        raise Unusable(f"there is no {named}")
+    return binary
+
+
+def pgbouncer_version():
+    text = subprocess.run([pgbouncer_binary(), "-V"], capture_output=True, text=True).stdout
+    return re.search(r"(\d+)\.(\d+)(\.\d+)?", text).group(0)
+
+
+class PgBouncer(Subject):
+    """In transaction mode."""
+
+    name = "pgbouncer"
+
+    def __init__(self, lab, server, setup, databases=()):
+        super().__init__(lab, setup)
+        self.version = pgbouncer_version()
+        self.prepares = tuple(map(int, self.version.split(".")[:2])) >= (1, 21)
+        user = unprivileged_user()
         folder = lab.subfolder(f"pgbouncer-{self.port}", user)
-        users = write(folder / "userlist.txt", f'"{USER}" "{PASSWORD}"\n', user, 0o600)
-        config = write(folder / "pgbouncer.ini", f"""
-[databases]
-{DATABASE} = host=127.0.0.1 port={server.port} dbname={DATABASE}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {self.port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {users}
-pool_mode = transaction
-default_pool_size = {pool_size}
-max_client_conn = 19000
-log_connections = 0
-log_disconnections = 0
-log_stats = 0
-{"max_prepared_statements = 200" if self.prepares else ""}
-""", user)
-        self.process = lab.start(f"pgbouncer-{server.name}", [binary, config], cpus=lab.cores.proxy, user=user,
-                                 how=signal.SIGTERM, cwd=folder)
-        wait_for_port(self.port, self.process)
-        self.pid = self.process.pid
+        secret = PASSWORD if setup.auth == "scram-plain" else secrets.scram_verifier(PASSWORD)
+        users = write(folder / "userlist.txt", f'"{USER}" "{secret}"\n', user, 0o600)
+        behind = server.address("unix" if setup.transport == "unix" else "tcp")
+        lines = [f"{name} = host={behind.host} port={behind.port} dbname={DATABASE}" for name in (DATABASE, *databases)]
+        if setup.auth == "trust":  # it has no client whose proof it could pass on
+            lines = [f"{line} password={PASSWORD}" for line in lines]
+        tls = ""
+        if setup.transport == "tls":
+            cert, key = secrets.certificate(lab.folder, setup.key)
+            tls = f"client_tls_sslmode = allow\nclient_tls_cert_file = {cert}\nclient_tls_key_file = {key}"
+        config = write(folder / "pgbouncer.ini", "\n".join([
+            "[databases]", *lines, "[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {self.port}",
+            f"unix_socket_dir = {folder}", f"auth_type = {'trust' if setup.auth == 'trust' else 'scram-sha-256'}",
+            f"auth_file = {users}", "pool_mode = transaction", f"default_pool_size = {setup.pool_size}",
+            f"max_client_conn = {min(setup.max_clients, 19_000)}", "listen_backlog = 4096", "log_connections = 0",
+            "log_disconnections = 0", "log_stats = 0", "max_prepared_statements = 200" if self.prepares else "", tls, "",
+        ]), user)
+        process = lab.start(f"pgbouncer-{self.port}", [pgbouncer_binary(), config], cpus=self.cpus, user=user,
+                            how=signal.SIGTERM, cwd=folder)
+        self.is_up(process, folder)
 
     def cannot(self, mode):
         if mode == "prepared" and not self.prepares:
@@ -127,76 +106,119 @@ log_stats = 0
         return None
 
 
-class Penstock:
+class Penstock(Subject):
     """The pooler of this repository, on one kind of event loop."""
 
-    holds_server_per_client = False
-
-    def __init__(self, lab, server, pool_size, *, backend="io_uring", workers=1, settings=""):
-        self.name = "penstock" if backend == "io_uring" else f"penstock-{backend}"
+    def __init__(self, lab, server, setup, catalog=None):
+        """`catalog`: called with the catalog's path before the server starts."""
+        super().__init__(lab, setup)
+        self.name = "penstock" + ("" if setup.backend == "io_uring" else f"-{setup.backend}")
+        self.name += "" if setup.workers == 1 else f"-{setup.workers}"
         binary = Path(os.environ.get("PENSTOCK_BINARY", lab_module.BUILD_DIR / "penstock"))
         if not binary.exists():
             raise Unusable(f"penstock is not built ({binary})")
-        self.port = free_port()
         folder = lab.subfolder(f"{self.name}-{self.port}")
+        tls = ""
+        if setup.transport == "tls":
+            cert, key = secrets.certificate(lab.folder, setup.key)
+            tls = f'[client_tls]\ncert_file = "{cert}"\nkey_file = "{key}"'
+            if "handshakes_per_second" not in setup.settings:
+                tls += "\nhandshakes_per_second = 0"
         config = write(folder / "penstock.toml", f"""
 [server]
-workers = {workers}
-io_backend = "{backend}"
+workers = {setup.workers}
+io_backend = "{setup.backend}"
 catalog = "{folder}/catalog.db"
 [[listener]]
 address = "127.0.0.1"
 port = {self.port}
+[[listener]]
+address = "{folder}"
+port = {self.port}
 [pool]
-size = {pool_size}
-max_clients = 300000
+size = {setup.pool_size}
+max_clients = {setup.max_clients}
 connects_per_second = 10000
 [log]
 connections = false
 disconnections = false
-{settings}
+{tls}
+{setup.settings}
 """)
+        behind = server.address("unix" if setup.transport == "unix" else "tcp")
         where = ["--config", config]
-        self._run(lab, [binary, "tenant", "add", "default", "--host", f"127.0.0.1:{server.port}", *where])
-        self._run(lab, [binary, "user", "add", USER, "--password-stdin", *where], PASSWORD + "\n")
-        self.process = lab.start(f"{self.name}-{server.name}", [binary, "serve", *where], cpus=lab.cores.proxy)
-        wait_for_port(self.port, self.process)
-        self.pid = self.process.pid
+        self._run([binary, "tenant", "add", "default", "--host", f"{behind.host}:{behind.port}", *where])
+        self._run([binary, "user", "add", USER, *self._secret(folder), *where])
+        if catalog is not None:
+            catalog(folder / "catalog.db")
+        self.is_up(lab.start(f"{self.name}-{self.port}", [binary, "serve", *where], cpus=self.cpus), folder)
 
-    @staticmethod
-    def _run(lab, arguments, text=""):
-        done = subprocess.run(lab.command(arguments), input=text, capture_output=True, text=True, timeout=30)
+    def _secret(self, folder):
+        if self.setup.auth == "scram":
+            return ["--secret", secrets.scram_verifier(PASSWORD)]
+        password = ["--password-file", write(folder / "password", PASSWORD + "\n", mode=0o600)]
+        return password + (["--auth", "trust"] if self.setup.auth == "trust" else [])
+
+    def _run(self, arguments):
+        done = subprocess.run(self.lab.command(arguments), capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise Unusable(f"{Path(arguments[0]).name} {arguments[1]}: {(done.stderr or done.stdout).strip()[-300:]}")
 
-    def cannot(self, _mode):
-        return None
 
-
-class Relay:
+class Relay(Subject):
     """Bytes one to one: the limit of the machine."""
 
     holds_server_per_client = True
 
-    def __init__(self, lab, server, _pool_size, *, kind="uring"):
+    def __init__(self, lab, server, setup, *, kind="uring"):
+        super().__init__(lab, setup)
+        if setup.transport == "tls":
+            raise Unusable("a relay has no TLS")
         self.name = f"relay-{kind}"
-        self.port = free_port()
+        folder = lab.subfolder(f"{self.name}-{self.port}")
+        self.address = Address(str(folder) if setup.transport == "unix" else "127.0.0.1", self.port)
         self.process = lab.start(
-            f"{self.name}-{server.name}",
-            [program(f"relay_{kind}"), "--listen", f"127.0.0.1:{self.port}", "--target", f"127.0.0.1:{server.port}"],
-            cpus=lab.cores.proxy,
+            f"{self.name}-{self.port}",
+            [program(f"relay_{kind}"), "--listen", self.address.text, "--target", server.address(setup.transport).text],
+            cpus=self.cpus,
         )
-        wait_for_port(self.port, self.process)
+        lab_module.wait_for_address(self.address.text, self.process)
         self.pid = self.process.pid
 
-    def cannot(self, _mode):
-        return None
+
+class Direct(Subject):
+    """Nothing in between: what a client would see without a pooler."""
+
+    name = "direct"
+    holds_server_per_client = True
+
+    def __init__(self, lab, server, setup):
+        super().__init__(lab, setup)
+        if setup.transport == "tls":
+            raise Unusable("the server has no TLS")
+        self.address = server.address(setup.transport)
+        self.port = server.port
+        self.pid = None
+
+    def stop(self):
+        pass
+
+
+def _penstock(backend, workers):
+    def start(lab, server, setup, **more):
+        changed = {**vars(setup), "backend": backend, "workers": workers}
+        return Penstock(lab, server, Setup(**changed), **more)
+
+    return start
 
 
 SUBJECTS = {
-    "relay-uring": lambda lab, server, size: Relay(lab, server, size, kind="uring"),
-    "relay-epoll": lambda lab, server, size: Relay(lab, server, size, kind="epoll"),
+    "direct": Direct,
+    "relay-uring": lambda lab, server, setup: Relay(lab, server, setup, kind="uring"),
+    "relay-epoll": lambda lab, server, setup: Relay(lab, server, setup, kind="epoll"),
     "pgbouncer": PgBouncer,
-    "penstock": lambda lab, server, size: Penstock(lab, server, size, backend="io_uring"),
-    "penstock-epoll": lambda lab, server, size: Penstock(lab, server, size, backend="epoll"),
+    "penstock": _penstock("io_uring", 1),
+    "penstock-2": _penstock("io_uring", 2),
+    "penstock-epoll": _penstock("epoll", 1),
+    "penstock-epoll-2": _penstock("epoll", 2),
 }
