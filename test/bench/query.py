@@ -185,6 +185,7 @@ class Query(benchmark.Benchmark):
                 continue
             where = "{subject}, {transport}, {mode}, {clients} clients".format(**row)
             where += f", pipeline {row['pipeline']}" if row["pipeline"] > 1 else ""
+            where += "" if row["server"] == "canned" else f", {row['server']}"
             if row["series"] == "workers":
                 self.judge_workers(row, where)
             else:

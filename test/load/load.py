@@ -19,9 +19,10 @@ from harness.subjects import Penstock, PgBouncer, Setup
 POOLERS = ["penstock", "penstock-epoll", "pgbouncer", "none"]
 # What PgBouncer says of a killed server, besides the server's own words.
 TOLERATED = {"pgbouncer": ["08P01"]}
-# What PgBouncer 1.18 cannot do in transaction mode: all that needs named statements; and it loses a cancel that comes
-# while the client waits for a server.
-NOT_WITH_OLD_PGBOUNCER = {"prepared", "forget statement", "pipeline", "cancelled query"}
+# PgBouncer loses a cancel that comes while the client waits for a server, and before 1.21 it has no named statements in
+# transaction mode.
+NOT_WITH_PGBOUNCER = {"cancelled query"}
+NOT_WITH_OLD_PGBOUNCER = {"prepared", "forget statement", "pipeline"}
 # RSS may rise by so much after the first third of the run: caches fill, allocators keep what was used at the peak.
 GROWTH_MAX = 1.25
 GROWTH_FREE_BYTES = 8 << 20
@@ -117,8 +118,9 @@ class LoadTest:
         for code in TOLERATED.get(options.pooler, []):
             arguments += ["--tolerate", code]
         actions = options.action
-        if options.pooler == "pgbouncer" and not pooler.prepares and not actions:
-            actions = [name for name in list_actions() if name not in NOT_WITH_OLD_PGBOUNCER]
+        if options.pooler == "pgbouncer" and not actions:
+            left_out = NOT_WITH_PGBOUNCER | (set() if pooler.prepares else NOT_WITH_OLD_PGBOUNCER)
+            actions = [name for name in list_actions() if name not in left_out]
         for action in actions:
             arguments += ["--action", action]
         done = subprocess.run(lab.command(arguments), capture_output=True, text=True)

@@ -7,8 +7,7 @@ import subprocess
 
 from .lab import Unusable
 
-# The salt and the iterations of the canned server: a pooler that was given the verifier can then log in to the
-# server with what the client has proved.
+# Of the canned server.
 SALT = b"penstock-bench-1"
 ITERATIONS = 4096
 

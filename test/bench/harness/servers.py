@@ -1,4 +1,8 @@
-"""What stands behind the subjects: the canned server and a throwaway Postgres. Each has `port`, `pid` and `address()`."""
+"""What stands behind the subjects: the canned server and a throwaway Postgres.
+
+Each has `port`, `pid`, `address()` and `verifier`: what it stores of the password. A pooler that was given the same can log
+in with what the client has proved.
+"""
 
 import json
 import os
@@ -8,6 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from . import secrets
 from .lab import Unusable, free_port, program, unprivileged_user, wait_for_port
 
 USER = PASSWORD = DATABASE = "bench"
@@ -44,6 +49,7 @@ class Canned(Server):
     """The Postgres without a database."""
 
     name = "canned"
+    verifier = secrets.scram_verifier(PASSWORD)
 
     def __init__(self, lab, *extra, threads=None):
         self.port = free_port()
@@ -101,6 +107,7 @@ class Postgres(Server):
         wait_for_port(self.port, self.process)
         self.query("CREATE DATABASE bench", database="postgres", retries=50)
         self.query("CREATE TABLE bench_sink (line text)")
+        self.verifier = self.query(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{USER}'")
 
     def query(self, sql, database=DATABASE, retries=0):
         for attempt in range(retries + 1):

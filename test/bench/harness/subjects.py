@@ -79,7 +79,7 @@ class PgBouncer(Subject):
         self.prepares = tuple(map(int, self.version.split(".")[:2])) >= (1, 21)
         user = unprivileged_user()
         folder = lab.subfolder(f"pgbouncer-{self.port}", user)
-        secret = PASSWORD if setup.auth == "scram-plain" else secrets.scram_verifier(PASSWORD)
+        secret = PASSWORD if setup.auth == "scram-plain" else server.verifier
         users = write(folder / "userlist.txt", f'"{USER}" "{secret}"\n', user, 0o600)
         behind = server.address("unix" if setup.transport == "unix" else "tcp")
         lines = [f"{name} = host={behind.host} port={behind.port} dbname={DATABASE}" for name in (DATABASE, *databases)]
@@ -148,14 +148,14 @@ disconnections = false
         behind = server.address("unix" if setup.transport == "unix" else "tcp")
         where = ["--config", config]
         self._run([binary, "tenant", "add", "default", "--host", f"{behind.host}:{behind.port}", *where])
-        self._run([binary, "user", "add", USER, *self._secret(folder), *where])
+        self._run([binary, "user", "add", USER, *self._secret(folder, server), *where])
         if catalog is not None:
             catalog(folder / "catalog.db")
         self.is_up(lab.start(f"{self.name}-{self.port}", [binary, "serve", *where], cpus=self.cpus), folder)
 
-    def _secret(self, folder):
+    def _secret(self, folder, server):
         if self.setup.auth == "scram":
-            return ["--secret", secrets.scram_verifier(PASSWORD)]
+            return ["--secret", server.verifier]
         password = ["--password-file", write(folder / "password", PASSWORD + "\n", mode=0o600)]
         return password + (["--auth", "trust"] if self.setup.auth == "trust" else [])
 
