@@ -12,6 +12,7 @@ from harness.lab import Unusable  # noqa: E402
 
 BENCHMARKS = {
     "query": ("query", "CPU, throughput, latency and calls of a query: Penstock, PgBouncer and raw relays side by side"),
+    "idle": ("idle", "memory per idle client, up to 250,000 in one process and a million on this machine"),
     "load": ("load", "many clients doing everything at once, with kills and cancels; any wrong byte fails"),
 }
 

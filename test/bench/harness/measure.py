@@ -1,10 +1,12 @@
 """One measurement: a run of the load generator, the proxy's CPU time and its system calls."""
 
+import contextlib
 import json
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from . import report
 from .lab import Unusable, program
@@ -154,6 +156,15 @@ def sends_per_batch(lab, subject, server, *, pipeline, seconds=0.7, **options):
     batches = (result["queries"] + result["queries_outside"]) / pipeline
     return {"to_client": result["segments_in"] / batches,
             "to_server": (after["segments_in"] - before["segments_in"]) / batches}
+
+
+def cpu_seconds(pid):
+    """Time on a CPU of all threads that the process has now, from the scheduler's account."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def memory(pid):
