@@ -27,8 +27,9 @@ namespace penstock::io {
 
 class Loop;
 
-// The most a session keeps in flight in one direction, in bytes.
-inline constexpr std::size_t kUnsentHigh = 64 * 1024;
+// With more unsent than this a session stops reading: with the receive buffer that may still come it keeps at
+// most 64 KiB in one direction, in bytes.
+inline constexpr std::size_t kUnsentHigh = 48 * 1024;
 
 class StreamSink {
  public:

@@ -31,7 +31,11 @@ void UringSocket::receive() {
   if (receiving_ || paused_ || ended_ || closed_ || sink_ == nullptr || slot_ < 0 || take_out_ != nullptr)
     return;
   submit(kReceive, [&](io_uring_sqe* sqe) {
-    io_uring_prep_recv_multishot(sqe, slot_, nullptr, 0, 0);
+    if (in_bulk_) {
+      io_uring_prep_recv(sqe, slot_, nullptr, UringBuffers::kBufferBytes, 0);
+    } else {
+      io_uring_prep_recv_multishot(sqe, slot_, nullptr, 0, 0);
+    }
     sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
     sqe->buf_group = UringBuffers::kGroup;
   });
@@ -40,6 +44,8 @@ void UringSocket::receive() {
 
 void UringSocket::write(Chunk bytes) {
   if (bytes.empty() || closed_ || shutdown_done_) return;
+  // What cannot leave soon must not keep a whole receive buffer.
+  if (waiting_for_room_ && sending_ && bytes.size() * 2 < bytes.held()) bytes = Chunk::copy_of(bytes.view());
   queue_.push(std::move(bytes));
   loop_.flush_later(*this);
 }
@@ -129,6 +135,10 @@ void UringSocket::try_shutdown() {
 
 void UringSocket::pause() {
   paused_ = true;
+  stop_receiving();
+}
+
+void UringSocket::stop_receiving() {
   if (!receiving_ || cancelling_) return;
   cancelling_ = true;
   loop_.submit(nullptr, 0, [&](io_uring_sqe* sqe) {
@@ -161,6 +171,9 @@ void UringSocket::on_received(int result, unsigned flags) {
     return;
   }
   if (result > 0) {
+    const bool filled = static_cast<std::uint32_t>(result) == UringBuffers::kBufferBytes;
+    in_bulk_ = filled;
+    if (filled && more) stop_receiving();  // and go on buffer by buffer
     if (sink_ != nullptr && !ended_) sink_->on_data(std::move(chunk));
     if (!more) receive();
     return;

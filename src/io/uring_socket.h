@@ -51,6 +51,7 @@ class UringSocket final : public UringOwner, public Flushable {
     msghdr header;
   };
 
+  void stop_receiving();
   void send(int how);
   bool is_awaited() const;
   void on_received(int result, unsigned flags);
@@ -79,6 +80,9 @@ class UringSocket final : public UringOwner, public Flushable {
   std::uint8_t under_way_ = 0;
   bool receiving_ : 1 = false;
   bool cancelling_ : 1 = false;
+  // The last buffer came full: receive them one by one, since a multishot receive may bring dozens before its
+  // owner can say that it has enough.
+  bool in_bulk_ : 1 = false;
   bool paused_ : 1 = false;
   bool ended_ : 1 = false;
   bool sending_ : 1 = false;

@@ -41,6 +41,18 @@ FrameScanner::Event FrameScanner::next() {
   return held_.empty() ? from_chunk() : continue_held();
 }
 
+// Where the messages end that begin the chunk and are all of one type; `end`: of the first.
+std::size_t FrameScanner::end_of_run(std::size_t end) const {
+  const std::uint8_t type = chunk_[0];
+  while (chunk_.size() - end >= kHeaderBytes && chunk_[end] == type) {
+    const std::uint32_t length = base::load_be32(chunk_.data() + end + 1);
+    const bool is_good = length >= kLengthBytes && length <= policy_->message_bytes_max;
+    if (!is_good || chunk_.size() - end <= length) break;  // next() sees to it
+    end += std::size_t{length} + 1;
+  }
+  return end;
+}
+
 FrameScanner::Event FrameScanner::from_chunk() {
   if (chunk_.size() < kHeaderBytes) {
     take_into_held(kHeaderBytes);
@@ -53,9 +65,10 @@ FrameScanner::Event FrameScanner::from_chunk() {
   }
   const std::uint32_t total = length + 1;
   if (chunk_.size() >= total) {
+    const std::size_t end = policy_->in_runs[type] ? end_of_run(total) : total;
     const Event event{
-        .kind = Kind::kMessage, .type = type, .in_chunk = true, .total = total, .bytes = chunk_.first(total)};
-    chunk_ = chunk_.subspan(total);
+        .kind = Kind::kMessage, .type = type, .in_chunk = true, .total = total, .bytes = chunk_.first(end)};
+    chunk_ = chunk_.subspan(end);
     return event;
   }
   if (total <= policy_->whole_max[type] || chunk_.size() < std::min(policy_->prefix_bytes[type], total)) {

@@ -8,7 +8,8 @@
 // Owner:      a Session (client's side) or an Upstream (server's side), by value.
 // Home:       LOOP
 // Invariants: 1. The `bytes` of the events, one after another, are the stream, without gap or overlap.
-//             2. What is shown does not depend on how the stream was cut, except for the cuts of parts.
+//             2. What is shown does not depend on how the stream was cut, except for the cuts of parts and
+//                runs.
 // Errors:     08P01 for a length word below 4 or above `message_bytes_max`; nothing more can be read then.
 // Bounds:     holds at most Policy::whole_max or prefix_bytes of one message; nothing between messages.
 #pragma once
@@ -30,12 +31,14 @@ class FrameScanner {
   struct Policy {
     std::array<std::uint32_t, 256> whole_max{};
     std::array<std::uint32_t, 256> prefix_bytes{};
+    // Neighbours of this type that lie whole in a chunk are shown as one: rows are many and all alike.
+    std::array<bool, 256> in_runs{};
     std::uint32_t message_bytes_max = 1U << 30;
   };
 
   enum class Kind : std::uint8_t {
     kMore,     // everything fed has been shown or is held
-    kMessage,  // a whole message, header included
+    kMessage,  // a whole message, header included; of a type in_runs: one or more of them
     kPart,     // a piece of one
     kBroken,   // the length word is wrong
   };
@@ -45,7 +48,7 @@ class FrameScanner {
     bool first = false;       // kPart: begins with the header
     bool last = false;        // kPart: ends the message
     bool in_chunk = false;    // `bytes` lie in the chunk fed last; else they are good until the next call
-    std::uint32_t total = 0;  // bytes of the whole message, header included
+    std::uint32_t total = 0;  // bytes of the whole message (the first of a run), header included
     base::ByteView bytes = {};
     base::ByteView body() const { return bytes.subspan(5); }  // of a message or a first part
   };
@@ -70,6 +73,7 @@ class FrameScanner {
   Event show_held(std::uint32_t total);
   Event continue_held();
   Event from_chunk();
+  std::size_t end_of_run(std::size_t end) const;
   bool take_into_held(std::size_t wanted);
 
   const Policy* policy_;

@@ -112,6 +112,30 @@ TEST(FrameScanner, GathersThePrefixOfALongMessage) {
   EXPECT_TRUE(scanner.at_boundary());
 }
 
+TEST(FrameScanner, ShowsNeighboursOfATypeAsOneRun) {
+  auto rules = policy();
+  rules.in_runs['D'] = true;
+  const std::string rows = message('D', 10) + message('D', 200) + message('D', 0);
+  FrameScanner scanner(rules);
+  EXPECT_EQ(walk(scanner, {rows + message('C', 3) + message('D', 10) + message('Z', 1)}).whole, "DCDZ");
+  FrameScanner in_parts(rules);
+  const auto seen = walk(in_parts, {rows + message('D', 50).substr(0, 3), message('D', 50).substr(3) + rows});
+  EXPECT_EQ(seen.stream, rows + message('D', 50) + rows);
+  EXPECT_TRUE(in_parts.at_boundary());
+}
+
+TEST(FrameScanner, ARunEndsBeforeAnImpossibleLength) {
+  auto rules = policy();
+  rules.in_runs['D'] = true;
+  rules.message_bytes_max = 1000;
+  for (const std::string& bad : {std::string("D\0\0\0\3", 5), message('D', 2000)}) {
+    FrameScanner scanner(rules);
+    const auto seen = walk(scanner, {message('D', 5) + message('D', 5) + bad});
+    EXPECT_EQ(seen.whole, "D");
+    EXPECT_TRUE(seen.broken);
+  }
+}
+
 TEST(FrameScanner, RefusesImpossibleLengths) {
   auto rules = policy();
   rules.message_bytes_max = 1000;

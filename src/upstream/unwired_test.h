@@ -67,8 +67,14 @@ class UnwiredTest : public ::testing::Test {
       const auto tracked = upstream.track(event, settings);
       if (!tracked) return heard + '!';
       last = *tracked;
-      const std::string type(1, static_cast<char>(event.type));
-      heard += tracked->visible ? type : '(' + type + ')';
+      // Each message of a run.
+      std::size_t at = 0;
+      do {
+        const std::string type(1, static_cast<char>(event.type));
+        heard += tracked->visible ? type : '(' + type + ')';
+        at += event.kind == pgwire::FrameScanner::Kind::kMessage ? base::load_be32(&event.bytes[at + 1]) + 1
+                                                                 : event.bytes.size();
+      } while (at < event.bytes.size());
     }
     return heard;
   }

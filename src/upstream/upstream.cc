@@ -23,6 +23,7 @@ const pgwire::FrameScanner::Policy& server_policy() {
           reply::kNoData, reply::kEmptyQueryResponse, reply::kPortalSuspended}) {
       rules.whole_max[type] = 64;
     }
+    for (const std::uint8_t type : {reply::kDataRow, reply::kCopyData}) rules.in_runs[type] = true;
     rules.whole_max[reply::kCommandComplete] = 1024;
     rules.whole_max[reply::kParameterStatus] = 64 * 1024;
     rules.whole_max[reply::kErrorResponse] = 16 * 1024;
