@@ -11,15 +11,19 @@ namespace log = telemetry::log;
 namespace {
 
 // `fresh` with the objects of `old` for every tenant that is the same in both.
-model::SnapshotPtr share_unchanged(const model::CatalogSnapshot& old, const model::CatalogSnapshot& fresh) {
-  std::vector<model::TenantPtr> tenants = fresh.tenants();
+model::SnapshotPtr share_unchanged(const model::CatalogSnapshot& old, const model::SnapshotPtr& fresh) {
+  std::vector<model::TenantPtr> tenants = fresh->tenants();
+  bool shares = false;
   for (model::TenantPtr& tenant : tenants) {
     model::TenantPtr before = old.by_id(tenant->id);
-    if (before != nullptr && *before == *tenant) tenant = std::move(before);
+    if (before == tenant || before == nullptr || *before != *tenant) continue;
+    tenant = std::move(before);
+    shares = true;
   }
-  const model::TenantPtr preset = fresh.default_tenant();
-  return std::make_shared<const model::CatalogSnapshot>(std::move(tenants),
-                                                        preset ? preset->id : std::string(), fresh.version());
+  if (!shares) return fresh;
+  const model::TenantPtr preset = fresh->default_tenant();
+  return std::make_shared<const model::CatalogSnapshot>(
+      std::move(tenants), preset ? preset->id : std::string(), fresh->version(), fresh->revisions());
 }
 
 }  // namespace
@@ -42,13 +46,17 @@ bool Catalog::poll() {
     return false;
   }
   // What could not be loaded has not been seen: it counts as changed until it can.
-  if (*changed) return reload().has_value();
+  if (*changed) return follow(snapshot_).has_value();
   note_health();
   return false;
 }
 
 base::Status Catalog::reload() {
-  const base::Result<model::SnapshotPtr> fresh = store_->load();
+  return follow(nullptr);
+}
+
+base::Status Catalog::follow(const model::SnapshotPtr& known) {
+  const base::Result<model::SnapshotPtr> fresh = store_->load(known);
   if (!fresh) {
     note_trouble(fresh.error());
     return base::fail(fresh.error());
@@ -60,14 +68,21 @@ base::Status Catalog::reload() {
   return {};
 }
 
-base::Status Catalog::edit(std::string_view tenant_id, const Edit& edit) {
-  const base::Status status = store_->edit(tenant_id, edit);
-  if (status) (void)reload();  // the change is safe; a load that fails is trouble of its own
-  return status;
+base::Result<Edited> Catalog::edit(std::string_view tenant_id, const Edit& edit, const EditOptions& options) {
+  base::Result<Edited> edited = store_->edit(tenant_id, edit, options);
+  // The change is safe; a load that fails is trouble of its own.
+  if (edited && edited->changed() && options.effect == Effect::kStored) (void)follow(snapshot_);
+  return edited;
+}
+
+base::Result<std::vector<Edited>> Catalog::edit_all(const EditAll& edit, const EditOptions& options) {
+  base::Result<std::vector<Edited>> edited = store_->edit_all(edit, options);
+  if (edited && !edited->empty() && options.effect == Effect::kStored) (void)follow(snapshot_);
+  return edited;
 }
 
 void Catalog::publish(const model::SnapshotPtr& fresh) {
-  snapshot_ = share_unchanged(*snapshot_, *fresh);
+  snapshot_ = share_unchanged(*snapshot_, fresh);
   for (const Subscriber& subscriber : subscribers_) subscriber(snapshot_);
 }
 

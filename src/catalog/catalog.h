@@ -38,16 +38,21 @@ class Catalog {
 
   // Loads if the store says that something has changed. True: there is a new snapshot.
   bool poll();
-  // Loads in any case, and says why it could not.
+  // Reads everything anew in any case, and says why it could not.
   base::Status reload();
+  // Calls `wake`, on any thread, when poll() has something to do before its time.
+  void on_wake(std::function<void()> wake) { store_->on_change(std::move(wake)); }
 
-  // Changes the store and, when that worked, publishes at once what is there now.
-  base::Status edit(std::string_view tenant_id, const Edit& edit);
+  // Change the store and, when that worked, publish at once what is there now. See Store.
+  base::Result<Edited> edit(std::string_view tenant_id, const Edit& edit, const EditOptions& options = {});
+  base::Result<std::vector<Edited>> edit_all(const EditAll& edit, const EditOptions& options = {});
+  base::Result<std::vector<AuditEntry>> audit(const AuditQuery& query = {}) { return store_->audit(query); }
 
  private:
   Catalog(std::unique_ptr<Store> store, model::SnapshotPtr snapshot)
       : store_(std::move(store)), snapshot_(std::move(snapshot)) {}
 
+  base::Status follow(const model::SnapshotPtr& known);
   void publish(const model::SnapshotPtr& fresh);
   void note_trouble(const base::Error& trouble);
   void note_health();

@@ -19,7 +19,7 @@ class FakeStore final : public Store {
   std::uint64_t now = 1;
   std::optional<base::Error> failure;
 
-  base::Result<model::SnapshotPtr> load() override {
+  base::Result<model::SnapshotPtr> load(const model::SnapshotPtr& = nullptr) override {
     if (failure) return base::fail(*failure);
     std::vector<model::TenantPtr> all;
     for (const auto& [id, tenant] : tenants) all.push_back(std::make_shared<const TenantSpec>(tenant));
@@ -30,16 +30,25 @@ class FakeStore final : public Store {
     return version != now;
   }
   base::Result<std::uint64_t> version() override { return now; }
-  base::Status edit(std::string_view id, const Edit& edit) override {
+  base::Result<Edited> edit(std::string_view id, const Edit& edit, const EditOptions& = {}) override {
     if (failure) return base::fail(*failure);
-    std::optional<TenantSpec> tenant;
-    if (const auto found = tenants.find(std::string(id)); found != tenants.end()) tenant = found->second;
-    if (const base::Status status = edit(tenant); !status) return status;
+    Edited edited;
+    if (const auto found = tenants.find(std::string(id)); found != tenants.end())
+      edited.before = found->second;
+    edited.after = edited.before;
+    if (const base::Status status = edit(edited.after); !status) return base::fail(status.error());
     tenants.erase(std::string(id));
-    if (tenant) tenants[std::string(id)] = *tenant;
+    if (edited.after) tenants[std::string(id)] = *edited.after;
     ++now;
-    return {};
+    return edited;
   }
+  base::Result<std::vector<Edited>> edit_all(const EditAll&, const EditOptions& = {}) override {
+    return base::fail(base::kFeatureNotSupported, "not here");
+  }
+  base::Result<std::vector<AuditEntry>> audit(const AuditQuery& = {}) override {
+    return std::vector<AuditEntry>();
+  }
+  base::Result<SealReport> seals() override { return SealReport{}; }
 };
 
 base::Error disk_error(std::string message = "the disk is gone") {

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "catalog/tenant_fields.h"
+#include "catalog/timestamp.h"
 
 namespace penstock::catalog {
 
@@ -86,8 +87,45 @@ base::Result<Values> values_of(FieldKind kind, std::string_view name, const json
   return values;
 }
 
+std::string_view name_of(const TenantSpec&) {
+  return {};
+}
+std::string_view name_of(const UserSpec& user) {
+  return user.name;
+}
+
+// What binds a sealed secret to its place. No part can hold a zero byte.
+std::string context_of(const Sealing& sealing, std::string_view user, std::string_view field) {
+  return fmt::format("penstock{0}{1}{0}{2}{0}{3}", '\0', sealing.tenant, user, field);
+}
+
+json::value seal(const Sealing& sealing, std::string_view user, std::string_view field,
+                 const std::string& plain) {
+  const auth::SealedText sealed =
+      sealing.keys->seal(plain, context_of(sealing, user, field), *sealing.random);
+  return json::object{{"key", sealed.key}, {"sealed", sealed.text}};
+}
+
+base::Result<Values> unseal(const Sealing& sealing, std::string_view user, std::string_view field,
+                            const json::object& object) {
+  const json::value* key = object.if_contains("key");
+  const json::value* text = object.if_contains("sealed");
+  if (key == nullptr || text == nullptr || !key->is_string() || !text->is_string() || object.size() != 2) {
+    return broken(fmt::format("{}: has a value of the wrong type", field));
+  }
+  const auth::Keyring none;
+  const auth::Keyring& keys = sealing.keys != nullptr ? *sealing.keys : none;
+  base::Result<std::string> plain =
+      keys.unseal({.key = std::string(key->get_string()), .text = std::string(text->get_string())},
+                  context_of(sealing, user, field));
+  if (plain) return Values{*std::move(plain)};
+  plain.error().message = fmt::format("{} {}", field, plain.error().message);
+  return base::fail(plain.error());
+}
+
 template <class Spec>
-base::Status set_fields(const FieldTable<Spec>& table, std::string_view record, Spec& spec) {
+base::Status set_fields(const FieldTable<Spec>& table, std::string_view record, Spec& spec,
+                        const Sealing& sealing) {
   if (record.size() > kRecordBytesMax) return broken("the record is too long");
   json::error_code error;
   json::parse_options options;
@@ -98,20 +136,16 @@ base::Status set_fields(const FieldTable<Spec>& table, std::string_view record, 
     const std::string_view name(part.key().data(), part.key().size());
     const Field<Spec>* field = find_field(table, name);
     if (field == nullptr) return broken(fmt::format("the record has an unknown field \"{}\"", name));
-    const base::Result<Values> values = values_of(field->kind, name, part.value());
+    const bool is_sealed = field->kind == FieldKind::kSecret && part.value().is_object();
+    const base::Result<Values> values = is_sealed
+                                            ? unseal(sealing, name_of(spec), name, part.value().get_object())
+                                            : values_of(field->kind, name, part.value());
     if (!values) return base::fail(values.error());
     if (const base::Status status = set_field(*field, spec, *values); !status) {
       return broken(status.error().message);
     }
   }
   return {};
-}
-
-template <class Spec>
-std::string encode(const FieldTable<Spec>& table, const Spec& spec) {
-  json::object object;
-  add_fields(object, table, spec, Secrets::kTold);
-  return json::serialize(object);
 }
 
 json::object public_object(const UserSpec& user) {
@@ -141,17 +175,73 @@ json::object public_object(const TenantSpec& tenant, const UserSpec& user) {
 }  // namespace
 
 std::string record_of(const TenantSpec& tenant) {
-  return encode(tenant_fields(), tenant);
-}
-std::string record_of(const UserSpec& user) {
-  return encode(user_fields(), user);
+  json::object object;
+  add_fields(object, tenant_fields(), tenant, Secrets::kTold);
+  return json::serialize(object);
 }
 
-base::Status from_record(std::string_view record, TenantSpec& tenant) {
-  return set_fields(tenant_fields(), record, tenant);
+std::string record_of(const UserSpec& user, const Sealing& sealing) {
+  json::object object;
+  add_fields(object, user_fields(), user, Secrets::kTold);
+  const bool seals = sealing.keys != nullptr && !sealing.keys->empty();
+  for (const Field<UserSpec>& field : user_fields()) {
+    if (!seals || field.kind != FieldKind::kSecret) continue;
+    const Values values = field.get(user);
+    if (!values.empty()) object[field.name] = seal(sealing, user.name, field.name, values.front());
+  }
+  return json::serialize(object);
 }
-base::Status from_record(std::string_view record, UserSpec& user) {
-  return set_fields(user_fields(), record, user);
+
+base::Status from_record(std::string_view record, TenantSpec& tenant, const Sealing& sealing) {
+  return set_fields(tenant_fields(), record, tenant, sealing);
+}
+base::Status from_record(std::string_view record, UserSpec& user, const Sealing& sealing) {
+  return set_fields(user_fields(), record, user, sealing);
+}
+
+std::vector<std::string> keys_of_secrets(std::string_view user_record) {
+  std::vector<std::string> keys;
+  json::error_code error;
+  const json::value parsed = json::parse({user_record.data(), user_record.size()}, error);
+  if (error || !parsed.is_object()) return keys;
+  for (const Field<UserSpec>& field : user_fields()) {
+    if (field.kind != FieldKind::kSecret) continue;
+    const json::value* value = parsed.get_object().if_contains(field.name);
+    if (value == nullptr) continue;
+    const json::value* key = value->is_object() ? value->get_object().if_contains("key") : nullptr;
+    keys.push_back(key != nullptr && key->is_string() ? std::string(key->get_string()) : std::string());
+  }
+  return keys;
+}
+
+std::string json_of(const std::vector<AuditEntry>& entries) {
+  json::array list;
+  for (const AuditEntry& entry : entries) {
+    list.push_back(json::object{{"number", entry.number},
+                                {"at", to_text(entry.at)},
+                                {"actor", entry.actor.name},
+                                {"origin", entry.actor.origin},
+                                {"action", entry.action},
+                                {"tenant", entry.tenant},
+                                {"fields", json::array(entry.fields.begin(), entry.fields.end())},
+                                {"revision", entry.revision}});
+  }
+  return json::serialize(list);
+}
+
+std::string json_of_list(const std::vector<std::string>& list) {
+  return json::serialize(json::array(list.begin(), list.end()));
+}
+
+std::vector<std::string> list_from_json(std::string_view text) {
+  std::vector<std::string> list;
+  json::error_code error;
+  const json::value parsed = json::parse({text.data(), text.size()}, error);
+  if (error || !parsed.is_array()) return list;
+  for (const json::value& part : parsed.get_array()) {
+    if (part.is_string()) list.emplace_back(part.get_string());
+  }
+  return list;
 }
 
 std::string public_json(const TenantSpec& tenant) {

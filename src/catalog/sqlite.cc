@@ -73,38 +73,6 @@ constexpr const char* kConnectionSettings =
 
 }  // namespace
 
-SqliteStatement& SqliteStatement::bind(int parameter, std::string_view text) {
-  sqlite3_bind_text64(statement_.get(), parameter, text.data() == nullptr ? "" : text.data(), text.size(),
-                      SQLITE_TRANSIENT, SQLITE_UTF8);
-  return *this;
-}
-
-SqliteStatement& SqliteStatement::bind(int parameter, std::int64_t number) {
-  sqlite3_bind_int64(statement_.get(), parameter, number);
-  return *this;
-}
-
-base::Result<bool> SqliteStatement::step() {
-  const int code = sqlite3_step(statement_.get());
-  if (code == SQLITE_ROW) return true;
-  if (code == SQLITE_DONE) return false;
-  return base::fail(last_error(sqlite3_db_handle(statement_.get())));
-}
-
-base::Status SqliteStatement::finish() {
-  return each([](const SqliteStatement&) { return base::Status{}; });
-}
-
-std::string SqliteStatement::text(int column) const {
-  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
-  const int size = sqlite3_column_bytes(statement_.get(), column);
-  return text == nullptr ? std::string() : std::string(text, static_cast<std::size_t>(size));
-}
-
-std::int64_t SqliteStatement::number(int column) const {
-  return sqlite3_column_int64(statement_.get(), column);
-}
-
 base::Result<SqliteDatabase> SqliteDatabase::open(const OpenOptions& options) {
   sqlite3* handle = nullptr;
   const int code =
@@ -120,12 +88,41 @@ base::Result<SqliteDatabase> SqliteDatabase::open(const OpenOptions& options) {
   return database;
 }
 
-base::Result<SqliteStatement> SqliteDatabase::prepare(std::string_view sql) {
-  sqlite3_stmt* statement = nullptr;
-  const int code =
-      sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
-  if (code != SQLITE_OK) return base::fail(last_error(database_.get()));
-  return SqliteStatement(statement);
+base::Result<Database::Rows> SqliteDatabase::query(std::string_view sql, Parameters parameters) {
+  sqlite3_stmt* handle = nullptr;
+  if (sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &handle, nullptr) !=
+      SQLITE_OK) {
+    return base::fail(last_error(database_.get()));
+  }
+  const std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> statement(handle, &sqlite3_finalize);
+  int at = 0;
+  for (const std::string_view parameter : parameters) {
+    sqlite3_bind_text64(handle, ++at, parameter.data() == nullptr ? "" : parameter.data(), parameter.size(),
+                        SQLITE_STATIC, SQLITE_UTF8);
+  }
+  Rows rows;
+  const int columns = sqlite3_column_count(handle);
+  while (true) {
+    const int code = sqlite3_step(handle);
+    if (code == SQLITE_DONE) return rows;
+    if (code != SQLITE_ROW) return base::fail(last_error(database_.get()));
+    Row& row = rows.emplace_back();
+    for (int column = 0; column < columns; ++column) {
+      const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(handle, column));
+      const int size = sqlite3_column_bytes(handle, column);
+      row.emplace_back(text == nullptr ? std::string() : std::string(text, static_cast<std::size_t>(size)));
+    }
+  }
+}
+
+base::Status SqliteDatabase::begin(Kind kind) {
+  return run(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+base::Status SqliteDatabase::commit() {
+  return run("COMMIT");
+}
+void SqliteDatabase::rollback() {
+  (void)run("ROLLBACK");
 }
 
 base::Status SqliteDatabase::run_script(const std::string& script) {
@@ -136,28 +133,24 @@ base::Status SqliteDatabase::run_script(const std::string& script) {
 }
 
 base::Result<std::int64_t> SqliteDatabase::number(std::string_view sql) {
-  base::Result<SqliteStatement> statement = prepare(sql);
-  if (!statement) return base::fail(statement.error());
-  const base::Result<bool> row = statement->step();
-  if (!row) return base::fail(row.error());
-  return *row ? statement->number(0) : 0;
+  const base::Result<Rows> rows = query(sql);
+  if (!rows) return base::fail(rows.error());
+  return rows->empty() ? 0 : static_cast<std::int64_t>(to_number(rows->front()[0]));
 }
 
-base::Result<SqliteTransaction> SqliteTransaction::begin(SqliteDatabase& database, Kind kind) {
-  const base::Status status = database.run(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN");
-  if (!status) return base::fail(status.error());
-  return SqliteTransaction(database);
-}
-
-SqliteTransaction::~SqliteTransaction() {
-  if (database_ != nullptr) (void)database_->run("ROLLBACK");
-}
-
-base::Status SqliteTransaction::commit() {
-  if (const base::Status status = database_->run("COMMIT"); !status)
-    return status;  // the destructor undoes it
-  database_ = nullptr;
-  return {};
+base::Status SqliteDatabase::copy_to(SqliteDatabase& other) {
+  sqlite3_backup* backup = sqlite3_backup_init(other.database_.get(), "main", database_.get(), "main");
+  if (backup == nullptr) return base::fail(last_error(other.database_.get()));
+  // In one step: a copy in several begins anew whenever somebody writes in between.
+  int code = SQLITE_OK;
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    code = sqlite3_backup_step(backup, -1);
+    if (code != SQLITE_BUSY && code != SQLITE_LOCKED) break;
+    sqlite3_sleep(100);
+  }
+  const int finished = sqlite3_backup_finish(backup);
+  if (code == SQLITE_DONE && finished == SQLITE_OK) return {};
+  return base::fail(last_error(other.database_.get()));
 }
 
 }  // namespace penstock::catalog

@@ -48,6 +48,20 @@ CREATE TABLE routes (
 ) STRICT;
 CREATE INDEX routes_by_tenant ON routes (tenant);
 )sql"},
+    {"revisions and the audit log", R"sql(
+ALTER TABLE tenants ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE audit (
+  number   INTEGER PRIMARY KEY,
+  at       TEXT NOT NULL,
+  actor    TEXT NOT NULL,
+  origin   TEXT NOT NULL,
+  action   TEXT NOT NULL,
+  tenant   TEXT NOT NULL,
+  fields   TEXT NOT NULL,
+  revision INTEGER NOT NULL
+) STRICT;
+CREATE INDEX audit_by_tenant ON audit (tenant, number);
+)sql"},
 };
 
 base::Status refuse_file(std::string_view path, std::string what, std::string hint) {
@@ -60,8 +74,8 @@ base::Status refuse_file(std::string_view path, std::string what, std::string hi
 base::Status take_step(SqliteDatabase& database, std::int64_t index) {
   const Step& step = kSteps[index];
   if (const base::Status status = database.run_script(step.script); !status) return status;
-  if (const base::Status status =
-          database.run("INSERT INTO migrations (version, name) VALUES (?1, ?2)", index + 1, step.name);
+  if (const base::Status status = database.run("INSERT INTO migrations (version, name) VALUES ($1, $2)",
+                                               {std::to_string(index + 1), step.name});
       !status) {
     return status;
   }
@@ -70,8 +84,7 @@ base::Status take_step(SqliteDatabase& database, std::int64_t index) {
 
 // Another process may have been faster: the version is read again under the lock.
 base::Status take_missing_steps(SqliteDatabase& database) {
-  base::Result<SqliteTransaction> transaction =
-      SqliteTransaction::begin(database, SqliteTransaction::Kind::kWrite);
+  base::Result<Transaction> transaction = Transaction::begin(database, Database::Kind::kWrite);
   if (!transaction) return base::fail(transaction.error());
   const base::Result<std::int64_t> version = database.number("PRAGMA user_version");
   if (!version) return base::fail(version.error());

@@ -1,9 +1,10 @@
 // The tables of the SQLite catalog, and the steps that lead there from older files.
 //
-//   tenants(id, record, created_at, changed_at)        record: JSON, see record.h
+//   tenants(id, record, revision, created_at, changed_at)        record: JSON, see record.h
 //   users(tenant, name, record, created_at, changed_at)
 //   routes(kind, name, tenant)                         what leads to one tenant only: SNI names and databases
 //   catalog(version)                                   one row; larger after every change
+//   audit(number, at, actor, origin, action, tenant, fields, revision)
 //   migrations(version, name, applied_at)
 //
 // Invariants: 1. PRAGMA application_id is kApplicationId, PRAGMA user_version the number of steps taken.

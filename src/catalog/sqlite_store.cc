@@ -5,21 +5,14 @@
 #include <sys/stat.h>  // HOUSE(syscall): one small file, read by the control thread
 #include <unistd.h>    // HOUSE(syscall): one small file, read by the control thread
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
-#include "base/assert.h"
-#include "catalog/sqlite_rows.h"
 #include "catalog/sqlite_schema.h"
-#include "catalog/validate.h"
 
 namespace penstock::catalog {
 
 namespace {
-
-using model::TenantSpec;
-using model::UserSpec;
 
 base::Error file_error(const std::string& path, std::string_view what, int errno_value, std::string hint) {
   base::Error error =
@@ -60,30 +53,47 @@ base::Result<SqliteStore::FileId> SqliteStore::identify(const std::string& path)
   return FileId{.device = found.st_dev, .inode = found.st_ino};
 }
 
-base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
-  if (options.create) {
-    if (const base::Status status = create_file(options.path); !status) return base::fail(status.error());
-  }
-  const base::Result<FileId> file = identify(options.path);
-  if (!file) return base::fail(file.error());
+base::Result<SqliteDatabase> SqliteStore::open_database(const Options& options) {
   base::Result<SqliteDatabase> database =
       SqliteDatabase::open({.path = options.path, .patience = options.patience});
   if (!database) return base::fail(database.error());
   if (const base::Status status = bring_up_to_date(*database, options.path); !status) {
     return base::fail(status.error());
   }
-  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(options), *std::move(database), *file));
+  return database;
+}
+
+base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
+  base::Result<auth::Keyring> keys = read_keys(options.keys);
+  if (!keys) return base::fail(keys.error());
+  if (options.create) {
+    if (const base::Status status = create_file(options.path); !status) return base::fail(status.error());
+  }
+  const base::Result<FileId> file = identify(options.path);
+  if (!file) return base::fail(file.error());
+  base::Result<SqliteDatabase> database = open_database(options);
+  if (!database) return base::fail(database.error());
+  return std::unique_ptr<SqliteStore>(
+      new SqliteStore(std::move(options), *std::move(keys), *std::move(database), *file));
+}
+
+base::Result<SqliteDatabase> SqliteStore::open_file(const std::string& path) {
+  if (const base::Status status = create_file(path); !status) return base::fail(status.error());
+  return open_database({.path = path});
+}
+
+base::Result<Database*> SqliteStore::database() {
+  if (const base::Status status = follow_replaced_file(); !status) return base::fail(status.error());
+  return &database_;
+}
+
+void SqliteStore::wrote(Database&, std::uint64_t version) {
+  seen_version_ = version;  // data_version does not move for our own changes
 }
 
 base::Result<std::uint64_t> SqliteStore::version() {
   if (const base::Status status = follow_replaced_file(); !status) return base::fail(status.error());
-  return read_version();
-}
-
-base::Result<std::uint64_t> SqliteStore::read_version() {
-  const base::Result<std::int64_t> number = database_.number("SELECT version FROM catalog");
-  if (!number) return base::fail(number.error());
-  return static_cast<std::uint64_t>(*number);
+  return read_version(database_);
 }
 
 base::Result<bool> SqliteStore::changed_since(std::uint64_t version) {
@@ -91,7 +101,7 @@ base::Result<bool> SqliteStore::changed_since(std::uint64_t version) {
   const base::Result<std::int64_t> data_version = database_.number("PRAGMA data_version");
   if (!data_version) return base::fail(data_version.error());
   if (*data_version != seen_data_version_) {
-    const base::Result<std::uint64_t> now = read_version();
+    const base::Result<std::uint64_t> now = read_version(database_);
     if (!now) return base::fail(now.error());
     seen_data_version_ = *data_version;
     seen_version_ = *now;
@@ -117,51 +127,42 @@ base::Status SqliteStore::follow_replaced_file() {
   }
   database_ = SqliteDatabase();
   drop_stale_log();
-  Options options = options_;
-  options.create = false;
-  base::Result<std::unique_ptr<SqliteStore>> fresh = open(std::move(options));
+  base::Result<SqliteDatabase> fresh = open_database(options_);
   if (!fresh) return base::fail(fresh.error());
-  *this = std::move(**fresh);
+  database_ = *std::move(fresh);
+  file_ = *file;
+  log_file_ = {};
+  seen_data_version_ = -1;
   was_replaced_ = true;  // its version may be the same by chance
   return {};
 }
 
-base::Result<model::SnapshotPtr> SqliteStore::load() {
+base::Result<model::SnapshotPtr> SqliteStore::load(const model::SnapshotPtr& known) {
   if (const base::Status status = follow_replaced_file(); !status) return base::fail(status.error());
-  base::Result<SqliteTransaction> transaction =
-      SqliteTransaction::begin(database_, SqliteTransaction::Kind::kRead);
-  if (!transaction) return base::fail(transaction.error());
-  const base::Result<std::uint64_t> version = read_version();
-  if (!version) return base::fail(version.error());
-  base::Result<std::vector<model::TenantPtr>> tenants = read_tenants(database_);
-  if (!tenants) return base::fail(tenants.error());
-  was_replaced_ = false;
-  return std::make_shared<const model::CatalogSnapshot>(*std::move(tenants), options_.default_tenant,
-                                                        *version);
+  // In another file, revisions mean other things.
+  base::Result<model::SnapshotPtr> snapshot = read(database_, was_replaced_ ? nullptr : known);
+  if (snapshot) was_replaced_ = false;
+  return snapshot;
 }
 
-base::Status SqliteStore::edit(std::string_view tenant_id, const Edit& edit) {
+base::Status SqliteStore::back_up(const std::string& path) {
   if (const base::Status status = follow_replaced_file(); !status) return status;
-  base::Result<SqliteTransaction> transaction =
-      SqliteTransaction::begin(database_, SqliteTransaction::Kind::kWrite);
-  if (!transaction) return base::fail(transaction.error());
-  const base::Result<std::optional<TenantSpec>> before = read_tenant(database_, tenant_id);
-  if (!before) return base::fail(before.error());
-  std::optional<TenantSpec> after = *before;
-  if (const base::Status status = edit(after); !status) return status;
-  if (after == *before) return {};
-  if (after) {
-    PENSTOCK_ASSERT(after->id == tenant_id);
-    std::ranges::sort(after->users, {}, &UserSpec::name);
-    if (const base::Status status = refuse_errors(problems_of(*after)); !status) return status;
-    if (const base::Status status = check_routes(database_, *after); !status) return status;
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) {
+    return base::fail(base::kIoError, fmt::format("\"{}\" exists already", path), {},
+                      "A backup is written to a new file.");
   }
-  if (const base::Status status = write_difference(database_, *before, after); !status) return status;
-  const base::Result<std::uint64_t> version = read_version();
-  if (!version) return base::fail(version.error());
-  if (const base::Status status = transaction->commit(); !status) return status;
-  seen_version_ = *version;  // data_version does not move for our own changes
-  return {};
+  if (const base::Status status = create_file(path); !status) return status;
+  base::Status status;
+  {
+    base::Result<SqliteDatabase> copy = SqliteDatabase::open({.path = path, .patience = options_.patience});
+    status = copy ? database_.copy_to(*copy) : base::fail(copy.error());
+  }
+  if (!status) {
+    for (const char* suffix : {"", "-wal", "-shm", "-journal"})
+      std::filesystem::remove(path + suffix, ignored);
+  }
+  return status;
 }
 
 }  // namespace penstock::catalog

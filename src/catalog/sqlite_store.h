@@ -18,25 +18,34 @@
 #include <memory>
 #include <string>
 
+#include "catalog/sql_store.h"
 #include "catalog/sqlite.h"
-#include "catalog/store.h"
 
 namespace penstock::catalog {
 
-class SqliteStore final : public Store {
+class SqliteStore final : public SqlStore {
  public:
   struct Options {
     std::string path;
     std::string default_tenant = "default";    // see CatalogSnapshot
     bool create = true;                        // false: a missing file is an error
     std::chrono::milliseconds patience{5000};  // with locks of other processes
+    KeySource keys = {};                       // that seal secrets
   };
   static base::Result<std::unique_ptr<SqliteStore>> open(Options options);
+  // Only the file, created if need be, with its tables.
+  static base::Result<SqliteDatabase> open_file(const std::string& path);
 
-  base::Result<model::SnapshotPtr> load() override;
+  base::Result<model::SnapshotPtr> load(const model::SnapshotPtr& known = nullptr) override;
   base::Result<bool> changed_since(std::uint64_t version) override;
   base::Result<std::uint64_t> version() override;
-  base::Status edit(std::string_view tenant_id, const Edit& edit) override;
+
+  // A copy of the whole catalog in a new file, made while others go on using it.
+  base::Status back_up(const std::string& path);
+
+ protected:
+  base::Result<Database*> database() override;
+  void wrote(Database& database, std::uint64_t version) override;
 
  private:
   // Which file we have open, to notice when another one takes its place.
@@ -45,14 +54,17 @@ class SqliteStore final : public Store {
     ino_t inode = 0;
     friend bool operator==(const FileId&, const FileId&) = default;
   };
-  SqliteStore(Options options, SqliteDatabase database, FileId file)
-      : options_(std::move(options)), database_(std::move(database)), file_(file) {}
+  SqliteStore(Options options, auth::Keyring keys, SqliteDatabase database, FileId file)
+      : SqlStore({.default_tenant = options.default_tenant, .keys = options.keys}, std::move(keys)),
+        options_(std::move(options)),
+        database_(std::move(database)),
+        file_(file) {}
 
   static base::Result<FileId> identify(const std::string& path);
+  static base::Result<SqliteDatabase> open_database(const Options& options);
   // Opens the file anew when another one has taken its place, or when that failed the last time.
   base::Status follow_replaced_file();
   void drop_stale_log();
-  base::Result<std::uint64_t> read_version();
 
   Options options_;
   SqliteDatabase database_;

@@ -173,7 +173,7 @@ TEST_F(SqliteStoreTest, RefusesNamesThatLeadToAnotherTenant) {
 TEST_F(SqliteStoreTest, LeavesEverythingWhenAnEditFails) {
   const auto store = open();
   ASSERT_TRUE(store->put_tenant(acme()));
-  const base::Status status = store->edit("acme", [](std::optional<TenantSpec>& tenant) -> base::Status {
+  const auto status = store->edit("acme", [](std::optional<TenantSpec>& tenant) -> base::Status {
     tenant->users.clear();
     return base::fail(base::kInternalError, "changed my mind");
   });

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "catalog/open_store.h"
 #include "catalog/validate.h"
 #include "config/render.h"
 #include "server/serve.h"
@@ -37,17 +38,31 @@ void check_readable(const model::TenantSpec& tenant, std::string_view field, con
                       .weight = catalog::Problem::Weight::kWarning});
 }
 
-void check_mode(const std::string& file, std::vector<catalog::Problem>& problems) {
+void check_mode(const std::string& file, std::string what, std::vector<catalog::Problem>& problems) {
   struct stat found{};
   if (::stat(file.c_str(), &found) != 0 || (found.st_mode & 0077) == 0) return;
-  problems.push_back({.path = "mode",
+  problems.push_back({.path = std::move(what),
                       .text = fmt::format("others may read it ({:04o}), but it holds secrets: chmod 600 {}",
                                           found.st_mode & 07777, file),
                       .weight = catalog::Problem::Weight::kWarning});
 }
 
-base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::SqliteStore& store,
-                                                             const std::string& file) {
+// What is wrong with how secrets are kept.
+base::Status check_seals(catalog::Store& store, const catalog::KeySource& keys,
+                         std::vector<catalog::Problem>& problems) {
+  if (!keys.file.empty()) check_mode(keys.file, "catalog_key_file", problems);
+  const base::Result<catalog::SealReport> report = store.seals();
+  if (!report) return base::fail(report.error());
+  std::string complaint = catalog::complaint_about(*report, keys);
+  if (!complaint.empty()) {
+    problems.push_back(
+        {.path = "secrets", .text = std::move(complaint), .weight = catalog::Problem::Weight::kWarning});
+  }
+  return {};
+}
+
+base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::Store& store, const std::string& file,
+                                                             const catalog::KeySource& keys) {
   const base::Result<model::SnapshotPtr> snapshot = store.load();
   if (!snapshot) return base::fail(snapshot.error());
   std::vector<catalog::Problem> problems = catalog::problems_of(**snapshot);
@@ -56,7 +71,9 @@ base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::SqliteStor
     check_readable(*tenant, "upstream_tls_cert_file", tenant->upstream_tls_cert_file, problems);
     check_readable(*tenant, "upstream_tls_key_file", tenant->upstream_tls_key_file, problems);
   }
-  check_mode(file, problems);
+  check_mode(file, "mode", problems);
+  if (const base::Status status = check_seals(store, keys, problems); !status)
+    return base::fail(status.error());
   return problems;
 }
 
@@ -67,7 +84,8 @@ void check_files(const config::Settings& settings, Terminal& terminal, Findings&
   terminal.out(config::explain(status.error()) + "\n");
 }
 
-void check_catalog(const config::Settings& settings, Terminal& terminal, Findings& findings) {
+void check_catalog(const config::Settings& settings, const Call& call, Findings& findings) {
+  Terminal& terminal = call.terminal();
   std::error_code ignored;
   if (!std::filesystem::exists(settings.catalog, ignored)) {
     const auto directory = std::filesystem::absolute(settings.catalog, ignored).parent_path();
@@ -81,10 +99,12 @@ void check_catalog(const config::Settings& settings, Terminal& terminal, Finding
                              settings.catalog));
     return;
   }
-  base::Result<std::unique_ptr<catalog::SqliteStore>> store = catalog::SqliteStore::open(
-      {.path = settings.catalog, .default_tenant = settings.default_tenant, .create = false});
+  base::Result<std::unique_ptr<catalog::Store>> store =
+      catalog::open_store(settings, call.world.environment, catalog::Opening::kMustBe);
   const base::Result<std::vector<catalog::Problem>> problems =
-      store ? catalog_problems(**store, settings.catalog) : base::fail(store.error());
+      store
+          ? catalog_problems(**store, settings.catalog, catalog::key_source(settings, call.world.environment))
+          : base::fail(store.error());
   if (!problems) {
     ++findings.errors;
     terminal.out(config::explain(problems.error()) + "\n");
@@ -111,7 +131,7 @@ int run_check(const CheckOptions& options, const Call& call) {
     findings.warnings = static_cast<int>(loaded->warnings.size());
     if (!options.catalog.catalog_file.empty()) loaded->settings.catalog = options.catalog.catalog_file;
     check_files(loaded->settings, terminal, findings);
-    check_catalog(loaded->settings, terminal, findings);
+    check_catalog(loaded->settings, call, findings);
     if (options.print) terminal.out(config::render_effective(*loaded));
   }
   if (findings.errors > 0) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "catalog/open_store.h"
 #include "config/suggest.h"
 
 namespace penstock::cli {
@@ -70,13 +71,22 @@ base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const Worl
   if (!loaded) return base::fail(join(loaded.error()));
   OpenCatalog result{.settings = std::move(loaded->settings), .store = nullptr};
   if (!options.catalog_file.empty()) result.settings.catalog = options.catalog_file;
-  base::Result<std::unique_ptr<catalog::SqliteStore>> store =
-      catalog::SqliteStore::open({.path = result.settings.catalog,
-                                  .default_tenant = result.settings.default_tenant,
-                                  .create = if_missing == IfMissing::kCreate});
+  base::Result<std::unique_ptr<catalog::Store>> store = catalog::open_store(
+      result.settings, world.environment,
+      if_missing == IfMissing::kCreate ? catalog::Opening::kCreate : catalog::Opening::kMustBe);
   if (!store) return base::fail(store.error());
   result.store = *std::move(store);
   return result;
+}
+
+catalog::Actor actor_of(const World& world) {
+  for (const char* name : {"SUDO_USER", "USER", "LOGNAME"}) {
+    const auto found = world.environment.find(name);
+    if (found != world.environment.end() && !found->second.empty()) {
+      return {.name = found->second, .origin = "command line"};
+    }
+  }
+  return {.name = "unknown", .origin = "command line"};
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "catalog/sqlite_store.h"
+#include "catalog/store.h"
 #include "cli/run.h"
 #include "config/load.h"
 
@@ -48,11 +48,14 @@ config::LoadOptions load_options(const SettingsOptions& options, const World& wo
 
 struct OpenCatalog {
   config::Settings settings;
-  std::unique_ptr<catalog::SqliteStore> store;
+  std::unique_ptr<catalog::Store> store;
 };
 enum class IfMissing { kFail, kCreate };
 base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const World& world,
                                        IfMissing if_missing);
+
+// Who runs this command, for the audit log.
+catalog::Actor actor_of(const World& world);
 
 // Parses nothing itself: calls `run` when the command line has been understood, and keeps its exit code.
 template <class Options>

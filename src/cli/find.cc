@@ -40,7 +40,7 @@ base::Result<UserPath> find_user_path(OpenCatalog& catalog, const std::string& t
   if (!snapshot) return base::fail(snapshot.error());
   const auto resolved = catalog::resolve(**snapshot, {.user = typed});
   if (resolved) return UserPath{.tenant = *resolved->tenant, .name = resolved->user};
-  return base::fail(base::kObjectNotInPrerequisiteState, fmt::format("\"{}\" leads to no tenant", typed),
+  return base::fail(base::kUndefinedObject, fmt::format("\"{}\" leads to no tenant", typed),
                     fmt::format("There is no default tenant \"{}\".", catalog.settings.default_tenant),
                     "Write USER.TENANT or --tenant ID; `penstock tenant list` shows all tenants.");
 }

@@ -1,6 +1,6 @@
 // Looking up tenants and users by what was typed, with a suggestion when there is none.
 //
-// Errors: kObjectNotInPrerequisiteState when it does not exist; those of the store.
+// Errors: kUndefinedObject when it does not exist; those of the store.
 #pragma once
 
 #include <string>

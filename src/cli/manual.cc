@@ -52,6 +52,12 @@ std::string commands_for_manual() {
       {"user", "show"},
       {"user", "set"},
       {"user", "remove"},
+      {"catalog"},
+      {"catalog", "new-key"},
+      {"catalog", "rotate-key"},
+      {"catalog", "backup"},
+      {"catalog", "migrate"},
+      {"catalog", "audit"},
       {"version"},
   };
   std::string page = kPreface;

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/version.h"
+#include "cli/catalog_commands.h"
 #include "cli/check_command.h"
 #include "cli/command.h"
 #include "cli/help_format.h"
@@ -70,6 +71,7 @@ int run(std::vector<std::string> words, const World& world) {
   add_check_command(app, call);
   add_tenant_commands(app, call);
   add_user_commands(app, call);
+  add_catalog_commands(app, call);
   add_version_command(app, call);
   // Last, because subcommands take it over.
   app.footer(

@@ -53,15 +53,16 @@ int run_add(const TenantOptions& options, const Call& call) {
   if (!opened) return call.fail(opened.error());
 
   bool existed = false;
-  const base::Status status =
-      opened->store->edit(options.id, [&](std::optional<TenantSpec>& stored) -> base::Status {
+  const auto status = opened->store->edit(
+      options.id,
+      [&](std::optional<TenantSpec>& stored) -> base::Status {
         existed = stored.has_value();
         if (!existed) stored = tenant;
         if (!existed || options.lenient) return {};
-        return base::fail(base::kObjectNotInPrerequisiteState,
-                          fmt::format("tenant \"{}\" exists already", options.id), {},
+        return base::fail(base::kDuplicateObject, fmt::format("tenant \"{}\" exists already", options.id), {},
                           "`penstock tenant set` changes it; --if-not-exists leaves it as it is.");
-      });
+      },
+      {.actor = actor_of(call.world)});
   if (!status) return call.fail(status.error());
   if (options.catalog.json) {
     const base::Result<TenantSpec> now = find_tenant(*opened, options.id);
@@ -87,20 +88,17 @@ int run_set(const TenantOptions& options, const Call& call) {
   if (const base::Result<TenantSpec> found = find_tenant(*opened, options.id); !found) {
     return call.fail(found.error());
   }
-  TenantSpec before;
-  TenantSpec after;
-  const base::Status status =
-      opened->store->edit(options.id, [&](std::optional<TenantSpec>& stored) -> base::Status {
-        if (!stored) return base::fail(catalog::no_such_tenant(options.id));
-        before = *stored;
-        base::Status applied = apply_fields(options, *stored);
-        after = *stored;
-        return applied;
-      });
-  if (!status) return call.fail(status.error());
-  const std::string changes = difference(tenant_fields(), before, after);
+  const auto edited = opened->store->edit(options.id,
+                                          [&](std::optional<TenantSpec>& stored) -> base::Status {
+                                            if (!stored)
+                                              return base::fail(catalog::no_such_tenant(options.id));
+                                            return apply_fields(options, *stored);
+                                          },
+                                          {.actor = actor_of(call.world)});
+  if (!edited) return call.fail(edited.error());
+  const std::string changes = difference(tenant_fields(), *edited->before, *edited->after);
   if (options.catalog.json) {
-    call.terminal().out(catalog::public_json(after) + "\n");
+    call.terminal().out(catalog::public_json(*edited->after) + "\n");
   } else {
     call.terminal().out(changes.empty() ? "nothing changed\n" : changes);
   }
@@ -152,12 +150,13 @@ int run_remove(const TenantOptions& options, const Call& call) {
   base::Result<OpenCatalog> opened = open_catalog(options.catalog, call.world, IfMissing::kFail);
   if (!opened) return call.fail(opened.error());
   const base::Result<TenantSpec> tenant = find_tenant(*opened, options.id);
-  if (!tenant && tenant.error().sqlstate == base::kObjectNotInPrerequisiteState && options.lenient) {
+  if (!tenant && tenant.error().sqlstate == base::kUndefinedObject && options.lenient) {
     call.terminal().out(fmt::format("tenant \"{}\" does not exist; nothing to do\n", options.id));
     return kDone;
   }
   if (!tenant) return call.fail(tenant.error());
-  if (const base::Status status = opened->store->remove_tenant(options.id); !status)
+  if (const base::Status status = opened->store->remove_tenant(options.id, {.actor = actor_of(call.world)});
+      !status)
     return call.fail(status.error());
   call.terminal().out(fmt::format("tenant \"{}\" removed, with {} user{}\n", options.id, tenant->users.size(),
                                   tenant->users.size() == 1 ? "" : "s"));

@@ -99,7 +99,8 @@ int run_add(const UserOptions& options, const Call& call) {
     if (!status) return call.fail(status.error());
   }
   warn_of_visible_secrets(options, call);
-  const base::Status status = opened->store->put_user(path->tenant.id, user, catalog::IfExists::kFail);
+  const base::Status status = opened->store->put_user(path->tenant.id, user, catalog::IfExists::kFail,
+                                                      {.actor = actor_of(call.world)});
   if (!status) return call.fail(status.error());
   call.terminal().out(options.catalog.json ? catalog::public_json(path->tenant, user) + "\n"
                                            : title(*path) + " added\n");
@@ -130,17 +131,20 @@ int run_set(const UserOptions& options, const Call& call) {
   warn_of_visible_secrets(options, call);
   UserSpec before;
   UserSpec after;
-  const base::Status status =
-      opened->store->edit(path->tenant.id, [&](std::optional<TenantSpec>& tenant) -> base::Status {
-        if (!tenant) return base::fail(catalog::no_such_tenant(path->tenant.id));
-        const auto user = std::ranges::find(tenant->users, path->name, &UserSpec::name);
-        if (user == tenant->users.end()) return base::fail(catalog::no_such_user(tenant->id, path->name));
-        before = *user;
-        base::Status applied = options.fields.apply(user_fields(), *user);
-        if (sets_password) user->secret = secret_holder.secret;
-        after = *user;
-        return applied;
-      });
+  const auto status =
+      opened->store->edit(path->tenant.id,
+                          [&](std::optional<TenantSpec>& tenant) -> base::Status {
+                            if (!tenant) return base::fail(catalog::no_such_tenant(path->tenant.id));
+                            const auto user = std::ranges::find(tenant->users, path->name, &UserSpec::name);
+                            if (user == tenant->users.end())
+                              return base::fail(catalog::no_such_user(tenant->id, path->name));
+                            before = *user;
+                            base::Status applied = options.fields.apply(user_fields(), *user);
+                            if (sets_password) user->secret = secret_holder.secret;
+                            after = *user;
+                            return applied;
+                          },
+                          {.actor = actor_of(call.world)});
   if (!status) return call.fail(status.error());
   const std::string changes = difference(user_fields(), before, after);
   if (options.catalog.json) {
@@ -207,7 +211,8 @@ int run_remove(const UserOptions& options, const Call& call) {
     call.terminal().out(title(*path) + " does not exist; nothing to do\n");
     return kDone;
   }
-  const base::Status status = opened->store->remove_user(path->tenant.id, path->name);
+  const base::Status status =
+      opened->store->remove_user(path->tenant.id, path->name, {.actor = actor_of(call.world)});
   if (!status) return call.fail(status.error());
   call.terminal().out(title(*path) + " removed\n");
   return kDone;

@@ -64,7 +64,8 @@ const Entry<Settings>* find_by_environment_name(std::string_view name) {
 
 // Variables that mean something to the program, but are no settings.
 bool is_known_otherwise(std::string_view name) {
-  return name == "PENSTOCK_CONFIG" || name.starts_with("PENSTOCK_KEY") || name.starts_with("PENSTOCK_TEST");
+  return name == "PENSTOCK_CONFIG" || name == "PENSTOCK_CATALOG_KEY" || name.starts_with("PENSTOCK_KEY") ||
+         name.starts_with("PENSTOCK_TEST");
 }
 
 void note_unknown_variable(Draft& draft, const std::string& name, std::string_view value) {

@@ -40,6 +40,9 @@ struct Settings {
   int workers = 0;  // 0: one per core
   IoBackend io_backend = IoBackend::kAuto;
   std::string catalog = "penstock.db";
+  std::string catalog_key_file;
+  std::string catalog_copy_file;  // of a catalog in Postgres
+  bool catalog_migrate = true;
   std::string default_tenant = "default";
   std::string pid_file;
   int listen_backlog = 4096;

@@ -19,10 +19,36 @@ Rows server_rows() {
                              .doc = "How workers do input and output; auto takes io_uring where the kernel "
                                     "allows it, else epoll, and says in the log which and why.",
                              .reloadable = false}),
-      entry<&S::catalog>({.section = "server",
-                          .key = "catalog",
-                          .doc = "The SQLite file with tenants and users; created on first start.",
-                          .reloadable = false}),
+      entry<&S::catalog>(
+          {.section = "server",
+           .key = "catalog",
+           .doc = "Where tenants and users are kept: an SQLite file, created on first start, or a "
+                  "Postgres database (postgres://user@host/database), which several nodes can share.",
+           .reloadable = false}),
+      entry<&S::catalog_key_file>(
+          {.section = "server",
+           .key = "catalog_key_file",
+           .doc = "A file with the keys that seal secrets in the catalog: 32 bytes each in base64 or "
+                  "hexadecimal, "
+                  "one per line; the first one seals, all unseal. Keys may also stand in the environment "
+                  "variable "
+                  "PENSTOCK_CATALOG_KEY. `penstock catalog new-key` makes a key. A changed file is noticed.",
+           .reloadable = false,
+           .zero = "secrets are not sealed, unless PENSTOCK_CATALOG_KEY is set"}),
+      entry<&S::catalog_copy_file>(
+          {.section = "server",
+           .key = "catalog_copy_file",
+           .doc = "With the catalog in Postgres: an SQLite file with a copy of it, kept up to date, with "
+                  "which this "
+                  "node can start while that database is down. Secrets in it are sealed as in the catalog.",
+           .reloadable = false,
+           .zero = "no copy"}),
+      entry<&S::catalog_migrate>({.section = "server",
+                                  .key = "catalog_migrate",
+                                  .doc = "Whether the server creates the catalog's tables in Postgres and "
+                                         "brings them up to date when it "
+                                         "starts; otherwise `penstock catalog migrate` does it.",
+                                  .reloadable = false}),
       entry<&S::default_tenant>({.section = "server",
                                  .key = "default_tenant",
                                  .doc = "The tenant of clients that name none; plain user names lead here.",

@@ -21,8 +21,8 @@ TenantPtr find(const std::unordered_map<std::string, TenantPtr>& index, const st
 }  // namespace
 
 CatalogSnapshot::CatalogSnapshot(std::vector<TenantPtr> tenants, std::string default_tenant,
-                                 std::uint64_t version)
-    : tenants_(std::move(tenants)), version_(version) {
+                                 std::uint64_t version, TenantRevisions revisions)
+    : tenants_(std::move(tenants)), version_(version), revisions_(std::move(revisions)) {
   for (const TenantPtr& tenant : tenants_) {
     by_id_[tenant->id] = tenant;
     for (const std::string& name : tenant->sni_names) by_sni_[lower(name)] = tenant;
@@ -42,6 +42,11 @@ TenantPtr CatalogSnapshot::by_database(std::string_view database) const {
 }
 TenantPtr CatalogSnapshot::default_tenant() const {
   return default_;
+}
+
+TenantRevision CatalogSnapshot::revision_of(std::string_view id) const {
+  const auto found = revisions_.find(std::string(id));
+  return found == revisions_.end() ? TenantRevision{} : found->second;
 }
 
 const UserSpec* CatalogSnapshot::find_user(const TenantSpec& tenant, std::string_view name) {

@@ -4,6 +4,7 @@
 #include <malloc.h>        // HOUSE(syscall): the process as a whole: its memory
 #include <poll.h>          // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <signal.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
+#include <sys/eventfd.h>   // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/resource.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/signalfd.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <unistd.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
@@ -14,7 +15,7 @@
 
 #include "base/version.h"
 #include "catalog/catalog.h"
-#include "catalog/sqlite_store.h"
+#include "catalog/open_store.h"
 #include "config/render.h"
 #include "server/capacity.h"
 #include "server/trim.h"
@@ -100,9 +101,13 @@ class Server {
     if (!tls) return std::unexpected(std::move(tls.error()));
     client_tls_ = std::move(*tls);
 
-    auto store =
-        catalog::SqliteStore::open({.path = settings_->catalog, .default_tenant = settings_->default_tenant});
+    auto store = catalog::open_store(*settings_, options_.environment, catalog::Opening::kServer);
     if (!store) return std::unexpected(std::move(store.error()));
+    if (const auto report = (*store)->seals(); report) {
+      const std::string complaint =
+          catalog::complaint_about(*report, catalog::key_source(*settings_, options_.environment));
+      if (!complaint.empty()) log::warning("catalog.secrets", {}, complaint);
+    }
     auto catalog = catalog::Catalog::open(std::move(*store));
     if (!catalog) return std::unexpected(std::move(catalog.error()));
     catalog_ = std::move(*catalog);
@@ -114,6 +119,7 @@ class Server {
       if (auto written = write_pid_file(); !written) return written;
     }
     for (auto& worker : shared_.workers) worker->start();
+    catalog_->on_wake([this] { (void)eventfd_write(wake_, 1); });
     catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
     log::info("server.started", {{"version", base::kVersion},
                                  {"pid", getpid()},
@@ -202,12 +208,16 @@ class Server {
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     signal(SIGPIPE, SIG_IGN);
     signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   }
 
-  // The next signal, or 0 after `timeout_ms`.
+  // The next signal, or 0 after `timeout_ms` or when the catalog wants to be polled.
   int next_signal(int timeout_ms) const {
-    pollfd entry{.fd = signals_, .events = POLLIN, .revents = 0};
-    if (poll(&entry, 1, timeout_ms) <= 0) return 0;
+    pollfd entries[] = {{.fd = signals_, .events = POLLIN, .revents = 0},
+                        {.fd = wake_, .events = POLLIN, .revents = 0}};
+    if (poll(entries, 2, timeout_ms) <= 0) return 0;
+    eventfd_t ignored = 0;
+    if (entries[1].revents != 0) (void)eventfd_read(wake_, &ignored);
     signalfd_siginfo info{};
     return read(signals_, &info, sizeof(info)) == sizeof(info) ? static_cast<int>(info.ssi_signo) : 0;
   }
@@ -291,6 +301,7 @@ class Server {
   std::unique_ptr<catalog::Catalog> catalog_;
   TrimPolicy trim_;
   int signals_ = -1;
+  int wake_ = -1;  // readable when the catalog wants to be polled
 };
 
 }  // namespace

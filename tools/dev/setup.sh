@@ -3,7 +3,7 @@
 BUILD_PACKAGES=(
   ca-certificates ccache clang-19 cmake libbenchmark-dev libboost1.81-dev libc-ares-dev libc6-dev libclang-rt-19-dev
   libcli11-dev libfmt-dev libgmock-dev libgtest-dev libidn-dev libmimalloc-dev libpq-dev libspdlog-dev
-  libsqlite3-dev libssl-dev libstdc++-12-dev libtomlplusplus-dev liburing-dev libxxhash-dev lld-19 llvm-19
+  libsqlite3-dev libssl-dev libstdc++-12-dev libtomlplusplus-dev liburing-dev libxxhash-dev libyaml-cpp-dev lld-19 llvm-19
   ninja-build pkg-config
 )
 RUN_PACKAGES=(postgresql-15 postgresql-client-15)

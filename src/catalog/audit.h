@@ -1,0 +1,46 @@
+// The audit log: who changed which fields of which tenant, when and from where. Values are not in it.
+//
+// Home:   any thread (plain values).
+// Bounds: a store keeps the newest kAuditEntriesMax entries.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/catalog_snapshot.h"
+#include "model/tenant.h"
+
+namespace penstock::catalog {
+
+inline constexpr std::size_t kAuditEntriesMax = 100'000;
+
+// Who changes something.
+struct Actor {
+  std::string name = "unknown";  // the user of a command, the subject of a token
+  std::string origin = {};       // the address they come from, "command line"
+};
+
+struct AuditEntry {
+  std::uint64_t number = 0;  // larger than that of every earlier entry
+  model::WallTime at = {};
+  Actor actor = {};
+  std::string action = {};               // "create", "change", "remove"; of the whole catalog: "rotate-key"
+  std::string tenant = {};               // empty: the whole catalog
+  std::vector<std::string> fields = {};  // "pool_size", "users.app.secret"; "users.app" when added or removed
+  std::uint64_t revision = 0;            // the revision that the change made
+};
+
+struct AuditQuery {
+  std::string tenant = {};                   // empty: all
+  std::optional<std::uint64_t> before = {};  // entries older than this number
+  std::size_t limit = 100;
+};
+
+// The paths of all fields in which the two differ.
+std::vector<std::string> changed_fields(const std::optional<model::TenantSpec>& before,
+                                        const std::optional<model::TenantSpec>& after);
+
+}  // namespace penstock::catalog

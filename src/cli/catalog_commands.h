@@ -1,0 +1,12 @@
+// penstock catalog …: the catalog as a whole.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/command.h"
+
+namespace penstock::cli {
+
+void add_catalog_commands(CLI::App& app, Call& call);
+
+}  // namespace penstock::cli
