@@ -83,15 +83,17 @@ base::Status load_certificate(SSL_CTX* context, const std::string& cert_file, co
 }
 
 int choose_alpn(SSL*, const unsigned char** chosen, unsigned char* chosen_size, const unsigned char* offered,
-                unsigned offered_size, void*) {
-  static constexpr unsigned char kOurs[] = "\x0apostgresql";
+                unsigned offered_size, void* ours) {
+  const auto* name = static_cast<const unsigned char*>(ours);  // its length in front
   unsigned char* found = nullptr;
-  const int status =
-      SSL_select_next_proto(&found, chosen_size, kOurs, sizeof(kOurs) - 1, offered, offered_size);
+  const int status = SSL_select_next_proto(&found, chosen_size, name, 1U + name[0], offered, offered_size);
   *chosen = found;
   // Another protocol on our port: somebody was sent here by a trick (ALPACA); Postgres refuses too.
   return status == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
+
+constexpr unsigned char kPostgresAlpn[] = "\x0apostgresql";
+constexpr unsigned char kHttpAlpn[] = "\x08http/1.1";
 
 // OpenSSL works out a certificate's extensions at its first use and keeps them. Here nobody shares the
 // context yet; later, workers would do it at the same time.
@@ -143,7 +145,8 @@ base::Status configure_server(SSL_CTX* context, const ServerOptions& options, co
   if (auto done = set_client_authorities(context, options); !done) return done;
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_dh_auto(context, 1);
-  SSL_CTX_set_alpn_select_cb(context, choose_alpn, nullptr);
+  const unsigned char* alpn = options.inside == Inside::kHttp ? kHttpAlpn : kPostgresAlpn;
+  SSL_CTX_set_alpn_select_cb(context, choose_alpn, const_cast<unsigned char*>(alpn));
   // Accepts any name; which tenant it leads to is decided after the handshake.
   SSL_CTX_set_tlsext_servername_callback(
       context, +[](SSL*, int*, void*) -> int { return SSL_TLSEXT_ERR_OK; });

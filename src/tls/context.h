@@ -31,6 +31,8 @@ using SSL = struct ssl_st;
 namespace penstock::tls {
 
 inline constexpr const char* kAlpn = "postgresql";
+// What is spoken inside: a client that names another protocol (ALPN) was sent here by a trick, and is refused.
+enum class Inside : std::uint8_t { kPostgres, kHttp };
 
 struct FreeSslCtx {
   void operator()(SSL_CTX* context) const;
@@ -56,6 +58,7 @@ struct ServerOptions {
   std::string ca_file;               // PEM; if given, a certificate that a client shows must be from these
   std::string min_protocol = "1.2";  // "1.2" or "1.3"
   std::string ciphers;  // OpenSSL's words, "TLS_…" names are for TLS 1.3; empty: OpenSSL's default
+  Inside inside = Inside::kPostgres;
 };
 
 // HOUSE(names): Context is OpenSSL's own word for this (SSL_CTX).
