@@ -55,6 +55,32 @@ void check_tls(Draft& draft) {
   }
 }
 
+void check_api(Draft& draft) {
+  const Settings& s = draft.loaded.settings;
+  const bool has_certificate = !s.api_tls_cert_file.empty();
+  if (has_certificate != !s.api_tls_key_file.empty()) {
+    const std::string given = has_certificate ? "api.tls_cert_file" : "api.tls_key_file";
+    draft.fail(origin(draft, given),
+               fmt::format("{} is set, but {} is not", given,
+                           has_certificate ? "api.tls_key_file" : "api.tls_cert_file"),
+               "A certificate and its key come together.");
+  }
+  if (s.api_require_client_certificate && s.api_tls_ca_file.empty()) {
+    draft.fail(origin(draft, "api.require_client_certificate"),
+               "api.require_client_certificate needs authorities to verify clients with", "",
+               "Set api.tls_ca_file.");
+  }
+  if (!s.api_tls_ca_file.empty() && !has_certificate) {
+    draft.fail(origin(draft, "api.tls_ca_file"), "api.tls_ca_file is set, but there is no TLS", "",
+               "Set api.tls_cert_file and api.tls_key_file.");
+  }
+  for (const std::string& claim : s.api_token_claims) {
+    if (claim.find('=') != std::string::npos && !claim.starts_with('=')) continue;
+    draft.fail(origin(draft, "api.token_claims"),
+               fmt::format("api.token_claims: {} is not name=value", show(claim)));
+  }
+}
+
 template <class T>
 void check_order(Draft& draft, const std::string& small_name, const T& small, const std::string& large_name,
                  const T& large) {
@@ -70,6 +96,7 @@ void check_together(Draft& draft) {
   const Settings& s = draft.loaded.settings;
   check_listeners(draft);
   check_tls(draft);
+  check_api(draft);
   check_order(draft, "pool.min_size", s.min_pool_size, "pool.size", s.pool_size);
   check_order(draft, "timeouts.upstream_login_retry", s.upstream_login_retry,
               "timeouts.upstream_login_retry_max", s.upstream_login_retry_max);

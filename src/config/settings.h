@@ -121,6 +121,25 @@ struct Settings {
   int log_events_per_second = 200;  // per kind of event
   Milliseconds query_wait_notify = std::chrono::seconds{5};
 
+  // [api]
+  std::string api_address = "127.0.0.1";
+  std::uint16_t api_port = 0;  // 0: off
+  std::string api_tls_cert_file;
+  std::string api_tls_key_file;
+  std::string api_tls_ca_file;
+  bool api_require_client_certificate = false;
+  int api_max_connections = 256;
+  std::size_t api_body_bytes_max = std::size_t{1} << 20;
+  int api_requests_per_second = 100;  // per address
+  std::string api_token_secret_file;
+  std::string api_token_public_key_file;
+  std::string api_metrics_token_secret_file;
+  bool api_tokens_need_expiry = true;
+  std::vector<std::string> api_token_claims;
+  std::string api_token_deny_file;
+  bool api_metrics_without_token = false;
+  int api_metrics_pools_max = 20000;
+
   // [limits]
   std::size_t message_bytes_max = std::size_t{1} << 30;
   std::size_t startup_bytes_max = 10000;

@@ -21,13 +21,16 @@ constexpr Section kSections[] = {
     {"timeouts", "Everything that waits ends after a time."},
     {"tcp", "TCP connections, to clients and to servers."},
     {"log", "One line per event."},
+    {"api",
+     "The HTTP port: REST API, metrics, health, web page. Off until it has a port. Files are read again on "
+     "reload."},
     {"limits", "Bounds on what a peer may send."},
 };
 
 std::vector<Entry<Settings>> all_rows() {
   std::vector<Entry<Settings>> all;
-  for (auto* rows :
-       {server_rows, client_tls_rows, auth_rows, pool_rows, timeout_rows, tcp_rows, log_rows, limit_rows}) {
+  for (auto* rows : {server_rows, client_tls_rows, auth_rows, pool_rows, timeout_rows, tcp_rows, log_rows,
+                     api_rows, limit_rows}) {
     std::ranges::move(rows(), std::back_inserter(all));
   }
   return all;

@@ -21,6 +21,7 @@ Rows timeout_rows();
 Rows tcp_rows();
 Rows log_rows();
 Rows limit_rows();
+Rows api_rows();
 std::vector<Entry<ListenerSettings>> listener_rows();
 
 inline constexpr std::int64_t kSecond = 1000;  // milliseconds
