@@ -1,0 +1,67 @@
+#include "telemetry/pool_counters.h"
+
+#include <algorithm>
+
+namespace penstock::telemetry {
+
+namespace {
+
+// PostgreSQL manual, appendix A.
+constexpr std::array<std::string_view, kErrorClasses> kClasses = {
+    "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "22",
+    "23", "24", "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F",
+    "40", "42", "44", "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX", "ZZ", "other"};
+
+constexpr std::array<std::string_view, static_cast<std::size_t>(PinReason::kCount)> kPinWords = {
+    "statement", "state", "listen", "advisory_lock", "temporary_table", "cursor", "other"};
+
+}  // namespace
+
+std::string_view word_of(PinReason reason) {
+  return kPinWords[static_cast<std::size_t>(reason)];
+}
+
+std::size_t error_class_of(std::string_view sqlstate) {
+  const auto end = kClasses.end() - 1;
+  return static_cast<std::size_t>(std::find(kClasses.begin(), end, sqlstate.substr(0, 2)) - kClasses.begin());
+}
+
+std::string_view error_class_word(std::size_t index) {
+  return kClasses[index];
+}
+
+std::shared_ptr<PoolCounters> PoolCounterTable::find_or_make(const PoolLabels& labels, unsigned worker) {
+  const std::scoped_lock lock(mutex_);
+  const auto key = std::pair(labels, worker);
+  auto found = entries_.find(key);
+  if (found == entries_.end()) {
+    const bool is_full = entries_.size() >= pools_max_;
+    overflow_ += is_full ? 1 : 0;
+    const auto place = is_full ? std::pair(PoolLabels{"_other", "_other", "_other"}, worker) : key;
+    found = entries_.try_emplace(place).first;
+    if (found->second.counters == nullptr) found->second.counters = std::make_shared<PoolCounters>();
+  }
+  found->second.last_used = Clock::now();
+  return found->second.counters;
+}
+
+void PoolCounterTable::for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
+                                Clock::time_point now) {
+  const std::scoped_lock lock(mutex_);
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (entry->second.counters.use_count() > 1) entry->second.last_used = now;
+    if (now - entry->second.last_used > kKept) {
+      entry = entries_.erase(entry);
+      continue;
+    }
+    call(entry->first.first, *entry->second.counters);
+    ++entry;
+  }
+}
+
+std::uint64_t PoolCounterTable::overflow() const {
+  const std::scoped_lock lock(mutex_);
+  return overflow_;
+}
+
+}  // namespace penstock::telemetry

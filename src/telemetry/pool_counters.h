@@ -1,0 +1,96 @@
+// PoolCounters: what one worker counts about one pool (tenant, user, database), and the table that finds all of them.
+//
+// Owner:      Pool and PoolCounterTable, shared; the table keeps those of a pool that has ended for kKept, so that
+//             what it counted last is still seen.
+// Home:       counters: writing LOOP, reading any thread. The table: SYNC (one mutex, at the start of a pool and at a
+//             scrape only).
+// Bounds:     `pools_max` sets of counters; pools beyond share one with the labels "_other".
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "telemetry/counters.h"
+#include "telemetry/histogram.h"
+
+namespace penstock::telemetry {
+
+enum class PoolCount : std::uint8_t {
+  kQueries,
+  kTransactions,
+  kBytesFromClients,
+  kBytesToClients,
+  kCheckouts,
+  kLogins,
+  kPreparedHits,
+  kPreparedMisses,
+  kConnects,
+  kConnectFailures,
+  kCount
+};
+
+// Why a client keeps its server.
+enum class PinReason : std::uint8_t {
+  kStatement,
+  kState,
+  kListen,
+  kLock,
+  kTemporary,
+  kCursor,
+  kOther,
+  kCount
+};
+std::string_view word_of(PinReason reason);
+
+// Classes of SQLSTATE that have a counter of their own, in order; all others are "other".
+inline constexpr std::size_t kErrorClasses = 45;
+std::size_t error_class_of(std::string_view sqlstate);
+std::string_view error_class_word(std::size_t index);
+
+struct PoolCounters {
+  CounterSet<PoolCount> counts;
+  CounterSet<PinReason> pins;
+  std::array<Counter, kErrorClasses> errors;
+  Gauge clients;  // logged in
+  Histogram checkout;
+  Histogram query;
+};
+
+struct PoolLabels {
+  std::string tenant;
+  std::string user;
+  std::string database;
+  friend auto operator<=>(const PoolLabels&, const PoolLabels&) = default;
+};
+
+class PoolCounterTable {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::minutes kKept{15};
+  explicit PoolCounterTable(std::size_t pools_max) : pools_max_(pools_max) {}
+
+  std::shared_ptr<PoolCounters> find_or_make(const PoolLabels& labels, unsigned worker);
+  // All, in the order of labels; equal labels (several workers) follow each other.
+  void for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
+                Clock::time_point now);
+  std::uint64_t overflow() const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<PoolCounters> counters;
+    Clock::time_point last_used;
+  };
+  const std::size_t pools_max_;
+  mutable std::mutex mutex_;
+  std::map<std::pair<PoolLabels, unsigned>, Entry> entries_;  // guarded by mutex_
+  std::uint64_t overflow_ = 0;                                // guarded by mutex_
+};
+
+}  // namespace penstock::telemetry
