@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -284,6 +286,82 @@ TEST_P(LoopTest, DetachedSocketsGoOnElsewhere) {
   EXPECT_EQ(at_right.received, "one");
   EXPECT_EQ(again.received, "two");
   close(pair[0]);
+}
+
+// A connection whose other end is no stream of this loop: nothing but its own sends wakes the loop.
+struct LonelyStream {
+  LonelyStream() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0); }
+  ~LonelyStream() { close(ends[1]); }
+  // Everything that comes within two seconds, until it is `wanted`.
+  std::string read_until(std::string_view wanted) const {
+    const timeval patience{.tv_sec = 2, .tv_usec = 0};
+    setsockopt(ends[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    std::string all;
+    std::array<char, 64> bytes{};
+    while (all != wanted) {
+      const ssize_t size = ::read(ends[1], bytes.data(), bytes.size());
+      if (size <= 0) break;
+      all.append(bytes.data(), static_cast<std::size_t>(size));
+    }
+    return all;
+  }
+  int ends[2] = {-1, -1};
+};
+
+TEST_P(LoopTest, WhatIsWrittenBehindASendLeavesWithoutAnotherEvent) {
+  struct Follower : Flushable {
+    explicit Follower(Stream& to) : stream(to) {}
+    void flush() override { stream.write(base::as_bytes("b")); }
+    Stream& stream;
+  };
+  const LonelyStream lonely;
+  Recorder recorder;
+  std::unique_ptr<Follower> follower;
+  std::string read;
+  std::thread reader;
+  run([&] {
+    left = *loop_->adopt(lonely.ends[0]);
+    left->set_sink(recorder);
+    follower = std::make_unique<Follower>(*left);
+    // Later, when the descriptor has been taken in.
+    reader = std::thread([&] {
+      usleep(50'000);
+      loop_->post([&] {
+        left->write(base::as_bytes("a"));
+        loop_->flush_later(*follower);
+      });
+      read = lonely.read_until("ab");
+      done();
+    });
+  });
+  reader.join();
+  EXPECT_EQ(read, "ab");
+}
+
+TEST_P(LoopTest, WhoWantsToKnowIsToldOfASmallSend) {
+  struct Waiter : StreamSink {
+    explicit Waiter(std::move_only_function<void()> call) : drained(std::move(call)) {}
+    void on_data(Chunk) override {}
+    void on_end(const base::Error*) override {}
+    void on_drained() override { drained(); }
+    std::move_only_function<void()> drained;
+  };
+  const LonelyStream lonely;
+  std::atomic<bool> told = false;
+  Waiter waiter([&] { told = true; });
+  std::thread clock;
+  run([&] {
+    left = *loop_->adopt(lonely.ends[0]);
+    left->set_sink(waiter);
+    left->write(base::as_bytes("a"));
+    left->want_drained();
+    clock = std::thread([&] {
+      for (int i = 0; i < 200 && !told; ++i) usleep(10'000);
+      EXPECT_TRUE(told);  // by itself: the call below would wake the loop
+      done();
+    });
+  });
+  clock.join();
 }
 
 TEST_P(LoopTest, PostsFromOtherThreadsWakeTheLoop) {

@@ -51,7 +51,9 @@ void UringSocket::write(Chunk bytes) {
 }
 
 void UringSocket::flush() {
-  if (!sending_ && !queue_.empty() && slot_ >= 0 && !close_submitted_) send(MSG_DONTWAIT);
+  if (queue_.empty() || slot_ < 0 || close_submitted_) return;
+  if (sending_) return loop_.expect_one_less();  // this comes after it
+  send(MSG_DONTWAIT);
 }
 
 // Whether there is something to do when what is queued has been sent. Small answers and questions, the usual

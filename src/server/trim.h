@@ -16,7 +16,7 @@ class TrimPolicy {
  public:
   // So many clients must have left, and the rest have stayed away for so long.
   static constexpr int kLeftAtLeast = 500;
-  static constexpr base::Duration kPatience = std::chrono::seconds(15);
+  static constexpr base::Duration kPatience = std::chrono::seconds(10);
 
   // To be called now and then with the number of clients; true: trim now.
   bool should_trim(base::TimePoint now, int clients) {

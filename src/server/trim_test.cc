@@ -17,8 +17,8 @@ class TrimPolicyTest : public ::testing::Test {
 TEST_F(TrimPolicyTest, TrimsOnceAfterManyHaveLeftForGood) {
   EXPECT_FALSE(after(seconds(1), 10'000));
   EXPECT_FALSE(after(seconds(1), 100));
-  EXPECT_FALSE(after(seconds(10), 100));
-  EXPECT_TRUE(after(seconds(10), 120));
+  EXPECT_FALSE(after(seconds(5), 100));
+  EXPECT_TRUE(after(seconds(5), 120));
   EXPECT_FALSE(after(seconds(10), 120));
   EXPECT_FALSE(after(seconds(60), 120));
 }
@@ -26,8 +26,8 @@ TEST_F(TrimPolicyTest, TrimsOnceAfterManyHaveLeftForGood) {
 TEST_F(TrimPolicyTest, WaitsWhileClientsComeBack) {
   EXPECT_FALSE(after(seconds(1), 10'000));
   EXPECT_FALSE(after(seconds(1), 0));
-  EXPECT_FALSE(after(seconds(10), 9'900));
-  EXPECT_FALSE(after(seconds(10), 9'900));
+  EXPECT_FALSE(after(seconds(5), 9'900));
+  EXPECT_FALSE(after(seconds(5), 9'900));
   EXPECT_FALSE(after(seconds(100), 9'900));
 }
 

@@ -106,7 +106,7 @@ class Idle(benchmark.Benchmark):
         end = time.monotonic() + 30
         least = own_memory(subjects)
         quiet_since = time.monotonic()
-        while time.monotonic() < min(end, quiet_since + 8):
+        while time.monotonic() < min(end, quiet_since + 15):
             time.sleep(1)
             now = own_memory(subjects)
             gone = measure.kernel_memory()["tcp_sockets"] <= row["kernel_before"]["tcp_sockets"] + 1000
