@@ -12,7 +12,11 @@ from harness.lab import Unusable  # noqa: E402
 
 BENCHMARKS = {
     "query": ("query", "CPU, throughput, latency and calls of a query: Penstock, PgBouncer and raw relays side by side"),
+    "bulk": ("bulk", "CPU per gigabyte: COPY both ways and SELECT; memory and neighbours of slow readers"),
     "idle": ("idle", "memory per idle client, up to 250,000 in one process and a million on this machine"),
+    "login": ("login", "logins per second and CPU per login; queries during a storm of reconnects"),
+    "tenants": ("tenants", "cost per query and memory with 1, 1,000 and 10,000 idle pools; start of a cold pool"),
+    "checkout": ("checkout", "the ledger and the check-out of a pool alone, 1 to 16 threads"),
     "load": ("load", "many clients doing everything at once, with kills and cancels; any wrong byte fails"),
 }
 

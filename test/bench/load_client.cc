@@ -42,8 +42,9 @@ void LoadClient::on_writable() {
 }
 
 void LoadClient::go_on_with_handshake() {
-  const auto progress = connection_.has_tls() ? connection_.handshake()
-                                              : connection_.start_tls(host_.tls(), host_.tls_session());
+  const auto progress = connection_.has_tls()
+                            ? connection_.handshake()
+                            : connection_.start_tls(host_.tls(), host_.take_tls_session().get());
   if (progress == LoadConnection::Progress::kFailed) return lose("TLS handshake failed");
   if (progress != LoadConnection::Progress::kDone) return;
   if (connection_.is_resumed()) ++host_.totals().resumed;
@@ -188,6 +189,7 @@ void LoadClient::on_ready_for_query() {
     state_ = State::kIdle;
     if (!announced_) {
       greeted_ = true;
+      host_.totals().greeting.record(host_.now_ns() - opened_ns_);
       announce();
     } else {
       host_.totals().latency.record(host_.now_ns() - due_ns_);

@@ -40,7 +40,7 @@ class LoadHost {
   virtual ScramKeyCache& scram_keys() = 0;
   virtual std::uint64_t now_ns() const = 0;  // read once per event
   virtual SSL_CTX* tls() = 0;
-  virtual SSL_SESSION* tls_session() = 0;
+  virtual SslSessionPtr take_tls_session() = 0;   // to resume; null: there is none
   virtual void on_ready(LoadClient& client) = 0;  // kIdle for the first time since connect()
   virtual void on_answered(LoadClient& client) = 0;
   virtual void on_lost(LoadClient& client, bool was_ready, bool was_busy) = 0;

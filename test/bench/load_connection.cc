@@ -8,6 +8,8 @@
 namespace penstock::bench {
 
 void LoadConnection::close() {
+  // A session whose connection was not shut down may not be resumed, says OpenSSL.
+  if (ssl_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   ssl_.reset();
   fd_.reset();
   std::string().swap(unsent_);

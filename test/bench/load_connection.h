@@ -15,6 +15,11 @@
 
 namespace penstock::bench {
 
+struct FreeSslSession {
+  void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
+};
+using SslSessionPtr = std::unique_ptr<SSL_SESSION, FreeSslSession>;
+
 class LoadConnection {
  public:
   enum class Progress { kDone, kAgain, kFailed };

@@ -37,6 +37,7 @@ std::string summary(const Histogram& histogram) {
 void LoadTotals::add(const LoadTotals& other) {
   latency.merge(other.latency);
   login.merge(other.login);
+  greeting.merge(other.greeting);
   queries += other.queries;
   queries_outside += other.queries_outside;
   bytes_in += other.bytes_in;
@@ -85,7 +86,7 @@ LoadOptions read_load_options(int argc, char** argv) {
                "measure until a line comes on standard input, or its end");
   app.add_flag("--segments", options.segments, "count the TCP segments that clients receive");
   app.add_flag("--tls", options.tls);
-  app.add_flag("--tls-resume", options.tls_resume, "offer the last session ticket (with --tls)");
+  app.add_flag("--tls-resume", options.tls_resume, "offer sessions of earlier connections (with --tls)");
   app.add_option("--names", options.names, "how many values {} in --user and --database takes")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--user", options.user);
@@ -118,14 +119,14 @@ std::string to_json(const LoadOptions& options, const LoadTotals& totals, double
     buckets.push_back(fmt::format("[{}, {}]", edge, count));
   });
   return fmt::format(
-      R"({{"clients": {}, "seconds": {:.6f}, "queries": {}, "queries_outside": {}, "qps": {:.1f}, "latency_us": {}, "login_us": {}, )"
+      R"({{"clients": {}, "seconds": {:.6f}, "queries": {}, "queries_outside": {}, "qps": {:.1f}, "latency_us": {}, "login_us": {}, "greeting_us": {}, )"
       R"("bytes_in": {}, "bytes_out": {}, "segments_in": {}, "resumed": {}, "overdue": {}, "unanswered": {}, "errors": {{{}}}, "violations": {}, )"
       R"("first_violations": [{}], "cpu_ns": {{{}}}, "histogram_ns": [{}]}})",
       options.clients, seconds, totals.queries, totals.queries_outside,
       static_cast<double>(totals.queries) / seconds, summary(totals.latency), summary(totals.login),
-      totals.bytes_in, totals.bytes_out, totals.segments_in, totals.resumed, totals.overdue,
-      totals.unanswered, fmt::join(errors, ", "), totals.violations, fmt::join(violations, ", "),
-      fmt::join(watched, ", "), fmt::join(buckets, ", "));
+      summary(totals.greeting), totals.bytes_in, totals.bytes_out, totals.segments_in, totals.resumed,
+      totals.overdue, totals.unanswered, fmt::join(errors, ", "), totals.violations,
+      fmt::join(violations, ", "), fmt::join(watched, ", "), fmt::join(buckets, ", "));
 }
 
 }  // namespace penstock::bench

@@ -53,11 +53,12 @@ struct LoadOptions {
   std::vector<int> watch;  // processes whose CPU time is measured
 };
 
-// What one thread counted; all of it within the measured time, but for errors and violations, which always
-// count.
+// What one thread counted; all of it within the measured time, but for greetings, errors and violations, which
+// always count.
 struct LoadTotals {
   Histogram latency;
   Histogram login;
+  Histogram greeting;  // with --greet: from connecting to the first answer
   std::uint64_t queries = 0;
   std::uint64_t queries_outside = 0;  // answered before and after
   std::uint64_t bytes_in = 0;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kTurnMaxNs = 10'000'000;  // how late a change of phase may be noticed
 constexpr std::uint64_t kRetryNs = 100'000'000;   // before connecting again after a failure
+constexpr std::size_t kSessionsMax = 10'000;
 constexpr std::size_t kScratchBytes = 256 * 1024;
 constexpr std::uint64_t kPiecesPerSecond = 10;  // of a slow reader
 
@@ -37,9 +38,17 @@ LoadThread::LoadThread(const LoadOptions& options, std::uint32_t first_client, u
   SSL_CTX_set_app_data(tls_.get(), this);
   SSL_CTX_sess_set_new_cb(tls_.get(), [](SSL* ssl, SSL_SESSION* session) {
     auto* self = static_cast<LoadThread*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-    self->tls_session_.reset(session);
+    if (!self->options_.tls_resume || self->tls_sessions_.size() >= kSessionsMax) return 0;
+    self->tls_sessions_.emplace_back(session);
     return 1;
   });
+}
+
+SslSessionPtr LoadThread::take_tls_session() {
+  if (tls_sessions_.empty()) return nullptr;
+  SslSessionPtr session = std::move(tls_sessions_.back());
+  tls_sessions_.pop_back();
+  return session;
 }
 
 LoadThread::~LoadThread() {
@@ -102,6 +111,7 @@ LoadTotals LoadThread::result() {
   outside_.add(std::exchange(totals_, {}));
   result.queries_outside = outside_.queries;
   result.unanswered = outside_.unanswered;
+  result.greeting.merge(outside_.greeting);
   for (const auto& [code, count] : outside_.errors) result.errors[code] += count;
   result.violations += outside_.violations;
   for (const std::string& what : outside_.first_violations) result.first_violations.push_back(what);

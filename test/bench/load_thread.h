@@ -39,7 +39,7 @@ class LoadThread final : public LoadHost {
   ScramKeyCache& scram_keys() override { return scram_keys_; }
   std::uint64_t now_ns() const override { return now_ns_; }
   SSL_CTX* tls() override { return tls_.get(); }
-  SSL_SESSION* tls_session() override { return options_.tls_resume ? tls_session_.get() : nullptr; }
+  SslSessionPtr take_tls_session() override;
   void on_ready(LoadClient& client) override;
   void on_answered(LoadClient& client) override;
   void on_lost(LoadClient& client, bool was_ready, bool was_busy) override;
@@ -47,9 +47,6 @@ class LoadThread final : public LoadHost {
  private:
   struct FreeContext {
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  };
-  struct FreeSession {
-    void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
   };
 
   void read_clock();
@@ -71,7 +68,7 @@ class LoadThread final : public LoadHost {
   std::uint64_t interval_ns_;  // between two queries of the open loop; 0: closed loop
   Descriptor epoll_;
   std::unique_ptr<SSL_CTX, FreeContext> tls_;
-  std::unique_ptr<SSL_SESSION, FreeSession> tls_session_;
+  std::vector<SslSessionPtr> tls_sessions_;  // each is used once, as TLS 1.3 wants it
   ScramKeyCache scram_keys_;
   base::ByteWriter out_;
   std::vector<char> scratch_;

@@ -84,7 +84,7 @@ class PgBouncer(Subject):
         behind = server.address("unix" if setup.transport == "unix" else "tcp")
         lines = [f"{name} = host={behind.host} port={behind.port} dbname={DATABASE}" for name in (DATABASE, *databases)]
         if setup.auth == "trust":  # it has no client whose proof it could pass on
-            lines = [f"{line} password={PASSWORD}" for line in lines]
+            lines = [f"{line} user={USER} password={PASSWORD}" for line in lines]
         tls = ""
         if setup.transport == "tls":
             cert, key = secrets.certificate(lab.folder, setup.key)
@@ -94,7 +94,7 @@ class PgBouncer(Subject):
             f"unix_socket_dir = {folder}", f"auth_type = {'trust' if setup.auth == 'trust' else 'scram-sha-256'}",
             f"auth_file = {users}", "pool_mode = transaction", f"default_pool_size = {setup.pool_size}",
             f"max_client_conn = {min(setup.max_clients, 19_000)}", "listen_backlog = 4096", "log_connections = 0",
-            "log_disconnections = 0", "log_stats = 0", "max_prepared_statements = 200" if self.prepares else "", tls, "",
+            "log_disconnections = 0", "log_stats = 0", "client_login_timeout = 600", "max_prepared_statements = 200" if self.prepares else "", tls, "",
         ]), user)
         process = lab.start(f"pgbouncer-{self.port}", [pgbouncer_binary(), config], cpus=self.cpus, user=user,
                             how=signal.SIGTERM, cwd=folder)
@@ -139,6 +139,8 @@ port = {self.port}
 size = {setup.pool_size}
 max_clients = {setup.max_clients}
 connects_per_second = 10000
+[timeouts]
+client_login = "10min"
 [log]
 connections = false
 disconnections = false
