@@ -231,6 +231,15 @@ void PostgresConnection::rollback() {
   if (is_usable() && PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) (void)run("ROLLBACK");
 }
 
+bool PostgresConnection::is_alive() {
+  while (is_usable()) {
+    pollfd entry{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, 0) <= 0) return true;
+    if (PQconsumeInput(connection_.get()) == 0) close();
+  }
+  return false;
+}
+
 bool PostgresConnection::take_notifications() {
   bool any = false;
   while (PGnotify* notification = PQnotifies(connection_.get())) {

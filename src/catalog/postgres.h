@@ -41,6 +41,8 @@ class PostgresConnection final : public Database {
   base::Status run_script(std::string_view script);
 
   bool is_usable() const { return connection_ != nullptr && PQstatus(connection_.get()) == CONNECTION_OK; }
+  // Also looks whether the server has closed it meanwhile.
+  bool is_alive();
 
   enum class Awaited : std::uint8_t { kNotification, kTimeout, kStop };
   // Waits for a notification on a channel that was LISTENed to. Errors: the connection is lost.

@@ -62,11 +62,14 @@ CREATE INDEX audit_by_tenant ON penstock.audit (tenant, number);
 
 constexpr std::int64_t kNewest = std::size(kSteps);
 
+// Asked in the system's tables: to_regclass() may answer from a cache that does not know yet what another node has
+// just made.
 base::Result<std::int64_t> schema_of(PostgresConnection& connection) {
-  base::Result<Database::Rows> rows =
-      connection.query("SELECT coalesce(to_regclass('penstock.migrations')::text, '')");
+  base::Result<Database::Rows> rows = connection.query(
+      "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE n.nspname = 'penstock' AND c.relname = 'migrations'");
   if (!rows) return base::fail(rows.error());
-  if (rows->front()[0].empty()) return 0;
+  if (rows->empty()) return 0;
   rows = connection.query("SELECT coalesce(max(version), 0) FROM penstock.migrations");
   if (!rows) return base::fail(rows.error());
   return static_cast<std::int64_t>(to_number(rows->front()[0]));
@@ -74,10 +77,10 @@ base::Result<std::int64_t> schema_of(PostgresConnection& connection) {
 
 base::Status make_schema(PostgresConnection& connection) {
   const base::Result<Database::Rows> rows =
-      connection.query("SELECT coalesce(to_regnamespace('penstock')::text, '')");
+      connection.query("SELECT 1 FROM pg_namespace WHERE nspname = 'penstock'");
   if (!rows) return base::fail(rows.error());
   // Only asked for when it is missing: it takes a right that the role need not have otherwise.
-  if (rows->front()[0].empty()) {
+  if (rows->empty()) {
     if (const base::Status status = connection.run("CREATE SCHEMA penstock"); !status) return status;
   }
   return connection.run_script(
@@ -126,7 +129,7 @@ base::Status bring_up_to_date(PostgresConnection& connection, Migrate migrate) {
   }
   base::Status status = take_missing_steps(connection);
   connection.rollback();  // does nothing after a commit
-  if (!status && status.error().hint.empty()) {
+  if (!status && status.error().sqlstate == base::SqlState("42501")) {
     status.error().hint =
         "The role needs the right to create a schema (GRANT CREATE ON DATABASE), or an owned schema "
         "\"penstock\".";

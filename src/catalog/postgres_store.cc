@@ -26,7 +26,7 @@ base::Result<std::unique_ptr<PostgresStore>> PostgresStore::open(Options options
 }
 
 base::Result<Database*> PostgresStore::database() {
-  if (!connection_.is_usable()) {
+  if (!connection_.is_alive()) {
     base::Result<PostgresConnection> fresh = connect(options_);
     if (!fresh) return base::fail(fresh.error());
     connection_ = *std::move(fresh);

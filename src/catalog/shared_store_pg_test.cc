@@ -1,0 +1,249 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+
+#include "catalog/shared_store.h"
+#include "catalog/sqlite_store.h"
+#include "catalog/temporary_directory.h"
+#include "catalog/test_database.h"
+#include "telemetry/log.h"
+
+namespace penstock::catalog {
+namespace {
+
+using model::TenantSpec;
+using testing::Contains;
+using testing::HasSubstr;
+
+TenantSpec plain(std::string id, int pool_size = 5) {
+  TenantSpec tenant{
+      .id = std::move(id), .hosts = {{.host = "db"}}, .users = {{.name = "app", .secret = "pw"}}};
+  tenant.overrides.pool_size = pool_size;
+  return tenant;
+}
+
+bool within(std::chrono::milliseconds limit, const std::function<bool()>& holds) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+class SharedStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!TestDatabase::is_there()) GTEST_SKIP() << "PENSTOCK_TEST_DATABASE_URL is not set";
+    database_ = std::make_unique<TestDatabase>();
+  }
+  SharedStore::Options options() const {
+    return {.postgres = {.url = database_->url(), .patience = std::chrono::seconds(3)},
+            .copy_file = copy_,
+            .poll_every = std::chrono::seconds(60)};
+  }
+  std::unique_ptr<SharedStore> open() {
+    auto store = SharedStore::open(options());
+    EXPECT_TRUE(store) << store.error().to_string();
+    return store ? *std::move(store) : nullptr;
+  }
+  std::unique_ptr<PostgresStore> other_node() {
+    auto store = PostgresStore::open({.url = database_->url()});
+    EXPECT_TRUE(store) << store.error().to_string();
+    return *std::move(store);
+  }
+  void go_down() {
+    database_->admin("ALTER DATABASE " + database_->name() + " ALLOW_CONNECTIONS false");
+    database_->admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" +
+                     database_->name() + "'");
+  }
+  void come_back() { database_->admin("ALTER DATABASE " + database_->name() + " ALLOW_CONNECTIONS true"); }
+  static bool is_there(SharedStore& store, const std::string& id) {
+    const auto snapshot =
+        store.load((*store.load(std::make_shared<model::CatalogSnapshot>(std::vector<model::TenantPtr>{}))));
+    return (*snapshot)->by_id(id) != nullptr;
+  }
+
+  TemporaryDirectory directory_;
+  std::string copy_ = directory_ / "copy.db";
+  std::unique_ptr<TestDatabase> database_;
+};
+
+TEST_F(SharedStoreTest, SeesItsOwnChangesAtOnce) {
+  const auto store = open();
+  ASSERT_TRUE(store->put_tenant(plain("acme")));
+  const auto snapshot = *store->load(*store->load());
+  ASSERT_NE(snapshot->by_id("acme"), nullptr);
+  EXPECT_FALSE(*store->changed_since(snapshot->version()));
+  ASSERT_TRUE(store->remove_tenant("acme"));
+  EXPECT_TRUE(*store->changed_since(snapshot->version()));
+  EXPECT_THAT((*store->audit()).size(), 2u);
+}
+
+TEST_F(SharedStoreTest, LearnsOfChangesOfOtherNodesByNotification) {
+  const auto store = open();
+  std::atomic<int> woken{0};
+  store->on_change([&] { ++woken; });
+  const auto seen = (*store->load())->version();
+  ASSERT_TRUE(within(std::chrono::seconds(2), [&] {  // its thread listens
+    auto connection = database_->connect();
+    return !connection
+                .query(
+                    "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR wait_event = 'ClientRead'")
+                ->empty();
+  }));
+  ASSERT_TRUE(other_node()->put_tenant(plain("acme")));
+  EXPECT_TRUE(within(std::chrono::seconds(2), [&] { return woken > 0; }));
+  EXPECT_TRUE(*store->changed_since(seen));
+  EXPECT_TRUE(is_there(*store, "acme"));
+}
+
+TEST_F(SharedStoreTest, PollsWhenNotificationsDoNotCome) {
+  auto slow = options();
+  slow.poll_every = std::chrono::milliseconds(50);
+  const auto store = *SharedStore::open(slow);
+  ASSERT_TRUE(other_node()->put_tenant(plain("acme")));
+  ASSERT_TRUE(within(std::chrono::seconds(2), [&] { return is_there(*store, "acme"); }));
+  // A change past the store, without a notification.
+  database_->connect().run_script("DELETE FROM tenants; UPDATE catalog SET version = version + 1");
+  EXPECT_TRUE(within(std::chrono::seconds(2), [&] { return !is_there(*store, "acme"); }));
+}
+
+TEST_F(SharedStoreTest, KeepsItsStateWhileTheDatabaseIsDown) {
+  const auto store = open();
+  ASSERT_TRUE(store->put_tenant(plain("acme")));
+  const auto seen = (*store->load(*store->load()))->version();
+  go_down();
+  ASSERT_TRUE(within(std::chrono::seconds(3), [&] { return !store->changed_since(seen); }));
+  EXPECT_TRUE(is_there(*store, "acme"));
+  const auto begun = std::chrono::steady_clock::now();
+  const auto edited = store->put_tenant(plain("late"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(100))
+      << "no waiting for what is down";
+  ASSERT_FALSE(edited);
+  EXPECT_THAT(edited.error().message, HasSubstr("catalog database \"127.0.0.1:"));
+  come_back();
+  EXPECT_TRUE(within(std::chrono::seconds(8), [&] { return store->changed_since(seen).has_value(); }));
+  EXPECT_TRUE(store->put_tenant(plain("late")));
+}
+
+TEST_F(SharedStoreTest, StartsWithItsCopyWhenTheDatabaseIsOutOfReach) {
+  const std::string key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+  auto sealed = options();
+  sealed.postgres.keys = {.text = key};
+  {
+    const auto store = *SharedStore::open(sealed);
+    ASSERT_TRUE(store->put_tenant(plain("acme", 7)));
+    ASSERT_TRUE(store->put_tenant(plain("beta")));
+    ASSERT_TRUE(within(std::chrono::seconds(8), [&] {
+      auto file = SqliteStore::open({.path = copy_, .create = false, .keys = {.text = key}});
+      if (!file) return false;
+      const auto copied = (*file)->load();
+      return copied && (*copied)->tenants().size() == 2;
+    }));
+  }
+  auto dead = sealed;
+  dead.postgres.url = "postgres://postgres@127.0.0.1:1/gone";
+  std::vector<std::string> lines;
+  telemetry::log::Options log_options;
+  log_options.capture = [&](std::string_view line) { lines.emplace_back(line); };
+  ASSERT_TRUE(telemetry::log::start(std::move(log_options)));
+  auto store = SharedStore::open(dead);
+  telemetry::log::stop();
+  ASSERT_TRUE(store) << store.error().to_string();
+  EXPECT_THAT(lines, Contains(HasSubstr("starting with the local copy")));
+  const auto snapshot = *(*store)->load();
+  EXPECT_EQ(*snapshot->by_id("acme"), plain("acme", 7));
+  EXPECT_GT(snapshot->revision_of("acme").number, 0u);
+  const auto refused = (*store)->put_tenant(plain("late"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().sqlstate, base::kConnectionFailure);
+
+  dead.copy_file.clear();
+  const auto without = SharedStore::open(dead);
+  ASSERT_FALSE(without);
+  EXPECT_THAT(without.error().message, HasSubstr("cannot be connected to"));
+}
+
+TEST_F(SharedStoreTest, FollowsItsCopyToWhatTheDatabaseHolds) {
+  {
+    const auto store = open();
+    ASSERT_TRUE(store->put_tenant(plain("old")));
+    ASSERT_TRUE(within(std::chrono::seconds(8), [&] {
+      auto file = SqliteStore::open({.path = copy_, .create = false});
+      return file && (*(*file)->load())->by_id("old") != nullptr;
+    }));
+  }
+  ASSERT_TRUE(other_node()->remove_tenant("old"));
+  ASSERT_TRUE(other_node()->put_tenant(plain("new")));
+  go_down();
+  const auto store = open();
+  EXPECT_TRUE(is_there(*store, "old")) << "as the copy has it";
+  EXPECT_FALSE(is_there(*store, "new"));
+  come_back();
+  EXPECT_TRUE(within(std::chrono::seconds(8), [&] { return is_there(*store, "new"); }));
+  EXPECT_FALSE(is_there(*store, "old"));
+  EXPECT_TRUE(within(std::chrono::seconds(8), [&] {
+    auto file = SqliteStore::open({.path = copy_, .create = false});
+    return file && (*(*file)->load())->by_id("old") == nullptr && (*(*file)->load())->by_id("new") != nullptr;
+  }));
+}
+
+TEST_F(SharedStoreTest, RefusesTablesOfANewerPenstockAndMissingOnes) {
+  auto no_migration = options();
+  no_migration.postgres.migrate = Migrate::kNo;
+  const auto missing = SharedStore::open(no_migration);
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().hint, HasSubstr("penstock catalog migrate"));
+  open();
+  EXPECT_TRUE(SharedStore::open(no_migration));
+  database_->connect().run_script("INSERT INTO migrations VALUES (99, 'from the future')");
+  const auto newer = SharedStore::open(options());
+  ASSERT_FALSE(newer);
+  EXPECT_THAT(newer.error().message, HasSubstr("newer Penstock (schema 99"));
+}
+
+TEST_F(SharedStoreTest, CanBeOpenedByManyNodesForTheFirstTime) {
+  std::atomic<int> opened{0};
+  std::vector<std::thread> nodes;
+  for (int i = 0; i < 6; ++i) {
+    nodes.emplace_back([&, i] {
+      auto store = PostgresStore::open({.url = database_->url()});
+      const base::Status status =
+          store ? (*store)->put_tenant(plain("t" + std::to_string(i))) : base::fail(store.error());
+      EXPECT_TRUE(status) << status.error().to_string();
+      if (status) ++opened;
+    });
+  }
+  for (std::thread& node : nodes) node.join();
+  EXPECT_EQ(opened, 6);
+  EXPECT_EQ((*other_node()->load())->tenants().size(), 6u);
+}
+
+TEST_F(SharedStoreTest, DoesNotTellThePasswordOfItsUrl) {
+  for (const char* url : {"postgres://u:pa:ss@w@rd@h:x/db", "postgres://user:s3cret@127.0.0.1:1/db"}) {
+    const auto store = PostgresStore::open({.url = url});
+    ASSERT_FALSE(store);
+    EXPECT_THAT(store.error().to_string(), testing::Not(HasSubstr("s3cret")));
+    EXPECT_THAT(store.error().to_string(), testing::Not(HasSubstr("ss@w")));
+  }
+}
+
+TEST_F(SharedStoreTest, WaitsNoLongerThanItsPatience) {
+  const auto store = other_node();
+  auto blocker = database_->connect();
+  ASSERT_TRUE(blocker.begin(Database::Kind::kWrite));
+  auto impatient =
+      *PostgresStore::open({.url = database_->url(), .patience = std::chrono::milliseconds(200)});
+  const auto begun = std::chrono::steady_clock::now();
+  const auto edited = impatient->put_tenant(plain("acme"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(2));
+  ASSERT_FALSE(edited);
+  blocker.rollback();
+  EXPECT_TRUE(impatient->put_tenant(plain("acme"))) << "it is used again, or connected again";
+}
+
+}  // namespace
+}  // namespace penstock::catalog
