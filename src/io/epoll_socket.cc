@@ -36,7 +36,7 @@ void EpollSocket::update_interest() {
 void EpollSocket::write(Chunk bytes) {
   if (bytes.empty() || closed_ || shutdown_done_ || ended_) return;
   // What cannot leave soon must not keep a whole receive buffer.
-  if (blocked_ && bytes.size() * 2 < bytes.held()) bytes = Chunk::copy_of(bytes.view());
+  if (blocked_ && bytes.size() * 8 < bytes.held() * 7) bytes = Chunk::copy_of(bytes.view());
   queue_.push(std::move(bytes));
   loop_.flush_later(*this);
 }

@@ -27,9 +27,9 @@ namespace penstock::io {
 
 class Loop;
 
-// With more unsent than this a session stops reading: with the receive buffer that may still come it keeps at
-// most 64 KiB in one direction, in bytes.
-inline constexpr std::size_t kUnsentHigh = 48 * 1024;
+// With more unsent than this a session stops reading: with what may still come, and what that lies in, it keeps
+// less than 64 KiB in one direction. In bytes.
+inline constexpr std::size_t kUnsentHigh = 32 * 1024;
 
 class StreamSink {
  public:

@@ -71,6 +71,9 @@ class UringLoop final : public Loop, private UringOwner {
   void receive_later(UringSocket& socket) { starved_.push_back(&socket); }
   void forget_starved(UringSocket& socket);
   const TcpOptions& tcp() const { return tcp_options(); }
+  // Whether a multishot receive can be told to end after so many bytes (kernel 6.17); assumed until refused.
+  bool can_bound_receives() const { return can_bound_receives_; }
+  void cannot_bound_receives() { can_bound_receives_ = false; }
   // Whether a socket can leave the ring's table for the process's own (kernel 6.8 or newer).
   bool can_give_descriptors() const { return can_give_descriptors_; }
 
@@ -89,6 +92,7 @@ class UringLoop final : public Loop, private UringOwner {
   unsigned descriptors_ = 0;  // of the ring's table
   bool ring_open_ = false;
   bool can_give_descriptors_ = false;
+  bool can_bound_receives_ = true;
   UringBuffers buffers_;
   int wake_descriptor_ = -1;
   std::vector<UringSocket*> starved_;  // sockets whose receive found no buffer

@@ -35,6 +35,8 @@ void UringSocket::receive() {
       io_uring_prep_recv(sqe, slot_, nullptr, UringBuffers::kBufferBytes, 0);
     } else {
       io_uring_prep_recv_multishot(sqe, slot_, nullptr, 0, 0);
+      // Of all it brings (kernel 6.17: sqe->optlen, the same bytes as file_index).
+      if (loop_.can_bound_receives()) sqe->file_index = UringBuffers::kBufferBytes;
     }
     sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
     sqe->buf_group = UringBuffers::kGroup;
@@ -45,7 +47,8 @@ void UringSocket::receive() {
 void UringSocket::write(Chunk bytes) {
   if (bytes.empty() || closed_ || shutdown_done_) return;
   // What cannot leave soon must not keep a whole receive buffer.
-  if (waiting_for_room_ && sending_ && bytes.size() * 2 < bytes.held()) bytes = Chunk::copy_of(bytes.view());
+  if (waiting_for_room_ && sending_ && bytes.size() * 8 < bytes.held() * 7)
+    bytes = Chunk::copy_of(bytes.view());
   queue_.push(std::move(bytes));
   loop_.flush_later(*this);
 }
@@ -174,13 +177,17 @@ void UringSocket::on_received(int result, unsigned flags) {
   }
   if (result > 0) {
     const bool filled = static_cast<std::uint32_t>(result) == UringBuffers::kBufferBytes;
-    in_bulk_ = filled;
-    if (filled && more) stop_receiving();  // and go on buffer by buffer
+    in_bulk_ = filled && !loop_.can_bound_receives();
+    if (in_bulk_ && more) stop_receiving();  // and go on buffer by buffer
     if (sink_ != nullptr && !ended_) sink_->on_data(std::move(chunk));
     if (!more) receive();
     return;
   }
   if (result == -ECANCELED) return receive();
+  if (result == -EINVAL && loop_.can_bound_receives()) {
+    loop_.cannot_bound_receives();
+    return receive();
+  }
   if (result == -ENOBUFS) return loop_.receive_later(*this);
   if (result == 0) return end(nullptr);
   const auto error =

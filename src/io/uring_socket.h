@@ -81,7 +81,7 @@ class UringSocket final : public UringOwner, public Flushable {
   bool receiving_ : 1 = false;
   bool cancelling_ : 1 = false;
   // The last buffer came full: receive them one by one, since a multishot receive may bring dozens before its
-  // owner can say that it has enough.
+  // owner can say that it has enough. Only where the kernel knows no bound for that.
   bool in_bulk_ : 1 = false;
   bool paused_ : 1 = false;
   bool ended_ : 1 = false;
