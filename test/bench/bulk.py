@@ -15,6 +15,7 @@ from harness.subjects import SUBJECTS, Setup
 
 GB = 1e9
 TOKEN_BYTES = 17  # an answer is a multiple of it
+READER_BUFFER = 64 * 1024  # SO_RCVBUF: who reads slowly has no need of megabytes
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Bulk(benchmark.Benchmark):
         memory = measure.rss_bytes(subject.pid)
         kernel = measure.kernel_memory()
         readers = measure.LoadRun(lab, subject, clients=options.readers, read_rate=options.reader_rate, until_line=True,
-                                  seconds=600, warmup=0, **KINDS["select"].options(options.reader_bytes))
+                                  receive_buffer=READER_BUFFER, seconds=600, warmup=0, **KINDS["select"].options(options.reader_bytes))
         readers.wait_for("measuring")
         time.sleep(2)  # until all buffers on the way are full
         during = self.checked(measure.run_load(lab, subject, **others))

@@ -58,9 +58,11 @@ Descriptor listen_on(const Endpoint& endpoint) {
   return fd;
 }
 
-int start_connect(const Endpoint& endpoint, std::uint32_t source) {
+int start_connect(const Endpoint& endpoint, std::uint32_t source, int receive_buffer) {
   Descriptor fd(socket(endpoint.data()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return -1;
+  if (receive_buffer != 0)
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
   if (!endpoint.is_unix()) {
     set_no_delay(fd.get());
     if (source != 0) {

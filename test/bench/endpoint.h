@@ -53,9 +53,10 @@ class Descriptor {
 // Non-blocking, listening; ends the program with a message when that fails (a benchmark without it is
 // nothing).
 Descriptor listen_on(const Endpoint& endpoint);
-// Non-blocking, TCP_NODELAY. From 127.0.0.x when `source` is not 0 (its last three bytes). -1 with errno on
+// Non-blocking, TCP_NODELAY. From 127.0.0.x when `source` is not 0 (its last three bytes); `receive_buffer` is
+// SO_RCVBUF unless it is 0. -1 with errno on
 // failure; may still be connecting when it returns.
-int start_connect(const Endpoint& endpoint, std::uint32_t source = 0);
+int start_connect(const Endpoint& endpoint, std::uint32_t source = 0, int receive_buffer = 0);
 void set_no_delay(int fd);
 // TCP segments with data that this socket has received; 0 when it is not TCP.
 std::uint64_t data_segments_in(int fd);

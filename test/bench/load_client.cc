@@ -11,7 +11,7 @@ namespace penstock::bench {
 int LoadClient::connect() {
   const LoadOptions& options = host_.options();
   const std::uint32_t source = options.sources == 0 ? 0 : options.first_source + number_ % options.sources;
-  const int fd = start_connect(options.target, source);
+  const int fd = start_connect(options.target, source, options.receive_buffer);
   if (fd < 0) return -1;
   connection_.open(fd);
   inbox_.clear();

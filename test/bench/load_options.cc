@@ -71,6 +71,7 @@ LoadOptions read_load_options(int argc, char** argv) {
   app.add_option("--rows", options.rows, "rows per answer")->check(CLI::Range(1, 1'000'000'000));
   app.add_option("--read-rate", options.read_rate,
                  "bytes per second that each client reads; 0: all there is");
+  app.add_option("--receive-buffer", options.receive_buffer, "bytes the kernel may hold for each client");
   app.add_option("--rate", options.rate, "queries per second of all clients; 0: closed loop");
   app.add_option("--warmup", options.warmup_s, "seconds before measuring");
   app.add_option("--seconds", options.seconds, "to measure")->check(CLI::Range(0.0, 3600.0));

@@ -31,6 +31,7 @@ struct LoadOptions {
   std::uint64_t repeat = 1;     // how many tokens long an answer is
   std::uint64_t rows = 1;       // per answer
   std::uint64_t read_rate = 0;  // bytes per second that a client reads; 0: as they come
+  int receive_buffer = 0;       // bytes that the kernel may keep for it, about; 0: as many as it likes
   double rate = 0;  // queries per second of all clients; 0: each asks again as soon as it has its answer
   double warmup_s = 0.5;
   double seconds = 3;
