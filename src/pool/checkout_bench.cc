@@ -20,22 +20,19 @@ constexpr int kManyPools = 1000;
 // --- the ledger ---
 
 // The scopes that a new upstream of this pool counts in: what is shared by all pools, and its own.
-std::vector<ScopeLimit> scopes_of(Ledger& ledger, int pool, int limit) {
+ScopesPtr scopes_of(Ledger& ledger, int pool) {
   const std::string number = std::to_string(pool);
-  return {{ledger.scope("upstreams"), 0},
-          {ledger.scope("tenant " + number), 0},
-          {ledger.scope("database " + number), 0},
-          {ledger.scope("pool " + number), limit}};
+  return ledger.scopes({"upstreams", "tenant " + number, "database " + number, "pool " + number});
 }
 
 void reserve(benchmark::State& state, int pools, int limit) {
   static Ledger ledger;
-  std::vector<std::vector<ScopeLimit>> all;
-  for (int i = 0; i < pools; ++i) all.push_back(scopes_of(ledger, i, limit));
+  std::vector<ScopesPtr> all;
+  for (int i = 0; i < pools; ++i) all.push_back(scopes_of(ledger, i));
   std::size_t next = static_cast<std::size_t>(state.thread_index()) * 7919;
   std::int64_t refused = 0;
   for (auto _ : state) {
-    const Reservation reservation = Reservation::take(all[next++ % all.size()]);
+    const Reservation reservation = Reservation::take(all[next++ % all.size()], {0, 0, 0, limit});
     if (!reservation) ++refused;
     benchmark::DoNotOptimize(reservation);
   }
