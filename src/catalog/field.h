@@ -19,6 +19,10 @@
 
 namespace penstock::catalog {
 
+// Whether anything acts on a field yet. A reserved one is stored and given back, so that tools that set it work, but
+// no help and no manual speaks of it.
+enum class Standing : std::uint8_t { kInForce, kReserved };
+
 enum class FieldKind : std::uint8_t {
   kText,
   kInteger,
@@ -27,6 +31,7 @@ enum class FieldKind : std::uint8_t {
   kWord,      // one of a few words
   kList,      // any number of values
   kMap,       // any number of "name=value"
+  kMoment,    // "2026-11-22T10:53:43Z"
   kSecret,    // never shown
 };
 
@@ -43,6 +48,7 @@ struct Field {
   Values (*get)(const Spec&);
   base::Status (*set)(Spec&, const Values&);
   std::string short_option = {};  // a shorter name on the command line: "--tls"
+  Standing standing = Standing::kInForce;
 
   bool takes_many() const { return kind == FieldKind::kList || kind == FieldKind::kMap; }
 };

@@ -7,6 +7,7 @@
 
 #include "auth/secret.h"
 #include "base/utf8.h"
+#include "catalog/network.h"
 
 namespace penstock::catalog {
 
@@ -15,6 +16,7 @@ namespace {
 constexpr std::size_t kQueryBytesMax = 64 * 1024;
 constexpr std::size_t kSecretBytesMax = 4096;
 constexpr std::size_t kFoundBytesMax = 80;
+constexpr std::size_t kReasonBytesMax = 500;
 
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -90,6 +92,39 @@ base::Status check_secret(std::string_view secret) {
   if (secret.empty() || !is_whole || secret.find('\0') != std::string_view::npos ||
       secret.size() > kSecretBytesMax || !base::is_utf8(secret)) {
     return base::fail(base::kInvalidParameterValue, fmt::format("must be {}", kSecretAllowed));
+  }
+  return {};
+}
+
+base::Status check_network(std::string_view network) {
+  if (!parse_network(network)) return refuse_value(kNetworkAllowed, network);
+  return {};
+}
+
+base::Status check_reason(std::string_view text) {
+  if (text.size() > kReasonBytesMax || !is_printable(text)) return refuse_value(kReasonAllowed, text);
+  return {};
+}
+
+base::Status check_pem(std::string_view text) {
+  if (text.size() > kQueryBytesMax || !text.contains("-----BEGIN CERTIFICATE-----") || !base::is_utf8(text)) {
+    return refuse_value(kPemAllowed, text);
+  }
+  return {};
+}
+
+base::Status check_url(std::string_view url) {
+  const bool has_scheme = url.starts_with("http://") || url.starts_with("https://");
+  if (!has_scheme || url.size() > 2048 || !is_printable(url) || url.contains(' ')) {
+    return refuse_value(kUrlAllowed, url);
+  }
+  return {};
+}
+
+base::Status check_flag(std::string_view name, std::string_view value) {
+  if (name.empty() || name.size() + value.size() > kReasonBytesMax || !is_printable(name) ||
+      !is_printable(value)) {
+    return refuse_value(kFlagsAllowed, fmt::format("{}={}", name, value));
   }
   return {};
 }

@@ -24,6 +24,19 @@ inline constexpr std::string_view kSecretAllowed =
 inline constexpr std::string_view kHostsAllowed =
     "HOST[:PORT]: a name, an IP address ([...] around IPv6 with a port), a socket directory or @name";
 
+inline constexpr std::string_view kMomentAllowed = "a moment such as 2026-11-22T10:53:43Z";
+inline constexpr std::string_view kNetworkAllowed =
+    "an IP address, or a network such as 192.0.2.0/24 or 2001:db8::/32";
+inline constexpr std::string_view kReasonAllowed = "a line of text, at most 500 bytes";
+inline constexpr std::string_view kPemAllowed = "certificates in PEM, at most 64 KiB";
+inline constexpr std::string_view kUrlAllowed = "an http or https URL";
+inline constexpr std::string_view kFlagsAllowed = "NAME=VALUE";
+
+base::Status check_network(std::string_view network);
+base::Status check_reason(std::string_view text);
+base::Status check_pem(std::string_view text);
+base::Status check_url(std::string_view url);
+base::Status check_flag(std::string_view name, std::string_view value);
 base::Status check_tenant_id(std::string_view id);
 base::Status check_name(std::string_view name);  // of a role or a database
 base::Status check_path(std::string_view path);

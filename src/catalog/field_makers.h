@@ -15,6 +15,7 @@
 #include "catalog/duration_text.h"
 #include "catalog/field.h"
 #include "catalog/field_checks.h"
+#include "catalog/timestamp.h"
 #include "model/words.h"
 
 namespace penstock::catalog::make {
@@ -121,6 +122,62 @@ Field<Spec> word(std::string name, std::string meaning) {
         const std::optional<E> value = values.empty() ? kPreset : model::from_word<E>(values.front());
         if (!value) return refuse_value(model::list_of_words<E>(), values.front());
         Member(spec) = *value;
+        return {};
+      },
+  };
+}
+
+// Member: Spec& -> std::optional<model::WallTime>&.
+template <class Spec, auto Member>
+Field<Spec> moment(std::string name, std::string preset, std::string meaning) {
+  return Field<Spec>{
+      .name = std::move(name),
+      .kind = FieldKind::kMoment,
+      .meaning = std::move(meaning),
+      .allowed = std::string(kMomentAllowed),
+      .preset = std::move(preset),
+      .get = [](const Spec& spec) -> Values {
+        const std::optional<model::WallTime>& value = Member(spec);
+        return value ? Values{to_text(*value)} : Values{};
+      },
+      .set = [](Spec& spec, const Values& values) -> base::Status {
+        if (values.empty()) {
+          Member(spec).reset();
+          return {};
+        }
+        const std::optional<model::WallTime> value = parse_timestamp(values.front());
+        if (!value) return refuse_value(kMomentAllowed, values.front());
+        Member(spec) = *value;
+        return {};
+      },
+  };
+}
+
+// Member: Spec& -> std::map<std::string, std::string>&. Check: Status(name, value).
+template <class Spec, auto Member, auto Check>
+Field<Spec> map(std::string name, std::string allowed, std::string meaning) {
+  return Field<Spec>{
+      .name = std::move(name),
+      .kind = FieldKind::kMap,
+      .meaning = std::move(meaning),
+      .allowed = std::move(allowed),
+      .preset = "none",
+      .get = [](const Spec& spec) -> Values {
+        Values values;
+        for (const auto& [key, value] : Member(spec)) values.push_back(key + "=" + value);
+        return values;
+      },
+      .set = [](Spec& spec, const Values& values) -> base::Status {
+        std::map<std::string, std::string> entries;
+        for (const std::string& text : values) {
+          const std::size_t equals = text.find('=');
+          if (equals == std::string::npos) return refuse_value("NAME=VALUE", text);
+          const std::string key = text.substr(0, equals);
+          const std::string value = text.substr(equals + 1);
+          if (const base::Status status = Check(key, value); !status) return status;
+          entries[key] = value;
+        }
+        Member(spec) = std::move(entries);
         return {};
       },
   };

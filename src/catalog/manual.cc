@@ -19,6 +19,7 @@ std::string table(const FieldTable<Spec>& fields) {
   std::string text =
       "| field | option | meaning | allowed | when not set |\n| --- | --- | --- | --- | --- |\n";
   for (const Field<Spec>& field : fields) {
+    if (field.standing == Standing::kReserved) continue;
     std::string options = "`" + option_name(field.name) + "`";
     if (!field.short_option.empty()) options = fmt::format("`{}`, {}", field.short_option, options);
     text += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name, options, cell(field.meaning),

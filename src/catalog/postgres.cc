@@ -127,6 +127,7 @@ base::Status PostgresConnection::establish() {
   values.push_back(nullptr);
   connection_.reset(PQconnectStartParams(names.data(), values.data(), 0));
   if (connection_ == nullptr) return base::fail(base::kOutOfMemory, "out of memory");
+  PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);  // stderr is not ours to fill
   const Deadline until = deadline();
   while (PQstatus(connection_.get()) != CONNECTION_BAD) {
     const PostgresPollingStatusType next = PQconnectPoll(connection_.get());

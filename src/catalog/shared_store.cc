@@ -275,7 +275,7 @@ void SharedStore::copy_if_due() {
   const base::Status status = reader_->copy_to(options_.copy_file);
   if (status) {
     copied_version_ = version;
-  } else if (!copy_failed_) {
+  } else if (!copy_failed_ && status.error().sqlstate != base::kAdminShutdown) {
     log::warning("catalog.copy", {{"copy", options_.copy_file}, {"error", status.error().message}},
                  "the local copy of the catalog cannot be written");
   }

@@ -16,6 +16,7 @@ using model::UserSpec;
 
 constexpr int kUpstreamsMax = 100'000;
 constexpr int kClientsMax = 10'000'000;
+constexpr int kBytesMax = 2'000'000'000;
 
 TenantField hosts_field() {
   return TenantField{
@@ -44,36 +45,6 @@ TenantField hosts_field() {
   };
 }
 
-TenantField parameters_field() {
-  return TenantField{
-      .name = "default_parameters",
-      .kind = FieldKind::kMap,
-      .meaning = "Start-up parameters that a client gets unless it sends its own, such as search_path=app.",
-      .allowed = std::string(kParametersAllowed),
-      .preset = "none",
-      .get =
-          [](const TenantSpec& tenant) {
-            Values values;
-            for (const auto& [name, value] : tenant.default_parameters) values.push_back(name + "=" + value);
-            return values;
-          },
-      .set = [](TenantSpec& tenant, const Values& values) -> base::Status {
-        std::map<std::string, std::string> parameters;
-        for (const std::string& text : values) {
-          const std::size_t equals = text.find('=');
-          if (equals == std::string::npos) return refuse_value(kParametersAllowed, text);
-          const std::string name = text.substr(0, equals);
-          const std::string value = text.substr(equals + 1);
-          if (const base::Status status = check_parameter(name, value); !status) return status;
-          parameters[name] = value;
-        }
-        tenant.default_parameters = std::move(parameters);
-        return {};
-      },
-      .short_option = "--parameter",
-  };
-}
-
 // The limits and times that tenants and users share. PENSTOCK_MEMBER names a member for a maker.
 #define PENSTOCK_MEMBER(path) [](auto& spec) -> auto& { return spec.path; }
 
@@ -93,6 +64,8 @@ void add_overrides(FieldTable<Spec>& table, const std::string& outer) {
       "max_clients", outer, "Clients logged in at the same time; 0 is no limit."));
   table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.max_upstreams), 0, kUpstreamsMax>(
       "max_upstreams", outer, "Server connections over all pools together; 0 is no limit."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.max_waiting_clients), 0, kClientsMax>(
+      "max_waiting_clients", outer, "Clients that may wait for a server of one pool; 0 is no limit."));
   table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.query_timeout)>(
       "query_timeout", outer, "The longest a query may run; 0 is no limit."));
   table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.query_wait_timeout)>(
@@ -105,6 +78,9 @@ void add_overrides(FieldTable<Spec>& table, const std::string& outer) {
   table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.client_idle_timeout)>(
       "client_idle_timeout", outer,
       "The longest a client may sit idle outside a transaction; 0 is no limit."));
+  table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.pool_size_percent), 1, 100>(
+      "pool_size_percent", outer, "Like pool_size, but as a share of the server's max_connections."));
+  table.back().standing = Standing::kReserved;
 }
 
 template <auto Member, auto Check>
@@ -161,7 +137,60 @@ void add_client_side(FieldTable<TenantSpec>& table) {
   table.push_back(tenant_text<PENSTOCK_MEMBER(auth_database), check_name>(
       "auth_database", kNameAllowed, "upstream_database, or the database the client names",
       "The database in which auth_query runs."));
-  table.push_back(parameters_field());
+  table.push_back(make::boolean<TenantSpec, PENSTOCK_MEMBER(require_user)>(
+      "require_user", "Only listed users may log in, whatever auth_query knows."));
+  table.push_back(make::list<TenantSpec, PENSTOCK_MEMBER(allow_list), check_network>(
+      "allow_list", std::string(kNetworkAllowed), "every address",
+      "Networks that clients may come from (Unix sockets are always allowed)."));
+  table.push_back(with_short_option(
+      make::map<TenantSpec, PENSTOCK_MEMBER(default_parameters), check_parameter>(
+          "default_parameters", std::string(kParametersAllowed),
+          "Start-up parameters that a client gets unless it sends its own, such as search_path=app."),
+      "--parameter"));
+}
+
+void add_ban(FieldTable<TenantSpec>& table) {
+  table.push_back(make::boolean<TenantSpec, PENSTOCK_MEMBER(banned)>(
+      "banned", "Ends all clients of the tenant and lets nobody in, until banned_until."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(ban_reason), check_reason>(
+      "ban_reason", kReasonAllowed, "none", "What clients are told while the tenant is banned."));
+  table.push_back(make::moment<TenantSpec, PENSTOCK_MEMBER(banned_until)>(
+      "banned_until", "until banned is false again", "When the ban ends by itself."));
+  table.push_back(
+      make::moment<TenantSpec, PENSTOCK_MEMBER(banned_at)>("banned_at", "not known", "When the ban began."));
+}
+
+// What other tools set and nothing here acts on yet.
+void add_reserved(FieldTable<TenantSpec>& table) {
+  const std::size_t first = table.size();
+  table.push_back(
+      make::word<TenantSpec, model::IpVersion, PENSTOCK_MEMBER(ip_version), model::IpVersion::kAuto>(
+          "ip_version", "Which addresses of a host name are used."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_ca), check_pem>(
+      "upstream_tls_ca", kPemAllowed, "upstream_tls_ca_file",
+      "Certificates that the server's certificate must come from, themselves instead of a file."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(availability_zone), check_name>(
+      "availability_zone", kNameAllowed, "none", "Where the tenant's pools should be."));
+  table.push_back(make::duration<TenantSpec, PENSTOCK_MEMBER(client_heartbeat_interval)>(
+      "client_heartbeat_interval", "off", "How often an idle client is sent a sign of life."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(max_pools), 0, kUpstreamsMax>(
+      "max_pools", "no limit", "Pools of the tenant at the same time; 0 is no limit."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(connects_per_second), 0, kClientsMax>(
+      "connects_per_second", "no limit", "Log-ins of clients in a second; 0 is no limit."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(queries_per_second), 0, kClientsMax>(
+      "queries_per_second", "no limit", "Queries in a second; 0 is no limit."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(bytes_per_second), 0, kBytesMax>(
+      "bytes_per_second", "no limit", "Bytes from and to clients in a second; 0 is no limit."));
+  table.push_back(
+      make::boolean<TenantSpec, PENSTOCK_MEMBER(use_jit)>("use_jit", "Log-ins with tokens of limited life."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(jit_api_url), check_url>("jit_api_url", kUrlAllowed, "none",
+                                                                       "Who is asked about such tokens."));
+  table.push_back(make::map<TenantSpec, PENSTOCK_MEMBER(feature_flags), check_flag>(
+      "feature_flags", std::string(kFlagsAllowed), "Switches of Supavisor."));
+  table.push_back(make::map<TenantSpec, PENSTOCK_MEMBER(default_parameter_status), check_flag>(
+      "default_parameter_status", std::string(kFlagsAllowed),
+      "What a client is told of the server before any server has been asked."));
+  for (std::size_t i = first; i < table.size(); ++i) table[i].standing = Standing::kReserved;
 }
 
 }  // namespace
@@ -171,7 +200,9 @@ const FieldTable<TenantSpec>& tenant_fields() {
     FieldTable<TenantSpec> table;
     add_server_side(table);
     add_client_side(table);
+    add_ban(table);
     add_overrides(table, "the server's setting");
+    add_reserved(table);
     return table;
   }();
   return kTable;
@@ -193,6 +224,9 @@ const FieldTable<UserSpec>& user_fields() {
         "auth_method", "the tenant's auth_method", "How this user proves who they are."));
     table.back().short_option = "--auth";
     add_overrides(table, "the tenant's setting");
+    table.push_back(make::integer<UserSpec, PENSTOCK_MEMBER(guaranteed_pool_size), 0, kUpstreamsMax>(
+        "guaranteed_pool_size", "none", "Server connections that other users of the tenant cannot take."));
+    table.back().standing = Standing::kReserved;
     return table;
   }();
   return kTable;

@@ -21,6 +21,12 @@ Values sample(std::string_view name, FieldKind kind) {
   if (name == "pool_mode") return {"session"};
   if (name == "upstream_tls") return {"verify-full"};
   if (name == "auth_method") return {"md5"};
+  if (name == "allow_list") return {"192.0.2.0/24", "2001:db8::/32"};
+  if (name == "ip_version") return {"v6"};
+  if (name == "upstream_tls_ca") return {"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"};
+  if (name == "jit_api_url") return {"https://example.com/check"};
+  if (kind == FieldKind::kMap) return {"a=b", "c=d=e"};
+  if (kind == FieldKind::kMoment) return {"2026-11-22T10:53:43.123Z"};
   if (kind == FieldKind::kInteger) return {"7"};
   if (kind == FieldKind::kBoolean) return {"true"};
   if (kind == FieldKind::kDuration) return {"90s"};

@@ -107,6 +107,12 @@ void check_auth_query(Problems& problems, const TenantSpec& tenant, const std::s
   }
 }
 
+void check_ban(Problems& problems, const TenantSpec& tenant, const std::string& path) {
+  if (tenant.banned && tenant.ban_reason.empty()) {
+    add(problems, path + ".ban_reason", "must be given: clients are told why the tenant is banned");
+  }
+}
+
 Values lower_all(const Values& names) {
   Values result;
   for (const std::string& name : names) result.push_back(lower(name));
@@ -164,6 +170,7 @@ Problems problems_of(const TenantSpec& tenant) {
   check_no_repeats(problems, lower_all(tenant.sni_names), path + ".sni_names");
   check_no_repeats(problems, tenant.databases, path + ".databases");
   check_tls(problems, tenant, path);
+  check_ban(problems, tenant, path);
   check_auth_query(problems, tenant, path);
   check_overrides(problems, tenant.overrides, path);
 

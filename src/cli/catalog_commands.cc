@@ -114,6 +114,7 @@ void add_key_commands(CLI::App& catalog, Call& call) {
 void add_catalog_commands(CLI::App& app, Call& call) {
   CLI::App* catalog = app.add_subcommand("catalog", "The catalog as a whole: copies, keys, history");
   catalog->require_subcommand(1);
+  add_transfer_commands(*catalog, call);
   add_key_commands(*catalog, call);
 
   auto options = std::make_shared<Options>();

@@ -8,5 +8,7 @@
 namespace penstock::cli {
 
 void add_catalog_commands(CLI::App& app, Call& call);
+// Of those, export and import.
+void add_transfer_commands(CLI::App& catalog, Call& call);
 
 }  // namespace penstock::cli

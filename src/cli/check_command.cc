@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "catalog/open_store.h"
+#include "catalog/postgres.h"
 #include "catalog/validate.h"
 #include "config/render.h"
 #include "server/serve.h"
@@ -71,7 +72,7 @@ base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::Store& sto
     check_readable(*tenant, "upstream_tls_cert_file", tenant->upstream_tls_cert_file, problems);
     check_readable(*tenant, "upstream_tls_key_file", tenant->upstream_tls_key_file, problems);
   }
-  check_mode(file, "mode", problems);
+  if (!catalog::is_postgres_url(file)) check_mode(file, "mode", problems);
   if (const base::Status status = check_seals(store, keys, problems); !status)
     return base::fail(status.error());
   return problems;
@@ -87,7 +88,8 @@ void check_files(const config::Settings& settings, Terminal& terminal, Findings&
 void check_catalog(const config::Settings& settings, const Call& call, Findings& findings) {
   Terminal& terminal = call.terminal();
   std::error_code ignored;
-  if (!std::filesystem::exists(settings.catalog, ignored)) {
+  const bool is_file = !catalog::is_postgres_url(settings.catalog);
+  if (is_file && !std::filesystem::exists(settings.catalog, ignored)) {
     const auto directory = std::filesystem::absolute(settings.catalog, ignored).parent_path();
     if (!std::filesystem::is_directory(directory, ignored)) {
       ++findings.errors;
@@ -113,8 +115,8 @@ void check_catalog(const config::Settings& settings, const Call& call, Findings&
   for (const catalog::Problem& problem : *problems) {
     const bool is_warning = problem.weight == catalog::Problem::Weight::kWarning;
     ++(is_warning ? findings.warnings : findings.errors);
-    terminal.out(
-        fmt::format("{}: {}{}\n", settings.catalog, is_warning ? "warning: " : "", problem.to_string()));
+    terminal.out(fmt::format("{}: {}{}\n", config::without_password(settings.catalog),
+                             is_warning ? "warning: " : "", problem.to_string()));
   }
 }
 

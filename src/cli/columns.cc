@@ -38,4 +38,15 @@ std::string columns(const std::vector<Row>& rows) {
   return text;
 }
 
+std::string indented(const std::string& text, int blanks) {
+  std::string result;
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+    result += std::string(static_cast<std::size_t>(blanks), ' ') + text.substr(begin, end - begin);
+    begin = end;
+  }
+  return result;
+}
+
 }  // namespace penstock::cli

@@ -35,6 +35,8 @@ inline std::string_view placeholder(catalog::FieldKind kind) {
       return "WORD";
     case catalog::FieldKind::kList:
       return "VALUE...";
+    case catalog::FieldKind::kMoment:
+      return "MOMENT";
     case catalog::FieldKind::kMap:
       return "NAME=VALUE...";
     case catalog::FieldKind::kText:
@@ -57,7 +59,9 @@ struct FieldOptions {
       CLI::Option* option = app.add_option_function<std::vector<std::string>>(
           names, [this, name = field.name](const std::vector<std::string>& values) { given[name] = values; },
           help_of(field));
-      option->type_name(std::string(placeholder(field.kind)))->allow_extra_args(false)->group("Fields");
+      option->type_name(std::string(placeholder(field.kind)))
+          ->allow_extra_args(false)
+          ->group(field.standing == catalog::Standing::kReserved ? "" : "Fields");
     }
   }
   void add_unset_to(CLI::App& app) {
@@ -110,7 +114,11 @@ std::string difference(const catalog::FieldTable<Spec>& table, const Spec& befor
       const std::string value = catalog::shown(field, spec);
       return value.empty() ? fmt::format("(not set: {})", field.preset) : value;
     };
-    text += fmt::format("{}: {} -> {}\n", field.name, words(before), words(after));
+    if (words(before) == words(after)) {  // a secret
+      text += fmt::format("{}: another {}\n", field.name, words(after));
+    } else {
+      text += fmt::format("{}: {} -> {}\n", field.name, words(before), words(after));
+    }
   }
   return text;
 }
@@ -124,7 +132,7 @@ void add_field_rows(std::vector<Row>& rows, const catalog::FieldTable<Spec>& tab
   for (const catalog::Field<Spec>& field : table) {
     const std::string value = catalog::shown(field, spec);
     if (!value.empty()) rows.push_back({field.name, value});
-    if (value.empty() && unset == Unset::kShow)
+    if (value.empty() && unset == Unset::kShow && field.standing != catalog::Standing::kReserved)
       rows.push_back({field.name, fmt::format("({})", field.preset)});
   }
 }

@@ -53,6 +53,8 @@ std::string commands_for_manual() {
       {"user", "set"},
       {"user", "remove"},
       {"catalog"},
+      {"catalog", "export"},
+      {"catalog", "import"},
       {"catalog", "new-key"},
       {"catalog", "rotate-key"},
       {"catalog", "backup"},

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/listener_text.h"
 #include "config/table.h"
 
@@ -11,6 +13,11 @@ namespace {
 std::string origin(const Loaded& loaded, const std::string& name) {
   const auto found = loaded.origins.find(name);
   return found == loaded.origins.end() ? "default" : found->second;
+}
+
+Value without_password(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text == nullptr ? value : Value(config::without_password(*text));
 }
 
 std::string render_listener(const ListenerSettings& listener) {
@@ -38,14 +45,33 @@ std::string plain(const Allowed& allowed, const Value& value) {
 
 }  // namespace
 
+std::string without_password(std::string_view text) {
+  std::string shown(text);
+  const std::size_t scheme = shown.find("://");
+  if (scheme == std::string::npos) return shown;
+  // The last '@' before the query: whoever forgets to write one in a password as %40 shall not see it here.
+  const std::size_t begin = scheme + 3;
+  const std::size_t at = shown.rfind('@', shown.find('?', begin));
+  const std::size_t colon = shown.find(':', begin);
+  if (at != std::string::npos && colon != std::string::npos && colon < at) {
+    shown.replace(colon + 1, at - colon - 1, "***");
+  }
+  for (std::size_t place = shown.find("password="); place != std::string::npos;
+       place = shown.find("password=", place + 9)) {
+    const std::size_t value = place + 9;
+    shown.replace(value, std::min(shown.find('&', value), shown.size()) - value, "***");
+  }
+  return shown;
+}
+
 std::string render_effective(const Loaded& loaded) {
   std::string out;
   for (const Section& section : sections()) {
     out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", section.name);
     for (const auto& entry : settings_table()) {
       if (entry.section != section.name) continue;
-      const std::string setting =
-          fmt::format("{} = {}", entry.key, to_toml(entry.allowed, entry.get(loaded.settings)));
+      const std::string setting = fmt::format(
+          "{} = {}", entry.key, to_toml(entry.allowed, without_password(entry.get(loaded.settings))));
       out += fmt::format("{:<40} # {}\n", setting, quote_toml(origin(loaded, entry.name())));
     }
   }
@@ -60,8 +86,8 @@ std::vector<Change> diff(const Settings& before, const Settings& after) {
     const Value old_value = entry.get(before), new_value = entry.get(after);
     if (old_value == new_value) continue;
     changes.push_back({.name = entry.name(),
-                       .before = plain(entry.allowed, old_value),
-                       .after = plain(entry.allowed, new_value),
+                       .before = plain(entry.allowed, without_password(old_value)),
+                       .after = plain(entry.allowed, without_password(new_value)),
                        .needs_restart = !entry.reloadable});
   }
   if (before.listeners != after.listeners) {

@@ -2,15 +2,19 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/load.h"
 
 namespace penstock::config {
 
-// A TOML file that loads to the same settings, with the origin of each value behind it. Settings hold no
-// secrets.
+// A TOML file that loads to the same settings, with the origin of each value behind it; but the password in a URL is
+// left out.
 std::string render_effective(const Loaded& loaded);
+
+// "postgres://user:***@host/db" for a URL with a password; any other text as it is.
+std::string without_password(std::string_view text);
 
 struct Change {
   std::string name;  // "pool.size", "listeners"

@@ -59,5 +59,14 @@ TEST(Render, KeepsTheManualPageUpToDate) {
   EXPECT_EQ(text.str(), render_manual()) << "run this test with PENSTOCK_TEST_WRITE=1 and commit " << page;
 }
 
+TEST(Render, LeavesThePasswordOfAUrlOut) {
+  EXPECT_EQ(without_password("postgres://u:pw@h:5/d"), "postgres://u:***@h:5/d");
+  EXPECT_EQ(without_password("postgres://u:p@w:x@h/d?a=b@c"), "postgres://u:***@h/d?a=b@c");
+  EXPECT_EQ(without_password("postgres://h/d?user=u&password=pw&a=b"),
+            "postgres://h/d?user=u&password=***&a=b");
+  EXPECT_EQ(without_password("postgres://u@h:5432/d"), "postgres://u@h:5432/d");
+  EXPECT_EQ(without_password("/var/lib/penstock.db"), "/var/lib/penstock.db");
+}
+
 }  // namespace
 }  // namespace penstock::config

@@ -4,7 +4,6 @@
 // Invariants: ids, SNI names and database names are unique (the store refuses duplicates).
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,7 +16,6 @@
 namespace penstock::model {
 
 using TenantPtr = std::shared_ptr<const TenantSpec>;
-using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
 // Which state of a tenant this is.
 struct TenantRevision {

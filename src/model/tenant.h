@@ -18,6 +18,12 @@ enum class TlsMode : std::uint8_t { kDisable, kAllow, kPrefer, kRequire, kVerify
 // How clients prove who they are.
 enum class AuthMethod : std::uint8_t { kScram, kMd5, kPassword, kCertificate, kTrust, kPeer };
 
+// Which addresses of a host name are used.
+enum class IpVersion : std::uint8_t { kAuto, kV4, kV6 };
+
+// A moment by the calendar, for what is shown and what ends at a date.
+using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
+
 // A place where Postgres listens. `host` is a name, an IP address, a socket directory ("/run/postgresql") or
 // an abstract socket ("@name").
 struct HostPort {
@@ -29,11 +35,13 @@ struct HostPort {
 // Limits and times that tenants and users may set for themselves; empty: as the next larger scope.
 struct PoolOverrides {
   std::optional<PoolMode> pool_mode = {};
-  std::optional<int> pool_size = {};          // upstreams
-  std::optional<int> min_pool_size = {};      // upstreams
-  std::optional<int> reserve_pool_size = {};  // upstreams
-  std::optional<int> max_clients = {};        // clients logged in at the same time
-  std::optional<int> max_upstreams = {};      // upstreams over all pools of this scope
+  std::optional<int> pool_size = {};            // upstreams
+  std::optional<int> min_pool_size = {};        // upstreams
+  std::optional<int> reserve_pool_size = {};    // upstreams
+  std::optional<int> max_clients = {};          // clients logged in at the same time
+  std::optional<int> max_upstreams = {};        // upstreams over all pools of this scope
+  std::optional<int> max_waiting_clients = {};  // of one pool
+  std::optional<int> pool_size_percent = {};    // of the server's max_connections
   std::optional<std::chrono::milliseconds> query_timeout = {};
   std::optional<std::chrono::milliseconds> query_wait_timeout = {};
   std::optional<std::chrono::milliseconds> transaction_timeout = {};
@@ -50,7 +58,8 @@ struct UserSpec {
   std::string upstream_user = {};  // empty: `name`
   // Plain text or md5; empty: `secret`, or the keys of the client's login.
   std::optional<std::string> upstream_secret = {};
-  std::optional<AuthMethod> auth_method = {};  // empty: the tenant's
+  std::optional<AuthMethod> auth_method = {};    // empty: the tenant's
+  std::optional<int> guaranteed_pool_size = {};  // upstreams that other users of the tenant cannot take
   PoolOverrides overrides = {};
   friend bool operator==(const UserSpec&, const UserSpec&) = default;
 };
@@ -72,7 +81,27 @@ struct TenantSpec {
   std::string auth_query = {};
   std::string auth_user = {};      // one of `users`
   std::string auth_database = {};  // empty: upstream_database or the client's
+  bool require_user = false;       // only listed users, whatever auth_query knows
   std::string connect_query = {};  // run once on every new upstream
+  // Networks clients may come from ("10.0.0.0/8"); empty: all.
+  std::vector<std::string> allow_list = {};
+  bool banned = false;
+  std::string ban_reason = {};
+  std::optional<WallTime> banned_at = {};
+  std::optional<WallTime> banned_until = {};  // empty: until it is lifted
+  IpVersion ip_version = IpVersion::kAuto;
+  std::string upstream_tls_ca = {};  // PEM, instead of a file
+  std::string availability_zone = {};
+  std::optional<std::chrono::milliseconds> client_heartbeat_interval = {};
+  std::optional<int> max_pools = {};
+  std::optional<int> connects_per_second = {};
+  std::optional<int> queries_per_second = {};
+  std::optional<int> bytes_per_second = {};
+  bool use_jit = false;
+  std::string jit_api_url = {};
+  std::map<std::string, std::string> feature_flags = {};
+  // What a client is told of the server before any server has been asked.
+  std::map<std::string, std::string> default_parameter_status = {};
   // Start-up parameters unless the client sends its own.
   std::map<std::string, std::string> default_parameters = {};
   PoolOverrides overrides = {};

@@ -27,6 +27,12 @@ constexpr Word<AuthMethod> kAuthMethods[] = {
     {"peer", AuthMethod::kPeer},
 };
 
+constexpr Word<IpVersion> kIpVersions[] = {
+    {"auto", IpVersion::kAuto},
+    {"v4", IpVersion::kV4},
+    {"v6", IpVersion::kV6},
+};
+
 }  // namespace
 
 template <>
@@ -40,6 +46,11 @@ std::span<const Word<TlsMode>> words() {
 template <>
 std::span<const Word<AuthMethod>> words() {
   return kAuthMethods;
+}
+
+template <>
+std::span<const Word<IpVersion>> words() {
+  return kIpVersions;
 }
 
 }  // namespace penstock::model

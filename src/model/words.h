@@ -19,7 +19,7 @@ struct Word {
   E value;
 };
 
-// For PoolMode, TlsMode and AuthMethod.
+// For PoolMode, TlsMode, AuthMethod and IpVersion.
 template <class E>
 std::span<const Word<E>> words();
 template <>
@@ -28,6 +28,8 @@ template <>
 std::span<const Word<TlsMode>> words();
 template <>
 std::span<const Word<AuthMethod>> words();
+template <>
+std::span<const Word<IpVersion>> words();
 
 template <class E>
 std::string_view word_of(E value) {

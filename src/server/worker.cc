@@ -1,5 +1,7 @@
 #include "server/worker.h"
 
+#include "catalog/admission.h"
+#include "catalog/timestamp.h"
 #include "pgwire/backend.h"
 #include "session/pool_plan.h"
 #include "telemetry/log.h"
@@ -179,7 +181,7 @@ void Worker::take_in(session::TravellerPtr traveller) {
     sessions_.emplace(traveller->id, std::move(session));
     load_.store(loop_->live(), std::memory_order_relaxed);
     arriving.arrive(*traveller);
-    if (instructions_.catalog->by_id(arriving.identity().tenant->id) == nullptr) end_of_tenant(arriving);
+    end_if_unwelcome(arriving);
   });
 }
 
@@ -216,20 +218,30 @@ void Worker::apply(session::Instructions instructions) {
     handshake_gate_.set_rate(instructions_.settings->tls_handshakes_per_second);
   }
   session::follow_catalog(home_, settings_changed);
-  // Clients of tenants and users that are no more.
+  // Clients of tenants that are no more, or not welcome any more.
   std::vector<session::Session*> gone;
   for (auto& [id, session] : sessions_) {
-    if (!session->logged_in()) continue;
-    const session::Identity& identity = session->identity();
-    const model::TenantPtr tenant = instructions_.catalog->by_id(identity.tenant->id);
-    if (tenant == nullptr) gone.push_back(session.get());
+    if (session->logged_in() && !is_welcome(*session)) gone.push_back(session.get());
   }
-  for (session::Session* session : gone) end_of_tenant(*session);
+  for (session::Session* session : gone) end_if_unwelcome(*session);
 }
 
-void Worker::end_of_tenant(session::Session& session) {
-  session.end_now(
-      {.sqlstate = base::kAdminShutdown, .message = "terminating connection because the tenant was removed"});
+base::Status Worker::is_welcome(const session::Session& session) const {
+  const model::TenantPtr tenant = instructions_.catalog->by_id(session.identity().tenant->id);
+  if (tenant == nullptr) {
+    return base::fail(base::kAdminShutdown, "terminating connection because the tenant was removed");
+  }
+  auto status = catalog::refuse_banned(*tenant, catalog::wall_clock_now());
+  if (status) return status;
+  base::Error error = std::move(status.error());
+  error.sqlstate = base::kAdminShutdown;
+  error.message = "terminating connection because the " + error.message;
+  return base::fail(std::move(error));
+}
+
+void Worker::end_if_unwelcome(session::Session& session) {
+  const base::Status status = is_welcome(session);
+  if (!status) session.end_now(status.error());
 }
 
 void Worker::make_room(const pool::ScopePtr& scope, base::TimePoint since) {

@@ -73,7 +73,9 @@ class Worker {
   void make_room(const pool::ScopePtr& scope, base::TimePoint since);
   void upkeep();
   void end_everything();
-  static void end_of_tenant(session::Session& session);
+  // Why a client who has logged in may not stay, if so.
+  base::Status is_welcome(const session::Session& session) const;
+  void end_if_unwelcome(session::Session& session);
 
   Shared& shared_;
   const unsigned index_;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "catalog/admission.h"
+#include "catalog/timestamp.h"
 #include "io/await.h"
 #include "pgwire/backend.h"
 #include "pgwire/constants.h"
@@ -264,6 +266,11 @@ base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
   }
   identity.tenant = resolved_.tenant;
   identity.user = resolved_.user;
+  const io::PeerName& peer = reader_->stream().peer();
+  const std::string_view address = peer.is_unix() ? std::string_view() : std::string_view(peer.address);
+  if (auto admitted = catalog::admit(*resolved_.tenant, address, catalog::wall_clock_now()); !admitted) {
+    return admitted;
+  }
   const auto replication = startup.replication();
   if (!replication) return std::unexpected(replication.error());
   identity.replication = *replication;

@@ -17,6 +17,7 @@ namespace penstock::session {
 io::Task<base::Result<std::optional<auth::Secret>>> Login::find_secret() {
   if (user_ != nullptr && user_->secret.has_value()) co_return auth::Secret::parse(*user_->secret);
   if (resolved_.tenant->auth_query.empty()) co_return std::nullopt;
+  if (user_ == nullptr && resolved_.tenant->require_user) co_return std::nullopt;
   auto text = co_await home_.auth_query.read(home_, resolved_.tenant, outcome_.identity.user,
                                              outcome_.identity.database, deadline_);
   if (!text) co_return base::fail(std::move(text.error()));

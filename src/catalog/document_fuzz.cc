@@ -1,0 +1,24 @@
+// Any text as a document: refused with a reason, or read so that writing it and reading that gives the same.
+#include <cstdint>
+#include <string_view>
+
+#include "base/assert.h"
+#include "catalog/document.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace penstock;
+  const auto read = catalog::read_document({reinterpret_cast<const char*>(data), size});
+  if (!read) {
+    PENSTOCK_ASSERT(!read.error().message.empty());
+    return 0;
+  }
+  std::vector<model::TenantSpec> tenants;
+  for (const catalog::TenantEntry& entry : *read) tenants.push_back(catalog::merge(entry, nullptr));
+  for (const auto format : {catalog::DocumentFormat::kYaml, catalog::DocumentFormat::kJson}) {
+    const auto again =
+        catalog::read_document(catalog::write_document(tenants, format, catalog::WithSecrets::kYes));
+    PENSTOCK_ASSERT(again.has_value() && again->size() == tenants.size());
+    for (std::size_t i = 0; i < tenants.size(); ++i) PENSTOCK_ASSERT((*again)[i].spec == tenants[i]);
+  }
+  return 0;
+}

@@ -1,0 +1,25 @@
+// YAML as far as it is JSON in another dress: objects, lists and scalars.
+//
+// Home:   any thread (pure functions).
+// Errors: kInvalidParameterValue with line and column.
+// Bounds: kYamlNodesMax nodes, kYamlDepthMax levels, aliases counted each time they are used.
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace penstock::catalog {
+
+inline constexpr std::size_t kYamlNodesMax = 5'000'000;
+inline constexpr int kYamlDepthMax = 16;
+
+// Every scalar is a text, but for null: what it means, its field decides.
+base::Result<boost::json::value> parse_yaml(std::string_view text);
+
+std::string to_yaml(const boost::json::value& value);
+
+}  // namespace penstock::catalog
