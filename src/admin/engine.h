@@ -1,0 +1,93 @@
+// Engine: what the API sees of the running process and can do with it. Without it, this module would have to know
+// workers, which know everything.
+//
+// Owner: the composition root, which implements it. Home: the control thread; what is answered later is answered there.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "config/load.h"
+#include "telemetry/pool_counters.h"
+#include "telemetry/worker_counters.h"
+
+namespace penstock::admin {
+
+struct PoolView {
+  std::string tenant, user, database, mode;
+  int size = 0;
+  std::size_t idle = 0, active = 0, cleaning = 0, connecting = 0, waiting = 0;
+  std::chrono::milliseconds longest_wait{0};
+  std::string last_error;  // of connecting; empty: the last attempt went well
+};
+
+struct ClientView {
+  std::uint64_t id = 0;
+  unsigned worker = 0;
+  std::string tenant, user, database, application_name, address, state, tls;
+};
+
+struct ServerView {
+  std::uint64_t id = 0;
+  unsigned worker = 0;
+  std::string tenant, user, database, host, state, tls;
+  std::uint32_t process_id = 0;
+};
+
+// What to look at; empty text: all.
+struct LookWish {
+  bool pools = false, clients = false, servers = false;
+  std::string tenant = {};
+  std::vector<std::string> tenants = {};  // of the token; empty: all
+  std::size_t limit = 1000;               // of clients and servers, per worker
+};
+
+struct Findings {
+  std::vector<PoolView> pools;  // shards of several workers as one
+  std::vector<ClientView> clients;
+  std::vector<ServerView> servers;
+};
+
+struct WorkerView {
+  double cpu_seconds = 0;
+  std::size_t sessions = 0;
+  const telemetry::WorkerCounters* counters = nullptr;
+};
+
+struct ProcessView {
+  std::vector<WorkerView> workers;
+  std::size_t clients_max = 0;
+  std::chrono::system_clock::time_point started{};
+  double cpu_seconds = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t open_files = 0;
+  std::uint64_t api_requests = 0, api_connections = 0, api_refused = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual catalog::Catalog& catalog() = 0;
+  virtual const config::Loaded& configuration() const = 0;
+  // Why the process takes no clients, or should get none; empty: it is ready.
+  virtual std::vector<std::string> unready() const = 0;
+  virtual ProcessView process() = 0;
+  virtual telemetry::PoolCounterTable& pool_counters() = 0;
+  virtual void look(LookWish wish, std::move_only_function<void(Findings)> done) = 0;
+  // Ends the client of that id, if it is one of these tenants' (empty: all). Tells whether there was one.
+  virtual void kill_client(std::uint64_t id, std::vector<std::string> tenants,
+                           std::move_only_function<void(bool)> done) = 0;
+  // Ends the tenant's clients and server connections. Tells how many clients there were.
+  virtual void terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) = 0;
+  // Server connections of the tenant are replaced as they become free; clients stay.
+  virtual void reconnect(std::string tenant, std::move_only_function<void()> done) = 0;
+  virtual base::Status reload() = 0;
+  virtual void drain() = 0;
+};
+
+}  // namespace penstock::admin

@@ -1,0 +1,164 @@
+// Pools, clients and servers as they are at the moment.
+#include <charconv>
+
+#include "admin/api.h"
+#include "admin/problem.h"
+
+namespace penstock::admin {
+
+namespace {
+
+namespace json = boost::json;
+using auth::Scope;
+
+constexpr std::size_t kListMax = 10'000;
+constexpr std::size_t kList = 1000;
+
+json::value or_null(const std::string& text) {
+  return text.empty() ? json::value() : json::value(text);
+}
+
+json::object to_json(const PoolView& pool) {
+  return {{"tenant", pool.tenant},
+          {"user", pool.user},
+          {"database", pool.database},
+          {"pool_mode", pool.mode},
+          {"size", pool.size},
+          {"clients_waiting", pool.waiting},
+          {"longest_wait_ms", pool.longest_wait.count()},
+          {"servers",
+           {{"idle", pool.idle},
+            {"active", pool.active},
+            {"cleaning", pool.cleaning},
+            {"connecting", pool.connecting}}},
+          {"last_error", or_null(pool.last_error)}};
+}
+
+json::object to_json(const ClientView& client) {
+  return {{"id", std::to_string(client.id)},
+          {"tenant", client.tenant},
+          {"user", client.user},
+          {"database", client.database},
+          {"application_name", client.application_name},
+          {"address", client.address},
+          {"state", client.state},
+          {"tls", client.tls},
+          {"worker", client.worker}};
+}
+
+json::object to_json(const ServerView& server) {
+  return {{"id", std::to_string(server.id)}, {"tenant", server.tenant}, {"user", server.user},
+          {"database", server.database},     {"host", server.host},     {"state", server.state},
+          {"process_id", server.process_id}, {"tls", server.tls},       {"worker", server.worker}};
+}
+
+enum class What : std::uint8_t { kPools, kClients, kServers };
+
+template <class View>
+json::array list_of(const std::vector<View>& views) {
+  json::array list;
+  list.reserve(views.size());
+  for (const View& view : views) list.push_back(to_json(view));
+  return list;
+}
+
+void look(Engine& engine, What what, Call call) {
+  const auto tenant = call.path.find("external_id");
+  const std::string name = tenant == call.path.end() ? call.text("tenant") : tenant->second;
+  if (tenant != call.path.end() && engine.catalog().snapshot()->by_id(name) == nullptr) {
+    return call.respond(not_found("tenant \"" + name + "\""));
+  }
+  LookWish wish{.pools = what == What::kPools,
+                .clients = what == What::kClients,
+                .servers = what == What::kServers,
+                .tenant = name,
+                .tenants = call.grant.tenants,
+                .limit = call.number("limit", kList)};
+  engine.look(std::move(wish), [what, call = std::move(call)](const Findings& found) mutable {
+    call.answer({{"data", what == What::kPools     ? list_of(found.pools)
+                          : what == What::kClients ? list_of(found.clients)
+                                                   : list_of(found.servers)}});
+  });
+}
+
+void kill_client(Engine& engine, Call call) {
+  const std::string& text = call.path.find("client")->second;
+  std::uint64_t id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    return call.respond(not_found("client \"" + text + "\""));
+  }
+  std::vector<std::string> tenants = call.grant.tenants;
+  engine.kill_client(id, std::move(tenants), [call = std::move(call)](bool was_there) mutable {
+    call.respond(was_there ? http::Response{.status = 204}
+                           : not_found("client \"" + call.path.find("client")->second + "\""));
+  });
+}
+
+Route list_route(Engine& engine, What what, bool of_tenant) {
+  static constexpr std::string_view kPaths[2][3] = {
+      {"/api/pools", "/api/clients", "/api/servers"},
+      {"/api/tenants/{external_id}/pools", "/api/tenants/{external_id}/clients",
+       "/api/tenants/{external_id}/servers"}};
+  static constexpr std::string_view kNames[2][3] = {
+      {"listPools", "listClients", "listServers"},
+      {"listTenantPools", "listTenantClients", "listTenantServers"}};
+  static constexpr std::string_view kSummaries[] = {"Pools that are in use, and who waits in them",
+                                                    "Clients that are logged in", "Connections to servers"};
+  static constexpr std::string_view kSchemas[] = {"PoolList", "ClientList", "ServerList"};
+  const auto index = static_cast<std::size_t>(what);
+  Route route{.method = "GET",
+              .path = kPaths[of_tenant ? 1 : 0][index],
+              .name = kNames[of_tenant ? 1 : 0][index],
+              .tag = "live",
+              .summary = kSummaries[index],
+              .filters = !of_tenant,
+              .answers = {{200, "Those there are now.", kSchemas[index]}},
+              .act = [&engine, what](Call call) { look(engine, what, std::move(call)); }};
+  if (of_tenant) {
+    route.answers.push_back({404, "There is no such tenant.", "Problem", "application/problem+json"});
+  } else {
+    route.query.push_back({"tenant", "string", "Only those of this tenant."});
+  }
+  if (what != What::kPools) {
+    route.query.push_back(
+        {"limit", "integer", "At most so many of each worker; 1000 when not given.", kListMax});
+  }
+  return route;
+}
+
+}  // namespace
+
+Routes live_routes(Engine& engine) {
+  Routes routes;
+  for (const bool of_tenant : {false, true}) {
+    for (const What what : {What::kPools, What::kClients, What::kServers}) {
+      routes.push_back(list_route(engine, what, of_tenant));
+    }
+  }
+  routes.push_back({.method = "DELETE",
+                    .path = "/api/clients/{client}",
+                    .name = "killClient",
+                    .tag = "live",
+                    .summary = "Ends one client, whatever it does",
+                    .scope = Scope::kWrite,
+                    .filters = true,
+                    .answers = {{204, "It is gone."},
+                                {404, "There is no such client.", "Problem", "application/problem+json"}},
+                    .act = [&engine](Call call) { kill_client(engine, std::move(call)); }});
+  routes.push_back({.method = "POST",
+                    .path = "/api/tenants/{external_id}/reconnect",
+                    .name = "reconnectTenant",
+                    .tag = "tenants",
+                    .summary = "Replaces the tenant's server connections as they become free; clients stay",
+                    .scope = Scope::kWrite,
+                    .answers = {{202, "It has begun."}},
+                    .act = [&engine](Call call) {
+                      std::string tenant = call.tenant();
+                      engine.reconnect(std::move(tenant),
+                                       [call = std::move(call)]() mutable { call.respond({.status = 202}); });
+                    }});
+  return routes;
+}
+
+}  // namespace penstock::admin

@@ -1,0 +1,159 @@
+// Health, version, metrics, configuration: what the process says of itself.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "admin/api.h"
+#include "admin/problem.h"
+#include "base/version.h"
+#include "config/table.h"
+#include "telemetry/exposition.h"
+
+namespace penstock::admin {
+
+namespace {
+
+namespace json = boost::json;
+using auth::Scope;
+
+std::string text_of(std::chrono::system_clock::time_point time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
+}
+
+void answer_ready(Engine& engine, Call call) {
+  const std::vector<std::string> reasons = engine.unready();
+  if (reasons.empty()) return call.respond({.status = 204});
+  call.answer({{"status", "unhealthy"},
+               {"timestamp", text_of(std::chrono::system_clock::now())},
+               {"failed_checks", json::array(reasons.begin(), reasons.end())}},
+              503);
+}
+
+void answer_version(Engine& engine, Call call) {
+  const ProcessView process = engine.process();
+  const auto now = std::chrono::system_clock::now();
+  call.answer(
+      {{"name", "penstock"},
+       {"version", base::kVersion},
+       {"started_at", text_of(process.started)},
+       {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(now - process.started).count()},
+       {"workers", process.workers.size()}});
+}
+
+void answer_configuration(Engine& engine, Call call) {
+  const config::Loaded& loaded = engine.configuration();
+  json::object all;
+  for (const auto& entry : config::settings_table()) {
+    const auto origin = loaded.origins.find(entry.name());
+    all[entry.name()] = {{"value", config::to_toml(entry.allowed, entry.get(loaded.settings))},
+                         {"origin", origin == loaded.origins.end() ? "default" : origin->second},
+                         {"reloadable", entry.reloadable},
+                         {"meaning", entry.doc}};
+  }
+  call.answer({{"data", std::move(all)}});
+}
+
+Routes health_routes(Engine& engine) {
+  return {
+      {.method = "GET",
+       .path = "/api/health",
+       .name = "getHealth",
+       .tag = "process",
+       .summary = "Whether the process lives",
+       .scope = Scope::kNone,
+       .answers = {{204, "It does."}},
+       .act = [](Call call) { call.respond({.status = 204}); }},
+      {.method = "GET",
+       .path = "/api/ready",
+       .name = "getReady",
+       .tag = "process",
+       .summary = "Whether it takes clients, and if not, why",
+       .scope = Scope::kNone,
+       .answers = {{204, "It does."}, {503, "It does not, for these reasons.", "Unready"}},
+       .act = [&engine](Call call) { answer_ready(engine, std::move(call)); }},
+      {.method = "GET",
+       .path = "/api/version",
+       .name = "getVersion",
+       .tag = "process",
+       .summary = "What runs, and since when",
+       .scope = Scope::kNone,
+       .answers = {{200, "This.", "Version"}},
+       .act = [&engine](Call call) { answer_version(engine, std::move(call)); }},
+      {.method = "GET",
+       .path = "/api/openapi",
+       .name = "getOpenapi",
+       .tag = "process",
+       .summary = "This document",
+       .scope = Scope::kNone,
+       .answers = {{200, "An OpenAPI 3.0 document."}}},
+  };
+}
+
+Routes metrics_routes(Engine& engine) {
+  const std::vector<RouteAnswer> answers = {
+      {200, "Prometheus' text format, or OpenMetrics for a client that accepts it.", "text", "text/plain"}};
+  return {
+      {.method = "GET",
+       .path = "/metrics",
+       .name = "getMetrics",
+       .tag = "metrics",
+       .summary = "All metrics",
+       .scope = Scope::kMetrics,
+       .answers = answers,
+       .act =
+           [&engine](Call call) {
+             write_metrics(engine, "", call.request.header("accept"), std::move(call.respond));
+           }},
+      {.method = "GET",
+       .path = "/metrics/{external_id}",
+       .name = "getTenantMetrics",
+       .tag = "metrics",
+       .summary = "The metrics of one tenant",
+       .scope = Scope::kMetrics,
+       .answers = answers,
+       .act =
+           [&engine](Call call) {
+             write_metrics(engine, call.tenant(), call.request.header("accept"), std::move(call.respond));
+           }},
+  };
+}
+
+}  // namespace
+
+Routes process_routes(Engine& engine) {
+  Routes routes = health_routes(engine);
+  for (Route& route : metrics_routes(engine)) routes.push_back(std::move(route));
+  routes.push_back({.method = "GET",
+                    .path = "/api/config",
+                    .name = "getConfig",
+                    .tag = "process",
+                    .summary = "The settings in effect, and where each comes from",
+                    .answers = {{200, "By full name.", "Configuration"}},
+                    .act = [&engine](Call call) { answer_configuration(engine, std::move(call)); }});
+  routes.push_back(
+      {.method = "POST",
+       .path = "/api/reload",
+       .name = "reload",
+       .tag = "process",
+       .summary = "Reads configuration, certificates and catalog again, as SIGHUP",
+       .scope = Scope::kWrite,
+       .answers = {{204, "Done."},
+                   {409, "There is a mistake; nothing was changed.", "Problem", "application/problem+json"}},
+       .act = [&engine](Call call) {
+         const base::Status done = engine.reload();
+         call.respond(done ? http::Response{.status = 204} : problem(409, done.error().message));
+       }});
+  routes.push_back({.method = "POST",
+                    .path = "/api/drain",
+                    .name = "drain",
+                    .tag = "process",
+                    .summary = "Lets clients finish their transactions and ends the process, as SIGTERM",
+                    .scope = Scope::kWrite,
+                    .answers = {{202, "It has begun."}},
+                    .act = [&engine](Call call) {
+                      call.respond({.status = 202});
+                      engine.drain();
+                    }});
+  return routes;
+}
+
+}  // namespace penstock::admin

@@ -1,0 +1,176 @@
+// The components of the OpenAPI document. Those of tenants and users are made from the catalog's field tables.
+#include "admin/schema.h"
+#include "catalog/tenant_fields.h"
+
+namespace penstock::admin {
+
+namespace {
+
+namespace json = boost::json;
+using catalog::FieldKind;
+
+// Supavisor's own fields, which are accepted beside ours (tenant_json.cc says what each means here).
+constexpr std::string_view kSupavisorTenant = R"json({
+  "external_id": {"type": "string", "maxLength": 63, "description": "The tenant's id, as in the path."},
+  "db_host": {"type": "string", "minLength": 1, "description": "The first of `hosts`."},
+  "db_port": {"type": "integer", "minimum": 1, "maximum": 65535},
+  "db_database": {"type": "string", "minLength": 1, "description": "`upstream_database`"},
+  "default_parameter_status": {"type": "object", "additionalProperties": {"type": "string"}, "nullable": true,
+    "description": "Not needed: clients are told what the server itself reports."},
+  "ip_version": {"type": "string", "enum": ["auto", "v4", "v6"], "nullable": true},
+  "upstream_ssl": {"type": "boolean", "nullable": true, "description": "`upstream_tls`: require, or disable."},
+  "upstream_verify": {"type": "string", "enum": ["none", "peer"], "nullable": true,
+    "description": "peer: `upstream_tls` is verify-full."},
+  "enforce_ssl": {"type": "boolean", "nullable": true, "description": "`require_tls`"},
+  "require_user": {"type": "boolean", "nullable": true,
+    "description": "true: only listed users; false: `auth_query` finds their secrets."},
+  "default_pool_size": {"type": "integer", "minimum": 1, "maximum": 100000, "nullable": true,
+    "description": "`pool_size`"},
+  "default_max_clients": {"type": "integer", "minimum": 0, "maximum": 10000000, "nullable": true,
+    "description": "`max_clients`"},
+  "client_heartbeat_interval": {"type": "integer", "minimum": 0, "nullable": true, "description": "Not needed."},
+  "sni_hostname": {"type": "string", "nullable": true, "description": "The first of `sni_names`."},
+  "allow_list": {"type": "array", "items": {"type": "string"}, "nullable": true},
+  "availability_zone": {"type": "string", "nullable": true, "description": "Not needed."},
+  "feature_flags": {"type": "object", "nullable": true, "description": "Not needed."}
+})json";
+
+constexpr std::string_view kSupavisorUser = R"json({
+  "db_user": {"type": "string", "minLength": 1, "maxLength": 63, "description": "`upstream_user`, and `name`."},
+  "db_user_alias": {"type": "string", "maxLength": 63, "nullable": true, "description": "`name`, if it is another."},
+  "db_password": {"type": "string", "minLength": 1, "description": "`secret`. Never shown."},
+  "is_manager": {"type": "boolean", "nullable": true, "description": "The tenant's `auth_user`."},
+  "mode_type": {"type": "string", "enum": ["transaction", "session", "statement"], "nullable": true,
+    "description": "`pool_mode`"},
+  "pool_checkout_timeout": {"type": "integer", "minimum": 0, "nullable": true,
+    "description": "Milliseconds; `query_wait_timeout`."}
+})json";
+
+constexpr std::string_view kOthers = R"json({
+  "Problem": {"type": "object", "required": ["title", "status"], "description": "RFC 9457", "properties": {
+    "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+    "detail": {"type": "string"}, "hint": {"type": "string"}, "error": {"type": "string"},
+    "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}}},
+  "PutTenant": {"type": "object", "required": ["tenant"], "properties": {
+    "tenant": {"$ref": "#/components/schemas/TenantWish"}}},
+  "PutUser": {"type": "object", "required": ["user"], "properties": {
+    "user": {"$ref": "#/components/schemas/UserWish"}}},
+  "PatchTenant": {"type": "object", "properties": {
+    "tenant": {"$ref": "#/components/schemas/TenantWish"},
+    "banned": {"type": "boolean"}, "ban_reason": {"type": "string"},
+    "banned_until": {"type": "string", "nullable": true}}},
+  "Credentials": {"type": "object", "required": ["db_user", "db_password"], "properties": {
+    "db_user": {"type": "string", "minLength": 1, "maxLength": 63},
+    "db_password": {"type": "string", "minLength": 1}}},
+  "TenantAnswer": {"type": "object", "required": ["data"], "properties": {
+    "data": {"$ref": "#/components/schemas/Tenant"}}},
+  "TenantList": {"type": "object", "required": ["data"], "properties": {
+    "data": {"type": "array", "items": {"$ref": "#/components/schemas/Tenant"}},
+    "next": {"type": "string", "nullable": true, "description": "`after` of the next page; null: there is none."}}},
+  "UserAnswer": {"type": "object", "required": ["data"], "properties": {
+    "data": {"$ref": "#/components/schemas/User"}}},
+  "UserList": {"type": "object", "required": ["data"], "properties": {
+    "data": {"type": "array", "items": {"$ref": "#/components/schemas/User"}}}},
+  "Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "string"}}},
+  "Unready": {"type": "object", "required": ["status", "failed_checks"], "properties": {
+    "status": {"type": "string"}, "timestamp": {"type": "string"},
+    "failed_checks": {"type": "array", "items": {"type": "string"}}}},
+  "Version": {"type": "object", "required": ["version"], "properties": {
+    "name": {"type": "string"}, "version": {"type": "string"}, "started_at": {"type": "string"},
+    "uptime_seconds": {"type": "integer"}, "workers": {"type": "integer"}}},
+  "PoolList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+    "type": "object", "properties": {
+      "tenant": {"type": "string"}, "user": {"type": "string"}, "database": {"type": "string"},
+      "pool_mode": {"type": "string"}, "size": {"type": "integer"},
+      "clients_waiting": {"type": "integer"}, "longest_wait_ms": {"type": "integer"},
+      "servers": {"type": "object", "additionalProperties": {"type": "integer"}},
+      "last_error": {"type": "string", "nullable": true}}}}}},
+  "ClientList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+    "type": "object", "properties": {
+      "id": {"type": "string"}, "tenant": {"type": "string"}, "user": {"type": "string"},
+      "database": {"type": "string"}, "application_name": {"type": "string"}, "address": {"type": "string"},
+      "state": {"type": "string"}, "tls": {"type": "string"}, "worker": {"type": "integer"}}}}}},
+  "ServerList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+    "type": "object", "properties": {
+      "id": {"type": "string"}, "tenant": {"type": "string"}, "user": {"type": "string"},
+      "database": {"type": "string"}, "host": {"type": "string"}, "state": {"type": "string"},
+      "process_id": {"type": "integer"}, "tls": {"type": "string"}, "worker": {"type": "integer"}}}}}},
+  "Configuration": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object",
+    "additionalProperties": {"type": "object", "properties": {
+      "value": {"type": "string", "description": "As in the TOML file."}, "origin": {"type": "string"},
+      "reloadable": {"type": "boolean"}, "meaning": {"type": "string"}}}}}}
+})json";
+
+json::object schema_of(FieldKind kind) {
+  switch (kind) {
+    case FieldKind::kInteger:
+      return {{"type", "integer"}};
+    case FieldKind::kBoolean:
+      return {{"type", "boolean"}};
+    case FieldKind::kList:
+      return {{"type", "array"}, {"items", {{"type", "string"}}}};
+    case FieldKind::kMap:
+      return {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}};
+    default:
+      return {{"type", "string"}};
+  }
+}
+
+// A property that may be null, which means: not set.
+template <class Spec>
+void add_fields(json::object& properties, const catalog::FieldTable<Spec>& table, bool for_writing) {
+  for (const auto& field : table) {
+    const bool is_secret = field.kind == FieldKind::kSecret;
+    json::object schema =
+        is_secret && !for_writing ? json::object{{"type", "object"}} : schema_of(field.kind);
+    if (for_writing) schema["nullable"] = true;
+    schema["description"] =
+        field.meaning + " Allowed: " + field.allowed + ". When not set: " + field.preset + ".";
+    if (is_secret && for_writing) schema["writeOnly"] = true;
+    properties[field.name] = std::move(schema);
+  }
+}
+
+json::object object_schema(json::object properties, json::array required = {}) {
+  json::object schema{{"type", "object"}, {"properties", std::move(properties)}};
+  if (!required.empty()) schema["required"] = std::move(required);
+  return schema;
+}
+
+// What was said of a field before wins: ours over Supavisor's.
+void add_missing(json::object& properties, std::string_view more, bool with_password) {
+  const json::value parsed = json::parse({more.data(), more.size()});
+  for (const auto& member : parsed.get_object()) {
+    if (member.key() == "db_password" && !with_password) continue;
+    if (!properties.contains(member.key())) properties[member.key()] = member.value();
+  }
+}
+
+json::object build() {
+  json::object all = json::parse({kOthers.data(), kOthers.size()}).as_object();
+  for (const bool for_writing : {true, false}) {
+    json::object user, tenant;
+    add_fields(user, catalog::user_fields(), for_writing);
+    user["name"] = {{"type", "string"}, {"maxLength", 63}, {"description", "As clients write it."}};
+    add_missing(user, kSupavisorUser, for_writing);
+    add_fields(tenant, catalog::tenant_fields(), for_writing);
+    add_missing(tenant, kSupavisorTenant, for_writing);
+    // Clients of Supavisor's API send milliseconds, as a number.
+    if (for_writing) tenant["client_idle_timeout"].as_object().erase("type");
+    const std::string_view name = for_writing ? "UserWish" : "User";
+    tenant["users"] = {{"type", "array"}, {"items", reference_to(name)}};
+    if (!for_writing) tenant["id"] = {{"type", "string"}};
+    all[name] = object_schema(std::move(user));
+    all[for_writing ? "TenantWish" : "Tenant"] = object_schema(std::move(tenant));
+  }
+  return all;
+}
+
+}  // namespace
+
+const json::object& schemas() {
+  static const json::object kSchemas = build();
+  return kSchemas;
+}
+
+}  // namespace penstock::admin

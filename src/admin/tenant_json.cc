@@ -1,0 +1,246 @@
+#include "admin/tenant_json.h"
+
+#include <algorithm>
+
+#include "catalog/record.h"
+#include "catalog/tenant_fields.h"
+#include "model/words.h"
+
+namespace penstock::admin {
+
+namespace {
+
+namespace json = boost::json;
+using model::TenantSpec;
+using model::TlsMode;
+using model::UserSpec;
+
+// Supavisor's fields that need nothing here, or are known by the path.
+constexpr std::string_view kPassedOver[] = {"id",
+                                            "external_id",
+                                            "default_parameter_status",
+                                            "client_heartbeat_interval",
+                                            "availability_zone",
+                                            "inserted_at",
+                                            "updated_at",
+                                            "feature_flags",
+                                            "default_pool_strategy",
+                                            "users",
+                                            "name"};
+
+constexpr std::pair<std::string_view, std::string_view> kTenantNames[] = {
+    {"db_database", "upstream_database"},
+    {"enforce_ssl", "require_tls"},
+    {"default_pool_size", "pool_size"},
+    {"default_max_clients", "max_clients"},
+    {"upstream_tls_ca", "upstream_tls_ca_file"}};
+constexpr std::pair<std::string_view, std::string_view> kUserNames[] = {
+    {"db_user", "upstream_user"}, {"db_password", "secret"}, {"mode_type", "pool_mode"}};
+
+void blame(FieldErrors& errors, const std::string& path, std::string_view name, std::string text) {
+  errors[path + "." + std::string(name)].push_back(std::move(text));
+}
+
+// The words behind "field: ", which the caller says itself.
+std::string without_name(const std::string& message) {
+  const std::size_t colon = message.find(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
+catalog::Values texts_of(const json::value& value) {
+  catalog::Values values;
+  if (value.is_array()) {
+    for (const json::value& one : value.get_array()) {
+      values.push_back(one.is_string() ? std::string(one.get_string()) : json::serialize(one));
+    }
+  } else if (value.is_object()) {
+    for (const auto& one : value.get_object()) {
+      const json::value& text = one.value();
+      values.push_back(std::string(one.key()) + "=" +
+                       (text.is_string() ? std::string(text.get_string()) : json::serialize(text)));
+    }
+  } else if (value.is_string()) {
+    values.emplace_back(value.get_string());
+  } else if (!value.is_null()) {
+    values.push_back(json::serialize(value));
+  }
+  return values;
+}
+
+template <class Spec>
+void set(const catalog::FieldTable<Spec>& table, std::string_view field_name, const json::value& value,
+         Spec& spec, const std::string& path, std::string_view said, FieldErrors& errors) {
+  const auto* field = catalog::find_field(table, field_name);
+  if (field == nullptr) {
+    if (!value.is_null()) blame(errors, path, said, "is not supported");
+    return;
+  }
+  if (auto done = catalog::set_field(*field, spec, texts_of(value)); !done) {
+    blame(errors, path, said, without_name(done.error().message));
+  }
+}
+
+std::string_view ours(std::span<const std::pair<std::string_view, std::string_view>> names,
+                      std::string_view name) {
+  for (const auto& [theirs, our] : names) {
+    if (theirs == name) return our;
+  }
+  return name;
+}
+
+// Fields whose values, not only whose names, differ. True: it was one of these.
+bool apply_supavisors(std::string_view name, const json::value& value, TenantSpec& tenant,
+                      const std::string& path, FieldErrors& errors) {
+  if (name == "db_host" || name == "db_port") {
+    if (value.is_null()) return true;
+    if (tenant.hosts.empty()) tenant.hosts.emplace_back();
+    if (name == "db_port") {
+      tenant.hosts.front().port = static_cast<std::uint16_t>(value.to_number<int>());
+    } else {
+      tenant.hosts.front().host = std::string(value.get_string());
+    }
+  } else if (name == "upstream_ssl") {
+    if (value.is_bool()) {
+      const bool was_verified = tenant.upstream_tls >= TlsMode::kVerifyCa;
+      tenant.upstream_tls = !value.get_bool() ? TlsMode::kDisable
+                            : was_verified    ? tenant.upstream_tls
+                                              : TlsMode::kRequire;
+    }
+  } else if (name == "upstream_verify") {
+    if (value.is_string() && value.get_string() == "peer") tenant.upstream_tls = TlsMode::kVerifyFull;
+  } else if (name == "sni_hostname") {
+    tenant.sni_names.clear();
+    if (value.is_string() && !value.get_string().empty()) tenant.sni_names.emplace_back(value.get_string());
+  } else if (name == "require_user") {
+    if (value.is_bool() && value.get_bool()) tenant.auth_query.clear();
+  } else if (name == "ip_version" && catalog::find_field(catalog::tenant_fields(), name) == nullptr) {
+    if (value.is_string() && value.get_string() != "auto")
+      blame(errors, path, name, "only \"auto\" is supported");
+  } else if (name == "client_idle_timeout" && value.is_number()) {
+    tenant.overrides.client_idle_timeout = std::chrono::milliseconds(value.to_number<std::int64_t>());
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void apply_users(const json::array& list, TenantSpec& tenant, const std::string& path, FieldErrors& errors) {
+  std::vector<UserSpec> users;
+  std::string manager;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const json::object& wish = list[i].get_object();
+    const std::string place = path + "." + std::to_string(i);
+    UserSpec user;
+    user.name = name_in(wish);
+    if (user.name.empty()) {
+      blame(errors, place, "db_user", "can't be blank");
+      continue;
+    }
+    // A secret that is not mentioned stays what it was.
+    const auto before = std::ranges::find(tenant.users, user.name, &UserSpec::name);
+    if (before != tenant.users.end()) {
+      user.secret = before->secret;
+      user.upstream_secret = before->upstream_secret;
+    }
+    apply(wish, user, place, errors);
+    const json::value* is_manager = wish.if_contains("is_manager");
+    if (is_manager != nullptr && is_manager->is_bool() && is_manager->get_bool()) manager = user.name;
+    users.push_back(std::move(user));
+  }
+  tenant.users = std::move(users);
+  if (!manager.empty()) tenant.auth_user = manager;
+}
+
+json::object parse(const std::string& text) {
+  return json::parse(text).as_object();
+}
+
+json::value or_null(const std::optional<int>& number) {
+  return number ? json::value(*number) : json::value();
+}
+
+void add_supavisors(json::object& object, const UserSpec& user, const TenantSpec& tenant) {
+  object["db_user"] = user.upstream_user.empty() ? user.name : user.upstream_user;
+  object["db_user_alias"] = user.name;
+  object["is_manager"] = user.name == tenant.auth_user;
+  object["mode_type"] = model::word_of(
+      user.overrides.pool_mode.value_or(tenant.overrides.pool_mode.value_or(model::PoolMode::kTransaction)));
+  if (user.overrides.query_wait_timeout) {
+    object["pool_checkout_timeout"] = user.overrides.query_wait_timeout->count();
+  }
+}
+
+}  // namespace
+
+std::string name_in(const json::object& wish) {
+  for (const char* name : {"name", "db_user_alias", "db_user"}) {
+    const json::value* value = wish.if_contains(name);
+    if (value != nullptr && value->is_string() && !value->get_string().empty()) {
+      return std::string(value->get_string());
+    }
+  }
+  return {};
+}
+
+void apply(const json::object& wish, TenantSpec& tenant, const std::string& path, FieldErrors& errors) {
+  for (const auto& member : wish) {
+    const std::string_view name = member.key();
+    const bool is_ours = catalog::find_field(catalog::tenant_fields(), name) != nullptr;
+    if (!is_ours && std::ranges::find(kPassedOver, name) != std::end(kPassedOver)) continue;
+    if (apply_supavisors(name, member.value(), tenant, path, errors)) continue;
+    // Everybody is what Supavisor's users have in this field unless they restrict it.
+    if (name == "allow_list" && !is_ours && json::serialize(member.value()) == R"(["0.0.0.0/0","::/0"])")
+      continue;
+    if (name == "use_jit" && !is_ours && member.value() == json::value(false)) continue;
+    set(catalog::tenant_fields(), ours(kTenantNames, name), member.value(), tenant, path, name, errors);
+  }
+  const json::value* users = wish.if_contains("users");
+  if (users != nullptr && users->is_array()) apply_users(users->get_array(), tenant, path + ".users", errors);
+}
+
+void apply(const json::object& wish, UserSpec& user, const std::string& path, FieldErrors& errors) {
+  for (const auto& member : wish) {
+    const std::string_view name = member.key();
+    if (name == "name" || name == "db_user_alias" || name == "is_manager" || name == "id") continue;
+    if (name == "pool_checkout_timeout" && member.value().is_number()) {
+      user.overrides.query_wait_timeout = std::chrono::milliseconds(member.value().to_number<std::int64_t>());
+      continue;
+    }
+    if (name == "db_user" && member.value() == json::value(user.name)) {
+      user.upstream_user.clear();  // the same name needs no second one
+      continue;
+    }
+    set(catalog::user_fields(), ours(kUserNames, name), member.value(), user, path, name, errors);
+  }
+}
+
+json::object to_json(const TenantSpec& tenant) {
+  json::object object = parse(catalog::public_json(tenant));
+  object["external_id"] = tenant.id;
+  if (!tenant.hosts.empty()) {
+    object["db_host"] = tenant.hosts.front().host;
+    object["db_port"] = tenant.hosts.front().port;
+  }
+  object["db_database"] = tenant.upstream_database;
+  object["upstream_ssl"] = tenant.upstream_tls >= TlsMode::kPrefer;
+  object["upstream_verify"] = tenant.upstream_tls >= TlsMode::kVerifyCa ? json::value("peer")
+                              : tenant.upstream_tls >= TlsMode::kPrefer ? json::value("none")
+                                                                        : json::value();
+  object["enforce_ssl"] = tenant.require_tls;
+  object["require_user"] = tenant.auth_query.empty();
+  object["default_pool_size"] = or_null(tenant.overrides.pool_size);
+  object["default_max_clients"] = or_null(tenant.overrides.max_clients);
+  object["sni_hostname"] = tenant.sni_names.empty() ? json::value() : json::value(tenant.sni_names.front());
+  json::array users;
+  for (const UserSpec& user : tenant.users) users.push_back(to_json(tenant, user));
+  object["users"] = std::move(users);
+  return object;
+}
+
+json::object to_json(const TenantSpec& tenant, const UserSpec& user) {
+  json::object object = parse(catalog::public_json(tenant, user));
+  add_supavisors(object, user, tenant);
+  return object;
+}
+
+}  // namespace penstock::admin

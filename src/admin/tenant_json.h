@@ -1,0 +1,27 @@
+// Tenants and users between the API's JSON and the catalog: our own field names, and Supavisor's beside them.
+//
+// Home:       any thread (pure).
+// Invariants: 1. A secret never gets into an answer.
+//             2. What is not mentioned stays as it is; null means "not set".
+#pragma once
+
+#include <boost/json.hpp>
+#include <string>
+
+#include "admin/problem.h"
+#include "model/tenant.h"
+
+namespace penstock::admin {
+
+// What is wrong, if anything, is added to `errors` under `path`.
+void apply(const boost::json::object& wish, model::TenantSpec& tenant, const std::string& path,
+           FieldErrors& errors);
+void apply(const boost::json::object& wish, model::UserSpec& user, const std::string& path,
+           FieldErrors& errors);
+// The name that a wish for a user is about; empty: it has none.
+std::string name_in(const boost::json::object& wish);
+
+boost::json::object to_json(const model::TenantSpec& tenant);
+boost::json::object to_json(const model::TenantSpec& tenant, const model::UserSpec& user);
+
+}  // namespace penstock::admin

@@ -1,0 +1,232 @@
+// Tenants as resources, in Supavisor's form, and a list of them.
+#include <algorithm>
+
+#include "admin/api.h"
+#include "admin/problem.h"
+#include "admin/tenant_change.h"
+#include "admin/tenant_json.h"
+
+namespace penstock::admin {
+
+namespace {
+
+namespace json = boost::json;
+using auth::Scope;
+using model::TenantSpec;
+
+constexpr std::size_t kPageMax = 1000;
+constexpr std::size_t kPage = 100;
+
+const QueryParameter kDryRun = {"dry_run", "boolean", "Only says what would come of it."};
+
+http::Headers etag(const TenantSpec& tenant) {
+  return {{"ETag", '"' + etag_of(tenant) + '"'}};
+}
+
+void answer_tenant(Call& call, const TenantSpec& tenant, int status = 200, http::Headers more = {}) {
+  http::Headers headers = etag(tenant);
+  std::ranges::move(more, std::back_inserter(headers));
+  call.answer({{"data", to_json(tenant)}}, status, std::move(headers));
+}
+
+void list_tenants(Engine& engine, Call call) {
+  const std::string after = call.text("after"), search = call.text("search");
+  const std::size_t limit = std::clamp<std::size_t>(call.number("limit", kPage), 1, kPageMax);
+  std::vector<model::TenantPtr> all = engine.catalog().snapshot()->tenants();
+  std::ranges::sort(all, {}, [](const model::TenantPtr& tenant) { return std::string_view(tenant->id); });
+  json::array data;
+  json::value next;
+  for (const model::TenantPtr& tenant : all) {
+    if (tenant->id <= after || !call.grant.allows_tenant(tenant->id)) continue;
+    if (tenant->id.find(search) == std::string::npos) continue;
+    if (data.size() == limit) {
+      next = data.back().at("external_id");
+      break;
+    }
+    data.push_back(to_json(*tenant));
+  }
+  call.answer({{"data", std::move(data)}, {"next", std::move(next)}});
+}
+
+void get_tenant(Engine& engine, Call call) {
+  const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(call.tenant());
+  if (tenant == nullptr) return call.respond(not_found("tenant \"" + call.tenant() + "\""));
+  const std::string_view known = call.request.header("if-none-match");
+  if (!known.empty() && known.find('"' + etag_of(*tenant) + '"') != std::string_view::npos) {
+    return call.respond({.status = 304, .headers = etag(*tenant)});
+  }
+  answer_tenant(call, *tenant);
+}
+
+std::optional<http::Response> apply_wish(const json::object& wish, TenantSpec& tenant) {
+  FieldErrors errors;
+  apply(wish, tenant, "tenant", errors);
+  if (errors.empty()) return std::nullopt;
+  return problem(errors);
+}
+
+void put_tenant(Engine& engine, Call call) {
+  const json::object& wish = call.body.at("tenant").as_object();
+  const json::value* named = wish.if_contains("external_id");
+  if (named != nullptr && named->get_string() != std::string_view(call.tenant())) {
+    return call.respond(problem(FieldErrors{{"tenant.external_id", {"must be the one in the path"}}}));
+  }
+  const auto changed = change_tenant(engine.catalog(), call, [&](std::optional<TenantSpec>& tenant) {
+    if (!tenant) tenant = TenantSpec{.id = call.tenant()};
+    return apply_wish(wish, *tenant);
+  });
+  if (!changed) return call.respond(changed.error());
+  const bool is_new = !changed->before;
+  answer_tenant(call, *changed->after, is_new ? 201 : 200,
+                is_new ? http::Headers{{"Location", "/api/tenants/" + http::percent_encode(call.tenant())}}
+                       : http::Headers{});
+}
+
+// {"tenant": {…}} changes what it mentions. Supavisor's {"banned": …} stands beside it.
+void patch_tenant(Engine& engine, Call call) {
+  json::object wish;
+  const json::object& body = call.body.as_object();
+  if (const json::value* tenant = body.if_contains("tenant")) wish = tenant->as_object();
+  for (const char* name : {"banned", "ban_reason", "banned_until"}) {
+    if (const json::value* value = body.if_contains(name)) wish[name] = *value;
+  }
+  const auto changed = change_tenant(engine.catalog(), call,
+                                     [&](std::optional<TenantSpec>& tenant) -> std::optional<http::Response> {
+                                       if (!tenant) return not_found("tenant \"" + call.tenant() + "\"");
+                                       return apply_wish(wish, *tenant);
+                                     });
+  if (!changed) return call.respond(changed.error());
+  answer_tenant(call, *changed->after);
+}
+
+void delete_tenant(Engine& engine, Call call) {
+  const auto changed = change_tenant(engine.catalog(), call,
+                                     [&](std::optional<TenantSpec>& tenant) -> std::optional<http::Response> {
+                                       if (!tenant) return not_found("tenant \"" + call.tenant() + "\"");
+                                       tenant.reset();
+                                       return std::nullopt;
+                                     });
+  call.respond(changed ? http::Response{.status = 204} : changed.error());
+}
+
+// New credentials of the user who runs auth_query.
+void put_credentials(Engine& engine, Call call) {
+  const std::string user_name(call.body.at("db_user").get_string());
+  const std::string password(call.body.at("db_password").get_string());
+  const auto changed = change_tenant(
+      engine.catalog(), call, [&](std::optional<TenantSpec>& tenant) -> std::optional<http::Response> {
+        if (!tenant) return not_found("tenant \"" + call.tenant() + "\"");
+        if (tenant->auth_query.empty())
+          return problem(400, "the tenant has no auth_query, so nobody to run it");
+        const auto user = std::ranges::find(tenant->users, tenant->auth_user, &model::UserSpec::name);
+        if (user == tenant->users.end()) return problem(400, "the tenant has no user who runs auth_query");
+        user->upstream_user = user_name == user->name ? "" : user_name;
+        user->secret = password;
+        user->upstream_secret.reset();
+        return std::nullopt;
+      });
+  call.respond(changed ? http::Response{.status = 204} : changed.error());
+}
+
+void terminate(Engine& engine, Call call) {
+  std::string tenant = call.tenant();
+  engine.terminate(tenant, [tenant, call = std::move(call)](std::size_t clients) mutable {
+    call.answer({{"result", "terminated " + tenant + ": " + std::to_string(clients) + " clients"}});
+  });
+}
+
+RouteAnswer answer(int status, std::string_view meaning) {
+  return {status, meaning, "Problem", "application/problem+json"};
+}
+
+Routes resource_routes(Engine& engine) {
+  const RouteAnswer missing = answer(404, "There is no such tenant."),
+                    stale = answer(412, "The tenant has changed since; see ETag and If-Match."),
+                    taken = answer(409, "Another tenant stands in the way.");
+  return {
+      {.method = "GET",
+       .path = "/api/tenants",
+       .name = "listTenants",
+       .tag = "tenants",
+       .summary = "Tenants in the order of their ids, page by page",
+       .filters = true,
+       .query = {{"after", "string", "Only ids behind this one."},
+                 {"limit", "integer", "Tenants per page; 100 when not given.", kPageMax},
+                 {"search", "string", "Only ids that contain this."}},
+       .answers = {{200, "A page.", "TenantList"}},
+       .act = [&engine](Call call) { list_tenants(engine, std::move(call)); }},
+      {.method = "GET",
+       .path = "/api/tenants/{external_id}",
+       .name = "getTenant",
+       .tag = "tenants",
+       .summary = "One tenant with its users",
+       .answers = {{200, "The tenant, with its ETag.", "TenantAnswer"},
+                   {304, "It is as If-None-Match says."},
+                   missing},
+       .act = [&engine](Call call) { get_tenant(engine, std::move(call)); }},
+      {.method = "PUT",
+       .path = "/api/tenants/{external_id}",
+       .name = "putTenant",
+       .tag = "tenants",
+       .summary = "Creates a tenant, or changes what the body mentions",
+       .scope = Scope::kWrite,
+       .query = {kDryRun},
+       .body = "PutTenant",
+       .answers = {{201, "It has been created.", "TenantAnswer"},
+                   {200, "It has been changed.", "TenantAnswer"},
+                   stale,
+                   taken},
+       .act = [&engine](Call call) { put_tenant(engine, std::move(call)); }},
+      {.method = "PATCH",
+       .path = "/api/tenants/{external_id}",
+       .name = "patchTenant",
+       .tag = "tenants",
+       .summary = "Changes what the body mentions; bans and unbans",
+       .scope = Scope::kWrite,
+       .query = {kDryRun},
+       .body = "PatchTenant",
+       .answers = {{200, "It has been changed.", "TenantAnswer"}, missing, stale, taken},
+       .act = [&engine](Call call) { patch_tenant(engine, std::move(call)); }},
+      {.method = "DELETE",
+       .path = "/api/tenants/{external_id}",
+       .name = "deleteTenant",
+       .tag = "tenants",
+       .summary = "Removes a tenant and ends its clients",
+       .scope = Scope::kWrite,
+       .query = {kDryRun},
+       .answers = {{204, "It is gone."}, missing, stale},
+       .act = [&engine](Call call) { delete_tenant(engine, std::move(call)); }},
+  };
+}
+
+}  // namespace
+
+Routes tenant_routes(Engine& engine) {
+  Routes routes = resource_routes(engine);
+  routes.push_back({.method = "POST",
+                    .path = "/api/tenants/{external_id}/update_auth_credentials",
+                    .name = "updateAuthCredentials",
+                    .tag = "tenants",
+                    .summary = "New credentials of the user who runs auth_query",
+                    .scope = Scope::kWrite,
+                    .body = "Credentials",
+                    .answers = {{204, "Done."},
+                                answer(404, "There is no such tenant."),
+                                answer(409, "The tenant would not be valid."),
+                                answer(412, "The tenant has changed since.")},
+                    .act = [&engine](Call call) { put_credentials(engine, std::move(call)); }});
+  // Supavisor's tools use GET for this; a proxy that fetches ahead must not, so there is POST as well.
+  for (const bool by_get : {true, false}) {
+    routes.push_back({.method = by_get ? "GET" : "POST",
+                      .path = "/api/tenants/{external_id}/terminate",
+                      .name = by_get ? "terminateTenantByGet" : "terminateTenant",
+                      .tag = "tenants",
+                      .summary = "Ends the tenant's clients and server connections",
+                      .scope = Scope::kWrite,
+                      .answers = {{200, "Done.", "Result"}},
+                      .act = [&engine](Call call) { terminate(engine, std::move(call)); }});
+  }
+  return routes;
+}
+
+}  // namespace penstock::admin
