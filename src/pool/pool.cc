@@ -39,6 +39,10 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
       key_(std::move(key)),
       config_(std::move(config)),
       hub_(std::move(hub)),
+      counters_(home_.counters == nullptr
+                    ? std::make_shared<telemetry::PoolCounters>()
+                    : home_.counters->find_or_make({config_->tenant, config_->client_user, config_->database},
+                                                   home_.worker)),
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   Ledger& ledger = home_.ledger;
@@ -400,6 +404,19 @@ Pool::Counts Pool::counts() const {
                 .waiting = waiters_.size()};
   counts.lent = upstreams_.size() - counts.idle - counts.cleaning;
   return counts;
+}
+
+void Pool::for_each_upstream(
+    const std::function<void(const upstream::Upstream&, std::string_view state)>& call) const {
+  for (const auto& [id, held] : upstreams_) {
+    const bool is_cleaning = held.janitor != nullptr;
+    call(*held.upstream, is_cleaning ? "cleaning" : held.upstream->is_linked() ? "idle" : "active");
+  }
+}
+
+std::optional<base::TimePoint> Pool::oldest_wait() const {
+  if (waiters_.empty()) return std::nullopt;
+  return waiters_.front().waiting_since;
 }
 
 }  // namespace penstock::pool

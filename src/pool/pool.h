@@ -26,6 +26,7 @@
 #include "pool/ledger.h"
 #include "pool/pool_config.h"
 #include "pool/pool_hub.h"
+#include "telemetry/pool_counters.h"
 #include "tls/passage.h"
 #include "upstream/dial.h"
 #include "upstream/upstream.h"
@@ -43,6 +44,7 @@ struct PoolHome {
   // Asks the pools of all workers to give up an upstream that counts in this scope, for a client that has
   // waited since then.
   std::function<void(const ScopePtr&, base::TimePoint since)> make_room = {};
+  telemetry::PoolCounterTable* counters = nullptr;  // null: what is counted is not told
 };
 
 // What a janitor does with an upstream once nothing is outstanding.
@@ -122,6 +124,12 @@ class Pool final : private upstream::UpstreamUser {
     std::size_t idle = 0, lent = 0, cleaning = 0, dialling = 0, waiting = 0;
   };
   Counts counts() const;
+  // Since when its oldest client waits; nothing when nobody does.
+  std::optional<base::TimePoint> oldest_wait() const;
+  // "idle", "active", "cleaning"
+  void for_each_upstream(
+      const std::function<void(const upstream::Upstream&, std::string_view state)>& call) const;
+  telemetry::PoolCounters& counters() { return *counters_; }
   PoolHome& home() { return home_; }
 
  private:
@@ -167,6 +175,7 @@ class Pool final : private upstream::UpstreamUser {
   std::string key_;
   PoolConfigPtr config_;
   std::shared_ptr<PoolHub> hub_;
+  std::shared_ptr<telemetry::PoolCounters> counters_;  // this worker's
   ScopesPtr scopes_;  // of its upstreams: pool, tenant, user, database, process
   ScopesPtr queue_;   // the clients that wait, on all workers
   PacePtr pace_;      // of connecting to these hosts

@@ -127,6 +127,7 @@ void Pool::dial_done(Dial& dial) {
 }
 
 void Pool::dial_failed(base::Error error) {
+  counters_->counts[telemetry::PoolCount::kConnectFailures].add();
   const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
   backoff_ = backoff_.count() == 0 ? first : std::min<base::Duration>(backoff_ * 2, config_->retry_max);
   // Jitter, so that pools of one host do not all come back in the same instant.
@@ -153,6 +154,7 @@ void Pool::refuse_all(const base::Error& error) {
 }
 
 void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
+  counters_->counts[telemetry::PoolCount::kConnects].add();
   auto parameters = std::make_shared<const upstream::ServerParameters>(std::move(logged_in.parameters));
   hub_->set_parameters(parameters);
   learn(parameters);

@@ -79,7 +79,8 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
               .settings = settings_table_,
               .ledger = shared.ledger,
               .make_room = [this](const pool::ScopePtr& scope,
-                                  base::TimePoint since) { make_room(scope, since); }},
+                                  base::TimePoint since) { make_room(scope, since); },
+              .counters = shared.pool_counters.get()},
              shared.directory),
       home_{.worker = index,
             .loop = *loop_,
@@ -94,6 +95,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
             .handshake_gate = handshake_gate_,
             .login_verifiers = login_verifiers_,
             .auth_query = auth_query_,
+            .counters = counters_,
             .with_session =
                 [this](session::CancelRegistry::Owner owner,
                        std::move_only_function<void(session::Session*)> call) {
@@ -151,6 +153,7 @@ base::Status Worker::listen(const std::vector<config::ListenerSettings>& listene
 
 void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
   load_.store(loop_->live(), std::memory_order_relaxed);
+  counters_.counts[telemetry::WorkerCount::kAccepted].add();
   if (!has_room()) return refuse(std::move(stream));
   // Ids are unique in the process and tell the worker.
   const std::uint64_t id = (next_session_++ << 8) | index_;
@@ -204,6 +207,19 @@ void Worker::with_session(std::uint64_t id, std::move_only_function<void(session
     const auto found = sessions_.find(id);
     call(found == sessions_.end() ? nullptr : found->second.get());
   });
+}
+
+void Worker::on_loop(std::move_only_function<void(session::PoolSet&, Sessions&)> call) {
+  loop_->post([this, call = std::move(call)]() mutable { call(pools_, sessions_); });
+}
+
+double Worker::cpu_seconds() const {
+  clockid_t clock{};
+  timespec time{};
+  auto& thread = const_cast<std::thread&>(thread_);
+  if (!thread.joinable() || pthread_getcpuclockid(thread.native_handle(), &clock) != 0) return 0;
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
 void Worker::instruct(session::Instructions instructions) {

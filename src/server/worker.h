@@ -20,6 +20,8 @@
 #include "session/pool_set.h"
 #include "session/session.h"
 #include "session/session_home.h"
+#include "telemetry/pool_counters.h"
+#include "telemetry/worker_counters.h"
 
 namespace penstock::server {
 
@@ -34,6 +36,7 @@ struct Shared {
   session::CancelRegistry cancels{random};
   session::IdentityTable identities;
   upstream::StatementTable statements;
+  std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // made before the workers
   std::vector<std::unique_ptr<class Worker>> workers;
 };
 
@@ -62,6 +65,13 @@ class Worker {
   // A session that has logged in elsewhere settles here.
   void take_in(session::TravellerPtr traveller);
   void with_session(std::uint64_t id, std::move_only_function<void(session::Session*)> call);
+  // Runs `call` on the worker's thread with what it has.
+  using Sessions = std::unordered_map<std::uint64_t, std::unique_ptr<session::Session>>;
+  void on_loop(std::move_only_function<void(session::PoolSet& pools, Sessions& sessions)> call);
+  // CPU time of the thread so far; it never waits for the worker.
+  double cpu_seconds() const;
+  std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+  const telemetry::WorkerCounters& counters() const { return counters_; }
 
  private:
   class Door;
@@ -85,6 +95,7 @@ class Worker {
       0};  // sockets, as of the last session that came or went; written by the thread
   std::thread thread_;
 
+  telemetry::WorkerCounters counters_;
   session::Instructions instructions_;
   upstream::SettingsTable settings_table_;
   tls::HandshakeGate handshake_gate_;
@@ -93,7 +104,7 @@ class Worker {
   session::PoolSet pools_;
   session::SessionHome home_;
   std::vector<std::unique_ptr<Door>> doors_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<session::Session>> sessions_;
+  Sessions sessions_;
   std::uint64_t next_session_ = 1;
   std::move_only_function<void()> drained_;
   io::Timer upkeep_timer_;

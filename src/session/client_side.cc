@@ -32,6 +32,7 @@ base::Error protocol_error(std::string message) {
 }  // namespace
 
 void Session::forward(const io::Chunk& chunk) {
+  count(telemetry::PoolCount::kBytesFromClients, chunk.view().size());
   PassThrough run(upstream_->stream(), chunk);
   exchange_->scanner.feed(chunk.view());
   for (Event event = exchange_->scanner.next(); event.kind != EventKind::kMore;
@@ -294,13 +295,16 @@ void Session::make_room_for(const upstream::StatementPtr& statement, Upstream::P
 void Session::pin(std::string_view reason) {
   if (pinned_ || identity_->mode == model::PoolMode::kSession) return;
   pinned_ = true;
+  pool_->counters().pins[telemetry::pin_reason_of(reason)].add();
   telemetry::log::info("client.pinned", {{"client", id_}, {"server", upstream_->id}}, reason);
 }
 
 // Sees to it that the upstream knows the statement when the next message arrives there.
 void Session::prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run) {
   const auto prepared = upstream_->is_prepared(*statement, false);
-  if (prepared == Upstream::Prepared::kYes) return upstream_->prepared.touch(*statement);
+  const bool is_there = prepared == Upstream::Prepared::kYes;
+  count(is_there ? telemetry::PoolCount::kPreparedHits : telemetry::PoolCount::kPreparedMisses);
+  if (is_there) return upstream_->prepared.touch(*statement);
   base::ByteWriter out;
   make_room_for(statement, prepared, out);
   pgwire::parse_header(out, statement->name, statement->definition.size());

@@ -70,6 +70,7 @@ class HomeTest : public ::testing::Test {
   tls::HandshakeGate handshake_gate{*loop, 0};
   auth::LoginVerifiers login_verifiers{auth::Key{}, scram_keys};
   AuthQuery auth_query;
+  telemetry::WorkerCounters counters;
   PoolSet pools{{.worker = 0,
                  .tools = {.loop = *loop, .resolver = resolver, .scram_keys = scram_keys},
                  .settings = settings_table,
@@ -88,6 +89,7 @@ class HomeTest : public ::testing::Test {
                    .handshake_gate = handshake_gate,
                    .login_verifiers = login_verifiers,
                    .auth_query = auth_query,
+                   .counters = counters,
                    .with_session = {},
                    .worker_count = {},
                    .has_room = {},

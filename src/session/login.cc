@@ -112,6 +112,7 @@ io::Task<> Login::run() {
     outcome_.reason = error.message;
     if (!error.message.empty()) {
       refuse(error);
+      home_.counters.failures[telemetry::failure_of(error.sqlstate.view())].add();
       if (instructions_.settings->log_pooler_errors) {
         log::warning("client.refused",
                      {{"client", session_.id()},
@@ -208,6 +209,7 @@ io::Task<base::Status> Login::become_encrypted(bool direct) {
   const std::string address = reader_->stream().peer().to_string();
   io::StreamPtr raw = reader_->release(options.received);
   auto secured = co_await tls::accept(std::move(raw), instructions_.client_tls, std::move(options));
+  home_.counters.counts[secured ? telemetry::WorkerCount::kTlsOk : telemetry::WorkerCount::kTlsFailed].add();
   if (!secured) {
     log::info("client.tls_failed", {{"client", session_.id()}, {"address", address}},
               secured.error().message);
@@ -223,6 +225,7 @@ io::Task<base::Status> Login::become_encrypted(bool direct) {
 }
 
 io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
+  home_.counters.counts[telemetry::WorkerCount::kCancels].add();
   const auto owner = home_.cancels.find(request.process_id, request.key);
   if (!owner.has_value()) co_return;
   // The connection closes when the request has been seen to, as Postgres does it.
@@ -450,6 +453,7 @@ void Login::greet() {
   pgwire::backend_key_data(out, key.process_id, key.key);
   pgwire::ready_for_query(out, pgwire::kStatusIdle);
   send(out);
+  outcome_.pool->counters().counts[telemetry::PoolCount::kLogins].add();
   if (instructions_.settings->log_connections) {
     log::info("client.login",
               {{"client", session_.id()},

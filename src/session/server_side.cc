@@ -15,6 +15,7 @@ using upstream::Reply;
 
 void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   PassThrough run(*client_, bytes);
+  count(telemetry::PoolCount::kBytesToClients, bytes.view().size());
   upstream.scanner.feed(bytes.view());
   bool ready = false;
   for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore;
@@ -81,6 +82,7 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   if (tracked->ready && tracked->visible && (exchange_->reset_done || !exchange_->resets.empty()) &&
       restore_start_settings())
     return true;
+  if (tracked->visible) count_answer(event, *tracked);
   exchange_->server_part_visible = tracked->visible;
   if (taken_name) {
     say_name_is_taken(event, run);
@@ -92,6 +94,22 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
     answer_ours(run);
   }
   return true;
+}
+
+void Session::count_answer(const Event& event, const upstream::Upstream::Tracked& tracked) {
+  if (event.type == reply::kErrorResponse) {
+    // Severity stands first, the SQLSTATE soon behind it.
+    std::string_view fields = base::as_text(event.body());
+    while (!fields.empty() && fields.front() != 'C' && fields.front() != '\0') {
+      fields.remove_prefix(std::min(fields.find('\0'), fields.size() - 1) + 1);
+    }
+    const std::string_view sqlstate = fields.empty() ? fields : fields.substr(1, 5);
+    pool_->counters().errors[telemetry::error_class_of(sqlstate)].add();
+  }
+  if (!tracked.ready) return;
+  count(telemetry::PoolCount::kQueries);
+  pool_->counters().query.record(home_.loop.now() - exchange_->request_since);
+  if (upstream_->status == pgwire::kStatusIdle) count(telemetry::PoolCount::kTransactions);
 }
 
 // State that cannot be carried to another upstream keeps the client on this one.

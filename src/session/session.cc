@@ -68,6 +68,7 @@ Session::Session(SessionHome& home, std::uint64_t id)
 
 Session::~Session() {
   if (cancel_id_ != 0) home_.cancels.remove(cancel_id_);
+  if (counted_) pool_->counters().clients.subtract();
 }
 
 void Session::start(io::StreamPtr client, Entrance entrance) {
@@ -109,6 +110,8 @@ void Session::login_done() {
 // Logged in, and where it belongs.
 void Session::begin() {
   draining_ = draining_ || home_.draining;
+  pool_->counters().clients.add();
+  counted_ = true;
   become_idle();
 }
 
@@ -271,6 +274,8 @@ void Session::on_granted(upstream::Upstream& upstream) {
   state_ = State::kActive;
   upstream_ = &upstream;
   upstream.set_user(*this);
+  count(telemetry::PoolCount::kCheckouts);
+  pool_->counters().checkout.record(home_.loop.now() - exchange_->request_since);
   upstream.adopt_settings(settings_);
   exchange_->transaction_since = home_.loop.now();
   plan_timer();

@@ -62,6 +62,9 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   // Its tenant has changed or gone.
   const Identity& identity() const { return *identity_; }
   bool logged_in() const { return state_ != State::kLogin; }
+  // For people who look: "idle", "waiting", "active", …
+  std::string_view state_word() const;
+  std::string address() const;
 
   // An error's text for our log: what a server said is told apart from what we say ourselves.
   static std::string text_for_log(const base::Error& error);
@@ -96,6 +99,11 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void go_on_cancelling();
   void plan_timer();
   void on_timer();
+
+  void count(telemetry::PoolCount what, std::uint64_t number = 1) {
+    pool_->counters().counts[what].add(number);
+  }
+  void count_answer(const pgwire::FrameScanner::Event& event, const upstream::Upstream::Tracked& tracked);
 
   // --- from the client (client_side.cc) ---
   void forward(const io::Chunk& chunk);
@@ -138,6 +146,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   bool client_paused_ : 1 = false;
   bool upstream_paused_ : 1 = false;
   bool draining_ : 1 = false;
+  bool counted_ : 1 = false;      // as one of its pool's clients
   bool pinned_ : 1 = false;       // keeps its upstream although its mode is not session
   std::uint8_t moving_to_ = 0;    // kMoving: the worker
   std::uint32_t cancel_id_ = 0;   // 0: not registered

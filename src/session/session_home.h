@@ -20,6 +20,7 @@
 #include "pool/pool.h"
 #include "session/cancel_registry.h"
 #include "session/identity.h"
+#include "telemetry/worker_counters.h"
 #include "tls/context.h"
 #include "tls/handshake_gate.h"
 #include "upstream/settings.h"
@@ -55,6 +56,7 @@ struct SessionHome {
   tls::HandshakeGate& handshake_gate;
   auth::LoginVerifiers& login_verifiers;
   AuthQuery& auth_query;
+  telemetry::WorkerCounters& counters;
   // Runs `call` with the session of that id on its worker; null when it has gone meanwhile.
   std::function<void(CancelRegistry::Owner, std::move_only_function<void(Session*)>)> with_session;
   std::function<unsigned()> worker_count;

@@ -14,6 +14,28 @@ constexpr std::chrono::milliseconds kMovePatience{1000};
 
 }  // namespace
 
+std::string_view Session::state_word() const {
+  switch (state_) {
+    case State::kLogin:
+      return "login";
+    case State::kMoving:
+    case State::kIdle:
+      return "idle";
+    case State::kWaiting:
+      return "waiting";
+    case State::kActive:
+    case State::kRefusing:
+      return "active";
+    case State::kGone:
+      return "gone";
+  }
+  return "gone";
+}
+
+std::string Session::address() const {
+  return client_ == nullptr ? std::string() : client_->peer().to_string();
+}
+
 void Session::plan_timer() {
   base::TimePoint next = base::kNever;
   const auto consider = [&](base::TimePoint since, std::chrono::milliseconds limit) {

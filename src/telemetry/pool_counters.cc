@@ -21,6 +21,14 @@ std::string_view word_of(PinReason reason) {
   return kPinWords[static_cast<std::size_t>(reason)];
 }
 
+PinReason pin_reason_of(std::string_view words) {
+  if (words == "large prepared statement" || words == "PREPARE") return PinReason::kStatement;
+  if (words == "LISTEN") return PinReason::kListen;
+  if (words == "temporary table") return PinReason::kTemporary;
+  if (words == "LOAD" || words.starts_with("SET ")) return PinReason::kState;
+  return PinReason::kOther;
+}
+
 std::size_t error_class_of(std::string_view sqlstate) {
   const auto end = kClasses.end() - 1;
   return static_cast<std::size_t>(std::find(kClasses.begin(), end, sqlstate.substr(0, 2)) - kClasses.begin());

@@ -48,6 +48,8 @@ enum class PinReason : std::uint8_t {
   kCount
 };
 std::string_view word_of(PinReason reason);
+// By the words that the log says it with.
+PinReason pin_reason_of(std::string_view words);
 
 // Classes of SQLSTATE that have a counter of their own, in order; all others are "other".
 inline constexpr std::size_t kErrorClasses = 45;
