@@ -23,7 +23,7 @@ struct PoolView {
   int size = 0;
   std::size_t idle = 0, active = 0, cleaning = 0, connecting = 0, waiting = 0;
   std::chrono::milliseconds longest_wait{0};
-  std::string last_error;  // of connecting; empty: the last attempt went well
+  std::string last_error = {};  // of connecting; empty: the last attempt went well
 };
 
 struct ClientView {

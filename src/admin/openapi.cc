@@ -99,6 +99,7 @@ std::string lower(std::string_view method) {
 std::string openapi_of(const Routes& routes) {
   json::object paths;
   for (const Route& route : routes) {
+    if (!route.is_documented) continue;
     if (!paths.contains(route.path)) paths[route.path] = json::object();
     paths[route.path].as_object()[lower(route.method)] = operation_of(route);
   }

@@ -48,13 +48,14 @@ struct RouteAnswer {
 
 struct Route {
   std::string_view method;
-  std::string_view path;  // "/api/tenants/{external_id}"
-  std::string_view name;  // operationId
-  std::string_view tag;
-  std::string_view summary;
+  std::string_view path;       // "/api/tenants/{external_id}"
+  std::string_view name = {};  // operationId
+  std::string_view tag = {};
+  std::string_view summary = {};
   auth::Scope scope = auth::Scope::kRead;
   // Tokens that are good for some tenants only may use it although it names none: it shows them theirs alone.
   bool filters = false;
+  bool is_documented = true;
   std::vector<QueryParameter> query = {};
   std::string_view body = {};  // a component; empty: none
   bool body_optional = false;

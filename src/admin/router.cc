@@ -91,7 +91,8 @@ http::Respond wrap(const Call& call, const Route& route, http::Respond respond) 
   return [respond = std::move(respond), method = call.request.method, target = call.request.target,
           subject = call.grant.subject, id = call.grant.id, peer = call.request.peer,
           is_noted = route.scope == auth::Scope::kWrite](http::Response response) mutable {
-    response.headers.emplace_back("Cache-Control", "no-store");
+    // The web page's files may be kept, but not without asking: they come with the next version.
+    response.headers.emplace_back("Cache-Control", response.constant_body.empty() ? "no-store" : "no-cache");
     response.headers.emplace_back("X-Content-Type-Options", "nosniff");
     if (is_noted) {
       log::info("api.call", {{"method", method},

@@ -60,6 +60,7 @@ std::string commands_for_manual() {
       {"catalog", "backup"},
       {"catalog", "migrate"},
       {"catalog", "audit"},
+      {"token"},
       {"version"},
   };
   std::string page = kPreface;

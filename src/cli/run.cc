@@ -15,6 +15,7 @@
 #include "cli/help_format.h"
 #include "cli/serve_command.h"
 #include "cli/tenant_commands.h"
+#include "cli/token_command.h"
 #include "cli/user_commands.h"
 
 namespace penstock::cli {
@@ -72,6 +73,7 @@ int run(std::vector<std::string> words, const World& world) {
   add_tenant_commands(app, call);
   add_user_commands(app, call);
   add_catalog_commands(app, call);
+  add_token_command(app, call);
   add_version_command(app, call);
   // Last, because subcommands take it over.
   app.footer(

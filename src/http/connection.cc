@@ -16,7 +16,7 @@ using Parser = proto::request_parser<proto::string_body>;
 using Answer = proto::response<proto::span_body<const char>>;
 
 constexpr std::size_t kReadBytes = 4096;
-constexpr std::size_t kLingerBytesMax = 256 * 1024;
+constexpr std::size_t kLingerBytesMax = 16 * 1024 * 1024;
 constexpr std::chrono::seconds kLinger{2};
 
 // Waits on the loop for a handler that may answer from any thread.

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 #include <malloc.h>        // HOUSE(syscall): the process as a whole: its memory
-#include <poll.h>          // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <signal.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
-#include <sys/eventfd.h>   // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/resource.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <sys/signalfd.h>  // HOUSE(syscall): the process as a whole: signals, limits, pid file
 #include <unistd.h>        // HOUSE(syscall): the process as a whole: signals, limits, pid file
@@ -17,6 +15,7 @@
 #include "catalog/catalog.h"
 #include "catalog/open_store.h"
 #include "config/render.h"
+#include "server/api_service.h"
 #include "server/capacity.h"
 #include "server/trim.h"
 #include "server/worker.h"
@@ -77,6 +76,7 @@ class Server {
     }
     (void)notifier_.ready(status_line());
     wait_for_the_end();
+    api_->stop();
     for (auto& worker : shared_.workers) worker->stop();
     for (auto& worker : shared_.workers) worker->join();
     log::info("server.stopped", {});
@@ -92,14 +92,16 @@ class Server {
       for (const base::Error& error : loaded.error()) complain(error);
       return base::fail(base::kConfigFileError, "the configuration is not valid");
     }
-    settings_ = std::make_shared<const config::Settings>(std::move(loaded->settings));
+    take(std::move(*loaded));
     if (auto started = log::start(log_options(*settings_)); !started) return started;
-    for (const std::string& warning : loaded->warnings) log::warning("config.warning", {}, warning);
+    for (const std::string& warning : loaded_.warnings) log::warning("config.warning", {}, warning);
     raise_file_limit();
 
     auto tls = client_tls(*settings_, ticket_keys_);
     if (!tls) return std::unexpected(std::move(tls.error()));
     client_tls_ = std::move(*tls);
+    auto api_files = ApiService::load_files(*settings_, ticket_keys_);
+    if (!api_files) return std::unexpected(std::move(api_files.error()));
 
     auto store = catalog::open_store(*settings_, options_.environment, catalog::Opening::kServer);
     if (!store) return std::unexpected(std::move(store.error()));
@@ -112,19 +114,38 @@ class Server {
     if (!catalog) return std::unexpected(std::move(catalog.error()));
     catalog_ = std::move(*catalog);
 
+    shared_.pool_counters = std::make_unique<telemetry::PoolCounterTable>(
+        static_cast<std::size_t>(settings_->api_metrics_pools_max));
     shared_.random.fill({shared_.login_secret.data(), auth::Key::kSize});
     if (auto made = make_workers(); !made) return made;
+    api_ = std::make_unique<ApiService>(api_process());
     // Before there are threads: a start that fails ends without any.
+    if (auto started = api_->start(*settings_, std::move(*api_files)); !started) return started;
     if (!settings_->pid_file.empty()) {
       if (auto written = write_pid_file(); !written) return written;
     }
     for (auto& worker : shared_.workers) worker->start();
-    catalog_->on_wake([this] { (void)eventfd_write(wake_, 1); });
+    catalog_->on_wake([this] { loop_.post([this] { catalog_->poll(); }); });
     catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
     log::info("server.started", {{"version", base::kVersion},
                                  {"pid", getpid()},
                                  {"tenants", catalog_->snapshot()->tenants().size()}});
     return {};
+  }
+
+  ApiService::Process api_process() {
+    return {.loop = loop_,
+            .shared = shared_,
+            .catalog = *catalog_,
+            .loaded = [this]() -> const config::Loaded& { return loaded_; },
+            .clients_max = [this] { return static_cast<std::size_t>(settings_->max_clients); },
+            .reload = [this] { return reload(); },
+            .drain = [] { kill(getpid(), SIGTERM); }};
+  }
+
+  void take(config::Loaded loaded) {
+    loaded_ = std::move(loaded);
+    settings_ = std::make_shared<const config::Settings>(loaded_.settings);
   }
 
   base::Status make_workers() {
@@ -208,16 +229,11 @@ class Server {
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     signal(SIGPIPE, SIG_IGN);
     signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   }
 
-  // The next signal, or 0 after `timeout_ms` or when the catalog wants to be polled.
-  int next_signal(int timeout_ms) const {
-    pollfd entries[] = {{.fd = signals_, .events = POLLIN, .revents = 0},
-                        {.fd = wake_, .events = POLLIN, .revents = 0}};
-    if (poll(entries, 2, timeout_ms) <= 0) return 0;
-    eventfd_t ignored = 0;
-    if (entries[1].revents != 0) (void)eventfd_read(wake_, &ignored);
+  // The next signal, or 0 after `timeout_ms`. Meanwhile the HTTP port is served.
+  int next_signal(int timeout_ms) {
+    if (!loop_.run_until_readable(signals_, std::chrono::milliseconds(timeout_ms))) return 0;
     signalfd_siginfo info{};
     return read(signals_, &info, sizeof(info)) == sizeof(info) ? static_cast<int>(info.ssi_signo) : 0;
   }
@@ -228,7 +244,7 @@ class Server {
       log::tick();
       if (trim_.should_trim(std::chrono::steady_clock::now(), clients())) malloc_trim(0);
       if (number == SIGHUP) {
-        reload();
+        (void)reload();
       } else if (number == SIGTERM) {
         return drain();
       } else if (number != 0) {
@@ -244,42 +260,55 @@ class Server {
     return shared_.ledger.scope(std::string(session::kAllClients))->open.load(std::memory_order_relaxed);
   }
 
-  void reload() {
+  // All or nothing: with a mistake anywhere, everything stays as it was.
+  base::Status reload() {
     (void)notifier_.reloading();
     (void)log::reopen();
+    base::Status done = try_reload();
+    if (!done) log::error("config.kept", {}, "reload failed: the configuration was not changed");
+    (void)notifier_.ready(status_line());
+    return done;
+  }
+
+  base::Status try_reload() {
+    const auto complain_in_log = [](base::Error error) {
+      log::error("config.invalid", {}, config::explain(error));
+      return base::fail(std::move(error));
+    };
     auto loaded = config::load(options_);
     if (!loaded) {
-      for (const base::Error& error : loaded.error())
-        log::error("config.invalid", {}, config::explain(error));
-      log::error("config.kept", {}, "reload failed: the configuration was not changed");
-      (void)notifier_.ready(status_line());
-      return;
+      base::Status first;
+      for (const base::Error& error : loaded.error()) {
+        const base::Status told = complain_in_log(error);
+        if (first) first = base::fail(base::kConfigFileError, config::explain(error));
+      }
+      return first;
     }
     auto tls = client_tls(loaded->settings, ticket_keys_);
-    if (!tls) {
-      log::error("config.invalid", {}, config::explain(tls.error()));
-      log::error("config.kept", {}, "reload failed: the configuration was not changed");
-      (void)notifier_.ready(status_line());
-      return;
-    }
+    if (!tls) return complain_in_log(tls.error());
+    loaded->settings.api_port = settings_->api_port;  // takes effect with the next start
+    auto api_files = ApiService::load_files(loaded->settings, ticket_keys_);
+    if (!api_files) return complain_in_log(api_files.error());
     for (const auto& change : config::diff(*settings_, loaded->settings)) {
       log::info("config.changed",
                 {{"setting", change.name}, {"before", change.before}, {"after", change.after}},
                 change.needs_restart ? "takes effect with the next start" : "");
     }
-    settings_ = std::make_shared<const config::Settings>(std::move(loaded->settings));
+    take(std::move(*loaded));
     client_tls_ = std::move(*tls);
+    api_->use(std::move(*api_files));
     (void)log::configure(log_options(*settings_));
     if (auto status = catalog_->reload(); !status)
       log::error("catalog.trouble", {}, status.error().to_string());
     instruct_workers();
     log::info("server.reloaded", {});
-    (void)notifier_.ready(status_line());
+    return {};
   }
 
   void drain() {
     (void)notifier_.stopping("waiting for clients to finish their transactions");
     log::info("server.draining", {});
+    api_->begin_to_drain();
     auto left = std::make_shared<std::atomic<std::size_t>>(shared_.workers.size());
     for (auto& worker : shared_.workers) {
       worker->drain([left] { left->fetch_sub(1); });
@@ -293,15 +322,17 @@ class Server {
   }
 
   const config::LoadOptions options_;
+  http::Loop loop_;  // outlives all that may post to it
   Shared shared_;
   tls::TicketKeys ticket_keys_;
   telemetry::ServiceNotifier notifier_;
   std::shared_ptr<const config::Settings> settings_;
   std::shared_ptr<const tls::ServerContext> client_tls_;
+  config::Loaded loaded_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<ApiService> api_;
   TrimPolicy trim_;
   int signals_ = -1;
-  int wake_ = -1;  // readable when the catalog wants to be polled
 };
 
 }  // namespace
@@ -310,6 +341,8 @@ base::Status check_client_tls(const config::Settings& settings) {
   base::SystemRandom random;
   const auto built = client_tls(settings, tls::TicketKeys(random));
   if (!built) return std::unexpected(built.error());
+  const auto api = ApiService::load_files(settings, tls::TicketKeys(random));
+  if (!api) return std::unexpected(api.error());
   return {};
 }
 

@@ -10,7 +10,7 @@
 
 namespace penstock::server {
 
-// Whether the certificates, keys and ciphers that the settings name can be used. For `penstock check`.
+// Whether the certificates, keys and ciphers that the settings name can be used, and the files of the API. For `penstock check`.
 base::Status check_client_tls(const config::Settings& settings);
 
 // Returns the process's exit status. `options` are loaded again on reload.

@@ -19,6 +19,8 @@ needs python3 python3
 python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
 [ -x /usr/lib/postgresql/15/bin/postgres ] || packages+=(postgresql-15 postgresql-client-15)
 needs openssl openssl
+needs chromedriver chromium chromium-driver
+needs promtool prometheus
 needs setpriv util-linux
 needs node nodejs
 needs npm npm

@@ -6,22 +6,24 @@ BUILD_PACKAGES=(
   libsqlite3-dev libssl-dev libstdc++-12-dev libtomlplusplus-dev liburing-dev libxxhash-dev libyaml-cpp-dev lld-19 llvm-19
   ninja-build pkg-config
 )
+# Fetches Swagger UI when the build is configured; any installation of the command will do.
+BUILD_COMMANDS=(npm:npm)
 RUN_PACKAGES=(postgresql-15 postgresql-client-15)
 LINT_PACKAGES=(clang-format-19 clang-tidy-19 python3)
-TEST_PACKAGES=(openssl pgbouncer postgresql-15 postgresql-client-15 python3 python3-venv)
+TEST_PACKAGES=(chromium chromium-driver openssl pgbouncer postgresql-15 postgresql-client-15 prometheus python3 python3-venv)
 PACKAGE_PACKAGES=(dpkg-dev fakeroot gzip)
 # Languages of the drivers in test/e2e: any installation of the command will do, whoever made it.
 TEST_COMMANDS=(node:nodejs npm:npm javac:default-jdk-headless go:golang-go cargo:cargo curl:curl)
 
 dev_setup() {
   case ${1:-build} in
-    build) need "${BUILD_PACKAGES[@]}" ;;
-    run) need "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" ;;
-    lint) need "${BUILD_PACKAGES[@]}" "${LINT_PACKAGES[@]}" ;;
+    build) need "${BUILD_PACKAGES[@]}" $(missing_commands "${BUILD_COMMANDS[@]}") ;;
+    run) need "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" $(missing_commands "${BUILD_COMMANDS[@]}") ;;
+    lint) need "${BUILD_PACKAGES[@]}" "${LINT_PACKAGES[@]}" $(missing_commands "${BUILD_COMMANDS[@]}") ;;
     pgbouncer) setup_pgbouncer ;;
-    unit) need "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" python3 ;;
-    test) need "${BUILD_PACKAGES[@]}" "${LINT_PACKAGES[@]}" "${TEST_PACKAGES[@]}" $(missing_commands) ;;
-    package) need "${BUILD_PACKAGES[@]}" "${PACKAGE_PACKAGES[@]}" ;;
+    unit) need "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" python3 $(missing_commands "${BUILD_COMMANDS[@]}") ;;
+    test) need "${BUILD_PACKAGES[@]}" "${LINT_PACKAGES[@]}" "${TEST_PACKAGES[@]}" $(missing_commands "${TEST_COMMANDS[@]}") ;;
+    package) need "${BUILD_PACKAGES[@]}" "${PACKAGE_PACKAGES[@]}" $(missing_commands "${BUILD_COMMANDS[@]}") ;;
     all)
       dev_setup test
       dev_setup package
@@ -30,10 +32,10 @@ dev_setup() {
   esac
 }
 
-# Packages for those of TEST_COMMANDS that are not on this machine.
+# Packages for those commands (COMMAND:PACKAGE …) that are not on this machine.
 missing_commands() {
   local pair
-  for pair in "${TEST_COMMANDS[@]}"; do
+  for pair in "$@"; do
     have "${pair%%:*}" || echo "${pair#*:}"
   done
 }

@@ -1,0 +1,36 @@
+# Swagger UI for /swaggerui: fetched once from npm as web/package-lock.json says, and put into the binary.
+# Without npm or network the rest is built all the same, and /swaggerui says what is missing.
+find_program(NPM npm)
+set(PENSTOCK_WEB_DIR ${CMAKE_BINARY_DIR}/web)
+set(web_lock ${CMAKE_SOURCE_DIR}/web/package-lock.json)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${web_lock})
+file(SHA256 ${web_lock} web_wanted)
+set(web_have)
+if(EXISTS ${PENSTOCK_WEB_DIR}/fetched)
+  file(READ ${PENSTOCK_WEB_DIR}/fetched web_have)
+endif()
+if(NPM AND NOT web_have STREQUAL web_wanted)
+  message(STATUS "fetching Swagger UI")
+  file(COPY ${CMAKE_SOURCE_DIR}/web/package.json ${web_lock} DESTINATION ${PENSTOCK_WEB_DIR})
+  execute_process(COMMAND ${NPM} ci --ignore-scripts --no-audit --no-fund --loglevel=error
+                  WORKING_DIRECTORY ${PENSTOCK_WEB_DIR} RESULT_VARIABLE web_failed OUTPUT_QUIET)
+  if(web_failed EQUAL 0)
+    file(WRITE ${PENSTOCK_WEB_DIR}/fetched ${web_wanted})
+    set(web_have ${web_wanted})
+  endif()
+endif()
+if(web_have STREQUAL web_wanted)
+  set(PENSTOCK_SWAGGER_DIR ${PENSTOCK_WEB_DIR}/node_modules/swagger-ui-dist)
+else()
+  message(WARNING "Swagger UI could not be fetched (npm, network?): /swaggerui will be without it")
+endif()
+
+# The one source file that takes it in.
+function(penstock_embed_web FILE)
+  set(definitions "PENSTOCK_WEB_SOURCE=\"${CMAKE_SOURCE_DIR}/web/swagger\"")
+  if(PENSTOCK_SWAGGER_DIR)
+    list(APPEND definitions "PENSTOCK_SWAGGER=\"${PENSTOCK_SWAGGER_DIR}\"")
+  endif()
+  set_source_files_properties(${FILE} PROPERTIES COMPILE_DEFINITIONS "${definitions}"
+    OBJECT_DEPENDS "${CMAKE_SOURCE_DIR}/web/swagger/index.html;${CMAKE_SOURCE_DIR}/web/swagger/start.js;${web_lock}")
+endfunction()

@@ -1,0 +1,228 @@
+#include "server/api_service.h"
+
+#include <sys/resource.h>  // HOUSE(syscall): the process as a whole: its memory and times
+#include <unistd.h>        // HOUSE(syscall): the process as a whole: its memory and times
+
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+
+#include "server/look.h"
+#include "telemetry/log.h"
+
+namespace penstock::server {
+
+namespace log = telemetry::log;
+
+namespace {
+
+base::Error administrator_command() {
+  return {.sqlstate = base::kAdminShutdown, .message = "terminating connection due to administrator command"};
+}
+
+// Collects what several workers say; the last of them posts the whole back to the control thread.
+template <class Sum>
+class Gathering {
+ public:
+  Gathering(http::Loop& loop, std::size_t workers, std::move_only_function<void(Sum)> done)
+      : loop_(loop), left_(workers), done_(std::move(done)) {}
+  void add(std::move_only_function<void(Sum&)> part) {
+    const std::scoped_lock lock(mutex_);
+    part(sum_);
+    if (--left_ > 0) return;
+    loop_.post([done = std::move(done_), sum = std::move(sum_)]() mutable { done(std::move(sum)); });
+  }
+
+ private:
+  http::Loop& loop_;
+  std::mutex mutex_;
+  std::size_t left_;
+  Sum sum_{};
+  std::move_only_function<void(Sum)> done_;
+};
+
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t open_files() {
+  std::error_code error;
+  std::uint64_t count = 0;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end;
+       entry.increment(error)) {
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+ApiService::ApiService(Process process)
+    : process_(std::move(process)), started_(std::chrono::system_clock::now()) {}
+
+ApiService::~ApiService() = default;
+
+base::Result<ApiService::Files> ApiService::load_files(const config::Settings& settings,
+                                                       const tls::TicketKeys& ticket_keys) {
+  Files files;
+  if (settings.api_port == 0) return files;
+  auto rules = admin::Api::load_rules(settings);
+  if (!rules) return std::unexpected(std::move(rules.error()));
+  files.rules = std::move(*rules);
+  if (settings.api_tls_cert_file.empty()) return files;
+  tls::ServerOptions options;
+  options.mode =
+      settings.api_require_client_certificate ? model::TlsMode::kVerifyCa : model::TlsMode::kRequire;
+  options.cert_file = settings.api_tls_cert_file;
+  options.key_file = settings.api_tls_key_file;
+  options.ca_file = settings.api_tls_ca_file;
+  options.inside = tls::Inside::kHttp;
+  auto context = tls::ServerContext::build(options, ticket_keys);
+  if (!context) return std::unexpected(std::move(context.error()));
+  files.tls = std::move(*context);
+  return files;
+}
+
+base::Status ApiService::start(const config::Settings& settings, Files files) {
+  if (settings.api_port == 0) return {};
+  api_ = std::make_unique<admin::Api>(*this, files.rules);
+  server_ = std::make_unique<http::Server>(
+      process_.loop,
+      [this](http::Request request, http::Respond respond) {
+        api_->handle(std::move(request), std::move(respond));
+      },
+      http::Limits{.body_bytes_max = settings.api_body_bytes_max,
+                   .connections_max = static_cast<std::size_t>(settings.api_max_connections)});
+  use(std::move(files));
+  const auto port = server_->listen(settings.api_address, settings.api_port);
+  if (!port) return std::unexpected(port.error());
+  log::info(
+      "api.listening",
+      {{"address", settings.api_address}, {"port", *port}, {"tls", !settings.api_tls_cert_file.empty()}});
+  return {};
+}
+
+void ApiService::use(Files files) {
+  if (server_ == nullptr) return;
+  if (files.rules->knows_nobody()) {
+    log::warning("api.no_keys", {}, "no key for tokens is configured: only what needs no token can be used");
+  }
+  api_->set_rules(std::move(files.rules));
+  server_->set_tls(std::move(files.tls));
+}
+
+void ApiService::stop() {
+  if (server_ != nullptr) server_->stop();
+}
+
+std::vector<std::string> ApiService::unready() const {
+  std::vector<std::string> reasons;
+  if (is_draining_) reasons.emplace_back("draining: the process is about to end");
+  if (const auto& trouble = process_.catalog.trouble()) reasons.push_back("catalog: " + trouble->message);
+  const auto& workers = process_.shared.workers;
+  if (std::ranges::none_of(workers, [](const auto& worker) { return worker->has_room(); })) {
+    reasons.emplace_back("sockets: there is no room for further clients");
+  }
+  return reasons;
+}
+
+admin::ProcessView ApiService::process() {
+  admin::ProcessView view{.workers = {}, .clients_max = process_.clients_max(), .started = started_};
+  for (const auto& worker : process_.shared.workers) {
+    view.workers.push_back(
+        {.cpu_seconds = worker->cpu_seconds(), .sessions = worker->load(), .counters = &worker->counters()});
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  view.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+  view.resident_bytes = resident_bytes();
+  view.open_files = open_files();
+  if (server_ != nullptr) {
+    const http::ServerCounts counts = server_->counts();
+    view.api_requests = counts.requests;
+    view.api_connections = counts.connections;
+    view.api_refused = counts.refused;
+  }
+  return view;
+}
+
+void ApiService::look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) {
+  auto& workers = process_.shared.workers;
+  auto gathering = std::make_shared<Gathering<admin::Findings>>(
+      process_.loop, workers.size(), [done = std::move(done)](admin::Findings found) mutable {
+        merge_shards(found.pools);
+        done(std::move(found));
+      });
+  auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
+  for (unsigned i = 0; i < workers.size(); ++i) {
+    workers[i]->on_loop([i, gathering, shared_wish](session::PoolSet& pools, Worker::Sessions& sessions) {
+      // Outside of the lock: a worker never waits for another one that looks.
+      admin::Findings part;
+      look_at(*shared_wish, i, pools, sessions, part);
+      gathering->add([&](admin::Findings& sum) {
+        std::ranges::move(part.pools, std::back_inserter(sum.pools));
+        std::ranges::move(part.clients, std::back_inserter(sum.clients));
+        std::ranges::move(part.servers, std::back_inserter(sum.servers));
+      });
+    });
+  }
+}
+
+void ApiService::kill_client(std::uint64_t id, std::vector<std::string> tenants,
+                             std::move_only_function<void(bool)> done) {
+  // A session may have moved since it got its id, so all are asked.
+  auto& workers = process_.shared.workers;
+  auto gathering = std::make_shared<Gathering<bool>>(process_.loop, workers.size(), std::move(done));
+  for (const auto& worker : workers) {
+    worker->on_loop([id, tenants, gathering](session::PoolSet&, Worker::Sessions& sessions) {
+      const auto found = sessions.find(id);
+      bool was_there = found != sessions.end() && found->second->logged_in();
+      if (was_there && !tenants.empty()) {
+        was_there = std::ranges::find(tenants, found->second->identity().tenant->id) != tenants.end();
+      }
+      if (was_there) found->second->end_now(administrator_command());
+      gathering->add([was_there](bool& sum) { sum = sum || was_there; });
+    });
+  }
+}
+
+void ApiService::terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) {
+  auto& workers = process_.shared.workers;
+  auto gathering = std::make_shared<Gathering<std::size_t>>(process_.loop, workers.size(), std::move(done));
+  for (const auto& worker : workers) {
+    worker->on_loop([tenant, gathering](session::PoolSet& pools, Worker::Sessions& sessions) {
+      std::vector<session::Session*> ends;
+      for (auto& [id, session] : sessions) {
+        if (session->logged_in() && session->identity().tenant->id == tenant) ends.push_back(session.get());
+      }
+      for (session::Session* session : ends) session->end_now(administrator_command());
+      pools.for_each([&](pool::Pool& pool) {
+        if (pool.config().tenant == tenant) pool.retire_upstreams();
+      });
+      gathering->add([count = ends.size()](std::size_t& sum) { sum += count; });
+    });
+  }
+}
+
+void ApiService::reconnect(std::string tenant, std::move_only_function<void()> done) {
+  auto& workers = process_.shared.workers;
+  auto gathering = std::make_shared<Gathering<bool>>(process_.loop, workers.size(),
+                                                     [done = std::move(done)](bool) mutable { done(); });
+  for (const auto& worker : workers) {
+    worker->on_loop([tenant, gathering](session::PoolSet& pools, Worker::Sessions&) {
+      pools.for_each([&](pool::Pool& pool) {
+        if (pool.config().tenant == tenant) pool.retire_upstreams();
+      });
+      gathering->add([](bool&) {});
+    });
+  }
+}
+
+}  // namespace penstock::server

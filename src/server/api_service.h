@@ -1,0 +1,68 @@
+// ApiService: the HTTP port of this process, and the Engine behind its API.
+//
+// Owner:      the Server, which tells it of reloads; dies after the workers have been joined.
+// Home:       the control thread. What workers answer comes back through the control loop.
+// Invariants: nothing here makes a worker wait.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "admin/api.h"
+#include "http/server.h"
+#include "server/worker.h"
+
+namespace penstock::server {
+
+class ApiService final : public admin::Engine {
+ public:
+  struct Process {
+    http::Loop& loop;
+    Shared& shared;
+    catalog::Catalog& catalog;
+    // As they are at the moment.
+    std::function<const config::Loaded&()> loaded;
+    std::function<std::size_t()> clients_max;
+    std::function<base::Status()> reload;
+    std::function<void()> drain;
+  };
+  explicit ApiService(Process process);
+  ~ApiService() override;
+
+  // Whether the files that the settings name can be used; nothing changes. Null TLS: none is wanted.
+  struct Files {
+    std::shared_ptr<const auth::TokenRules> rules;
+    std::shared_ptr<const tls::ServerContext> tls;
+  };
+  static base::Result<Files> load_files(const config::Settings& settings, const tls::TicketKeys& ticket_keys);
+
+  base::Status start(const config::Settings& settings, Files files);
+  void use(Files files);
+  // Answers go out still, but /api/ready says that it is over.
+  void begin_to_drain() { is_draining_ = true; }
+  void stop();
+
+  // --- Engine ---
+  catalog::Catalog& catalog() override { return process_.catalog; }
+  const config::Loaded& configuration() const override { return process_.loaded(); }
+  std::vector<std::string> unready() const override;
+  admin::ProcessView process() override;
+  telemetry::PoolCounterTable& pool_counters() override { return *process_.shared.pool_counters; }
+  void look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) override;
+  void kill_client(std::uint64_t id, std::vector<std::string> tenants,
+                   std::move_only_function<void(bool)> done) override;
+  void terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) override;
+  void reconnect(std::string tenant, std::move_only_function<void()> done) override;
+  base::Status reload() override { return process_.reload(); }
+  void drain() override { process_.drain(); }
+
+ private:
+  Process process_;
+  const std::chrono::system_clock::time_point started_;
+  std::unique_ptr<admin::Api> api_;
+  std::unique_ptr<http::Server> server_;
+  bool is_draining_ = false;
+};
+
+}  // namespace penstock::server

@@ -1,0 +1,206 @@
+"""The HTTP API: who may do what, tenants and users as resources, live views; with real Postgres behind."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from api import Api, api_settings, token
+from pooler import Pooler, default_tenant
+from postgres import APP_PASSWORD, free_port
+
+pytestmark = pytest.mark.penstock
+
+
+@pytest.fixture
+def served(pooler_of, pg, tmp_path) -> tuple[Pooler, Api]:
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port), tenants=[default_tenant(pg)])
+    return pooler, Api(port)
+
+
+@pytest.fixture
+def api(served) -> Api:
+    return served[1]
+
+
+def tenant_body(pg, **more: object) -> dict[str, object]:
+    """As Supavisor's manual writes it."""
+    return {"tenant": {
+        "db_host": pg.host, "db_port": pg.port, "db_database": "app", "ip_version": "auto", "enforce_ssl": False,
+        "require_user": True, "default_parameter_status": {"server_version": "15.0"},
+        "users": [{"db_user": "app", "db_password": APP_PASSWORD, "mode_type": "transaction", "pool_size": 5,
+                   "pool_checkout_timeout": 5000, "is_manager": False}]} | more}
+
+
+def test_health_needs_no_token(api):
+    open_door = Api(api.port, bearer="")
+    assert open_door.get("/api/health").status == 204
+    assert open_door.get("/api/ready").status == 204
+    assert open_door.get("/api/version").json["name"] == "penstock"
+    assert open_door.get("/api/openapi").json["openapi"].startswith("3.")
+
+
+@pytest.mark.parametrize("bearer", [
+    "", "nonsense", "a.b.c", token(secret="some other secret of the same length....."), token(expires_in=-1),
+    token(expires_in=None), token(scope="metrics"), token(scope="read"), token(tenants=["another"])])
+def test_a_bad_token_is_refused(api, pg, bearer):
+    answer = Api(api.port, bearer=bearer).call("PUT", "/api/tenants/acme", tenant_body(pg))
+    assert answer.status == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert api.get("/api/tenants/acme").status == 404
+
+
+def test_life_of_a_tenant(served, pg):
+    pooler, api = served
+    assert api.get("/api/tenants/acme").json["error"] == "not found"
+    created = api.call("PUT", "/api/tenants/acme", tenant_body(pg))
+    assert created.status == 201, created.text
+    assert created.headers["location"] == "/api/tenants/acme"
+    assert created.json["data"]["external_id"] == "acme"
+    assert created.json["data"]["users"][0]["db_user"] == "app"
+    assert APP_PASSWORD not in created.text
+
+    login = pooler.endpoint(user="app.acme", password=APP_PASSWORD)
+    with login.connect() as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("app",)
+        # A change that concerns nobody who is here drops nobody.
+        changed = api.call("PUT", "/api/tenants/acme", {"tenant": {"default_max_clients": 77}})
+        assert changed.status == 200 and changed.json["data"]["max_clients"] == 77
+        assert changed.json["data"]["db_host"] == pg.host
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+        clients = api.get("/api/tenants/acme/clients").json["data"]
+        assert [(client["user"], client["database"]) for client in clients] == [("app", "app")]
+        pools = api.get("/api/tenants/acme/pools").json["data"]
+        assert pools[0]["servers"]["idle"] == 1 and pools[0]["size"] == 5
+        servers = api.get("/api/tenants/acme/servers").json["data"]
+        assert [server["process_id"] for server in servers] == [
+            connection.execute("SELECT pg_backend_pid()").fetchone()[0]]
+
+        assert api.call("DELETE", "/api/tenants/acme").status == 204
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    assert api.get("/api/tenants/acme").status == 404
+    assert api.call("DELETE", "/api/tenants/acme").status == 404
+
+
+def test_mistakes_are_named_by_field(api, pg):
+    body = tenant_body(pg, db_port="x", default_pool_size=-1)
+    body["tenant"]["users"][0]["pool_size"] = "many"
+    answer = api.call("PUT", "/api/tenants/acme", body)
+    assert answer.status == 422
+    assert set(answer.json["errors"]) == {"tenant.db_port", "tenant.default_pool_size", "tenant.users.0.pool_size"}
+    answer = api.call("PUT", "/api/tenants/acme", {"tenant": {"db_database": "x"}})
+    assert answer.status == 422 and "hosts" in answer.text
+    assert api.call("PUT", "/api/tenants/acme", b"{").status == 400
+    assert api.call("PUT", "/api/tenants/acme", b"[" * 100).status == 400
+    assert api.call("PUT", "/api/tenants/acme", [1]).status == 422
+    assert api.call("PUT", "/api/tenants/acme", b"a=b", Content_Type="application/x-www-form-urlencoded").status == 415
+    assert api.call("POST", "/api/tenants/acme").status == 405
+    assert api.get("/api/nothing").status == 404
+    assert api.get("/api/tenants", Accept="text/html").status == 406
+    assert api.call("PUT", "/api/tenants/acme", b"x" * 2_000_000).status == 413
+
+
+def test_etags_and_dry_runs(api, pg):
+    wish = tenant_body(pg)
+    assert api.call("PUT", "/api/tenants/acme?dry_run=true", wish).status == 201
+    assert api.get("/api/tenants/acme").status == 404
+    tag = api.call("PUT", "/api/tenants/acme", wish, If_None_Match="*").headers["etag"]
+    assert api.call("PUT", "/api/tenants/acme", wish, If_None_Match="*").status == 412
+    assert api.get("/api/tenants/acme").headers["etag"] == tag
+    assert api.get("/api/tenants/acme", If_None_Match=tag).status == 304
+    fresh = api.call("PATCH", "/api/tenants/acme", {"tenant": {"pool_size": 3}}, If_Match=tag)
+    assert fresh.status == 200 and fresh.headers["etag"] != tag
+    assert api.call("PATCH", "/api/tenants/acme", {"tenant": {"pool_size": 4}}, If_Match=tag).status == 412
+    assert api.get("/api/tenants/acme").json["data"]["pool_size"] == 3
+
+
+def test_lists_go_page_by_page_and_tokens_see_their_own(api, pg):
+    for number in range(7):
+        assert api.call("PUT", f"/api/tenants/many{number}", tenant_body(pg)).status == 201
+    seen, after = [], ""
+    while True:
+        page = api.get(f"/api/tenants?limit=3&search=many&after={after}").json
+        seen += [tenant["external_id"] for tenant in page["data"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert seen == [f"many{number}" for number in range(7)]
+    own = Api(api.port, bearer=token(scope="read", tenants=["many3"]))
+    assert [tenant["external_id"] for tenant in own.get("/api/tenants").json["data"]] == ["many3"]
+    assert own.get("/api/tenants/many3").status == 200
+    assert own.get("/api/tenants/many4").status == 403
+    assert own.get("/api/config").status == 403
+
+
+def test_users_are_resources(served, pg):
+    pooler, api = served
+    api.call("PUT", "/api/tenants/acme", tenant_body(pg))
+    users = "/api/tenants/acme/users"
+    created = api.call("PUT", f"{users}/other", {"user": {"db_password": "first", "upstream_user": "app",
+                                                          "upstream_secret": APP_PASSWORD}})
+    assert created.status == 201, created.text
+    login = pooler.endpoint(user="other.acme", password="first")
+    login.connect().close()
+    assert api.call("PUT", f"{users}/other", {"user": {"db_password": "second"}}).status == 200
+    with pytest.raises(psycopg.OperationalError):
+        login.connect()
+    login.but(password="second").connect().close()
+    assert [user["name"] for user in api.get(users).json["data"]] == ["app", "other"]
+    assert api.call("DELETE", f"{users}/other").status == 204
+    assert api.get(f"{users}/other").status == 404
+
+
+def test_one_client_can_be_ended(served):
+    pooler, api = served
+    with pooler.endpoint().connect(application_name="victim") as victim, pooler.endpoint().connect() as other:
+        clients = api.get("/api/clients").json["data"]
+        [found] = [client for client in clients if client["application_name"] == "victim"]
+        assert Api(api.port, bearer=token(tenants=["acme"])).call("DELETE", f"/api/clients/{found['id']}").status == 404
+        assert api.call("DELETE", f"/api/clients/{found['id']}").status == 204
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            victim.execute("SELECT 1")
+        assert other.execute("SELECT 1").fetchone() == (1,)
+    assert api.call("DELETE", "/api/clients/nonsense").status == 404
+
+
+def test_terminate_ends_clients_and_servers(served, pg):
+    pooler, api = served
+    with pooler.endpoint().connect(application_name="terminated") as connection:
+        connection.execute("SELECT 1")
+        answer = api.get("/api/tenants/default/terminate")
+        assert answer.status == 200 and "1 clients" in answer.json["result"]
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    assert api.get("/api/tenants/nobody/terminate").status == 200
+
+
+def test_reload_and_configuration(served):
+    pooler, api = served
+    assert api.get("/api/config").json["data"]["pool.size"]["value"] == "20"
+    pooler.settings["pool.size"] = 33
+    pooler.write_config()
+    assert api.call("POST", "/api/reload").status == 204
+    assert api.get("/api/config").json["data"]["pool.size"]["value"] == "33"
+    pooler.settings["pool.size"] = -1
+    pooler.write_config()
+    refused = api.call("POST", "/api/reload")
+    assert refused.status == 409 and "pool.size" in refused.text
+    assert api.get("/api/config").json["data"]["pool.size"]["value"] == "33"
+
+
+def test_too_many_requests_are_refused(pooler_of, pg, tmp_path):
+    port = free_port()
+    pooler_of(api_settings(tmp_path, port, **{"api.requests_per_second": 2}), tenants=[default_tenant(pg)])
+    api = Api(port)
+    statuses = [api.get("/api/health").status for _ in range(40)]
+    assert statuses[:15] == [204] * 15 and 429 in statuses
+
+
+def test_drain_ends_the_process(served):
+    pooler, api = served
+    pooler.expect_dead = True
+    assert api.call("POST", "/api/drain").status == 202
+    assert pooler.wait_exit(10) == 0

@@ -1,0 +1,132 @@
+"""What /metrics says, read by Prometheus' own parser and compared with what was done."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+
+import psycopg
+import pytest
+
+from api import Api, api_settings, token, value
+from pooler import Pooler, default_tenant
+from postgres import free_port
+from wire import query
+
+pytestmark = pytest.mark.penstock
+POOL = {"tenant": "default", "user": "app", "database": "app"}
+
+
+@pytest.fixture
+def served(pooler_of, pg, tmp_path) -> tuple[Pooler, Api]:
+    port = free_port()
+    return pooler_of(api_settings(tmp_path, port), tenants=[default_tenant(pg)]), Api(port, token(scope="metrics"))
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_both_formats_are_well_formed(served, openmetrics):
+    pooler, api = served
+    pooler.endpoint().connect().close()
+    metrics = api.metrics(openmetrics=openmetrics)
+    assert value(metrics, "penstock_ready") == 1
+    assert value(metrics, "penstock_tenants") == 1
+    assert value(metrics, "penstock_build_info") == 1
+    assert value(metrics, "process_resident_memory_bytes") > 1_000_000
+
+
+def test_promtool_has_no_complaint(served):
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed")
+    pooler, api = served
+    pooler.endpoint().connect().close()
+    done = subprocess.run(["promtool", "check", "metrics"], input=api.get("/metrics").text, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_counts_what_was_done(served):
+    pooler, api = served
+    with pooler.endpoint().connect() as connection:
+        for _ in range(10):
+            connection.execute("SELECT 1", prepare=False)
+        connection.execute("SELECT repeat('x', 100000)")
+        for _ in range(3):
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                connection.execute("SELECT * FROM no_such_table")
+        metrics = api.metrics()
+        assert value(metrics, "penstock_clients", **POOL) == 1
+        assert value(metrics, "penstock_clients", state="idle", **POOL) == 1
+        assert value(metrics, "penstock_servers", state="idle", **POOL) == 1
+    assert value(metrics, "penstock_logins_total", **POOL) == 1
+    assert value(metrics, "penstock_queries_total", **POOL) == 14
+    assert value(metrics, "penstock_transactions_total", **POOL) == 14
+    assert value(metrics, "penstock_checkouts_total", **POOL) == 14
+    assert value(metrics, "penstock_query_duration_seconds_count", **POOL) == 14
+    assert value(metrics, "penstock_checkout_duration_seconds_count", **POOL) == 14
+    assert value(metrics, "penstock_errors_total", **{"class": "42"}, **POOL) == 3
+    assert 100_000 < value(metrics, "penstock_client_sent_bytes_total", **POOL) < 110_000
+    assert 200 < value(metrics, "penstock_client_received_bytes_total", **POOL) < 2000
+    assert value(metrics, "penstock_server_connects_total", **POOL) == 1
+
+
+def test_transactions_and_queries_differ(served):
+    pooler, api = served
+    with pooler.endpoint().connect(autocommit=False) as connection:
+        connection.execute("SELECT 1", prepare=False)
+        connection.execute("SELECT 2")
+        assert value(api.metrics(), "penstock_clients", state="active", **POOL) == 1
+        assert value(api.metrics(), "penstock_servers", state="active", **POOL) == 1
+        connection.commit()
+    metrics = api.metrics()
+    assert value(metrics, "penstock_queries_total", **POOL) == 4  # BEGIN, two, COMMIT
+    assert value(metrics, "penstock_transactions_total", **POOL) == 1
+    assert value(metrics, "penstock_checkouts_total", **POOL) == 1
+
+
+def test_tells_who_waits_and_how_long(pooler_of, pg, tmp_path):
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port) | {"pool.size": 1}, tenants=[default_tenant(pg)])
+    api = Api(port)
+    with pooler.endpoint().connect(autocommit=False) as holder, pooler.endpoint().wire() as waiter:
+        holder.execute("SELECT 1")
+        waiter.send(query("SELECT 1"))
+        time.sleep(0.3)
+        metrics = api.metrics()
+        assert value(metrics, "penstock_clients_waiting", **POOL) == 1
+        assert 0.2 < value(metrics, "penstock_clients_longest_wait_seconds", **POOL) < 5
+        holder.rollback()
+
+
+def test_refused_logins_are_counted_by_reason(served):
+    pooler, api = served
+    for _ in range(3):
+        with pytest.raises(psycopg.OperationalError):
+            pooler.endpoint(password="wrong").connect()
+    assert value(api.metrics(), "penstock_login_failures_total", reason="password") == 3
+
+
+def test_prepared_statements_hit_and_miss(served):
+    pooler, api = served
+    with pooler.endpoint().connect() as connection:
+        for _ in range(5):
+            connection.execute("SELECT %s::int", (1,), prepare=True)
+    metrics = api.metrics()
+    assert value(metrics, "penstock_prepared_hits_total", **POOL) >= 4
+
+
+def test_one_tenant_alone(served):
+    pooler, api = served
+    pooler.endpoint().connect().close()
+    metrics = api.metrics("/metrics/default")
+    assert all(dict(labels).get("tenant") == "default" for _, labels in metrics)
+    assert value(metrics, "penstock_logins_total", **POOL) == 1
+    assert not api.metrics("/metrics/nobody")
+    assert Api(api.port, token(scope="read")).get("/metrics").status == 403
+    assert Api(api.port, token(scope="metrics", tenants=["acme"])).get("/metrics/default").status == 403
+
+
+def test_metrics_can_be_open(pooler_of, pg, tmp_path):
+    port = free_port()
+    pooler_of(api_settings(tmp_path, port, **{"api.metrics_without_token": True}), tenants=[default_tenant(pg)])
+    assert Api(port, "").get("/metrics").status == 200
+    assert Api(port, "").get("/api/tenants").status == 403
