@@ -86,7 +86,7 @@ std::expected<Changed, http::Response> change_tenant(catalog::Catalog& catalog, 
     status = run(tenant);
     if (status) status = try_out(catalog, changed.after);
   } else {
-    status = catalog.edit(call.tenant(), run);
+    if (auto edited = catalog.edit(call.tenant(), run); !edited) status = std::unexpected(edited.error());
   }
   if (refusal) return std::unexpected(std::move(*refusal));
   if (!status) return std::unexpected(problem(status.error()));
