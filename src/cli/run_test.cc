@@ -260,7 +260,7 @@ TEST_F(UserTest, ChangesAPasswordWithoutTellingIt) {
   terminal_.answers = {"new-one"};
   must({"user", "set", "a", "--password-stdin", "--pool-size", "3"});
   EXPECT_EQ(terminal_.written,
-            "secret: password -> password\npool_size: (not set: the tenant's setting) -> 3\n");
+            "secret: another password\npool_size: (not set: the tenant's setting) -> 3\n");
   EXPECT_EQ(stored_user("default", "a")->secret, "new-one");
   must({"user", "set", "a", "--no-password"});
   EXPECT_EQ(stored_user("default", "a")->secret, std::nullopt);

@@ -99,6 +99,7 @@ class Worker {
   session::Instructions instructions_;
   upstream::SettingsTable settings_table_;
   tls::HandshakeGate handshake_gate_;
+  session::LoginPace login_pace_;
   auth::LoginVerifiers login_verifiers_;
   session::AuthQuery auth_query_;
   session::PoolSet pools_;

@@ -68,6 +68,7 @@ class HomeTest : public ::testing::Test {
   CancelRegistry cancels{world.random()};
   IdentityTable identities;
   tls::HandshakeGate handshake_gate{*loop, 0};
+  LoginPace login_pace{*loop};
   auth::LoginVerifiers login_verifiers{auth::Key{}, scram_keys};
   AuthQuery auth_query;
   telemetry::WorkerCounters counters;
@@ -87,6 +88,7 @@ class HomeTest : public ::testing::Test {
                    .ledger = ledger,
                    .cancels = cancels,
                    .handshake_gate = handshake_gate,
+                   .login_pace = login_pace,
                    .login_verifiers = login_verifiers,
                    .auth_query = auth_query,
                    .counters = counters,

@@ -90,7 +90,9 @@ std::string Login::reason_for_log(const base::Error& error) const {
 }
 
 io::Task<> Login::run() {
+  co_await home_.login_pace.step();
   const auto startup = co_await read_startup();
+  co_await home_.login_pace.step();
   base::Status status;
   if (!startup) {
     status = std::unexpected(startup.error());
@@ -201,6 +203,10 @@ io::Task<base::Result<pgwire::StartupMessage>> Login::read_startup() {
 io::Task<base::Status> Login::become_encrypted(bool direct) {
   if (instructions_.client_tls == nullptr) {
     co_return base::fail(base::kProtocolViolation, "TLS is not switched on here");
+  }
+  // The gate is for work, and there is none before the client has said something.
+  if (const auto first = co_await reader_->peek(deadline_); !first) {
+    co_return base::fail(quiet_unless_late(first.error()));
   }
   if (auto admitted = co_await home_.handshake_gate.pass(deadline_); !admitted) {
     co_return base::fail(std::move(admitted.error()));

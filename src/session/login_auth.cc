@@ -96,6 +96,7 @@ io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
   send(out);
 
   auto message = co_await reader_->message(deadline_);
+  co_await home_.login_pace.step();
   if (!message) co_return base::fail(std::move(message.error()));
   if (message->type != pgwire::msg::kPassword) {
     co_return base::fail(base::kProtocolViolation,
@@ -112,6 +113,7 @@ io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
     pgwire::authentication_sasl_continue(empty, "");
     send(empty);
     auto second = co_await reader_->message(deadline_);
+    co_await home_.login_pace.step();
     if (!second) co_return base::fail(std::move(second.error()));
     client_first = pgwire::parse_sasl_response(second->body);
   }
@@ -122,6 +124,7 @@ io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
   send(next);
 
   auto proof = co_await reader_->message(deadline_);
+  co_await home_.login_pace.step();
   if (!proof) co_return base::fail(std::move(proof.error()));
   if (proof->type != pgwire::msg::kPassword) {
     co_return base::fail(base::kProtocolViolation,
@@ -146,6 +149,7 @@ io::Task<base::Status> Login::authenticate_md5(const auth::Secret& secret) {
   pgwire::authentication_md5(out, salt);
   send(out);
   auto message = co_await reader_->message(deadline_);
+  co_await home_.login_pace.step();
   if (!message) co_return base::fail(std::move(message.error()));
   auto response = pgwire::parse_password(message->body);
   if (message->type != pgwire::msg::kPassword || !response) {
@@ -172,6 +176,7 @@ io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) 
   pgwire::authentication_cleartext(out);
   send(out);
   auto message = co_await reader_->message(deadline_);
+  co_await home_.login_pace.step();
   if (!message) co_return base::fail(std::move(message.error()));
   if (message->type != pgwire::msg::kPassword)
     co_return base::fail(base::kProtocolViolation, "expected password response");

@@ -20,6 +20,7 @@
 #include "pool/pool.h"
 #include "session/cancel_registry.h"
 #include "session/identity.h"
+#include "session/login_pace.h"
 #include "telemetry/worker_counters.h"
 #include "tls/context.h"
 #include "tls/handshake_gate.h"
@@ -54,6 +55,7 @@ struct SessionHome {
   pool::Ledger& ledger;
   CancelRegistry& cancels;
   tls::HandshakeGate& handshake_gate;
+  LoginPace& login_pace;
   auth::LoginVerifiers& login_verifiers;
   AuthQuery& auth_query;
   telemetry::WorkerCounters& counters;

@@ -7,7 +7,7 @@ namespace penstock::tls {
 namespace {
 
 int burst_of(int per_second) {
-  return std::max(1, per_second / 10);
+  return std::max(2, per_second / 250);
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ class TokenBucket {
 
 class HandshakeGate {
  public:
-  // Lets through `per_second`, and a tenth of that at once. 0: no limit.
+  // Lets through `per_second`, and of these two at once, or as many as come in 4 ms: more would
+  // hold up queries. 0: no limit.
   HandshakeGate(io::Loop& loop, int per_second);
   HandshakeGate(const HandshakeGate&) = delete;
   HandshakeGate& operator=(const HandshakeGate&) = delete;
