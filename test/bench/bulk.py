@@ -128,7 +128,11 @@ class Bulk(benchmark.Benchmark):
         readers = measure.LoadRun(lab, subject, clients=options.readers, read_rate=options.reader_rate, until_line=True,
                                   receive_buffer=READER_BUFFER, seconds=600, warmup=0, **KINDS["select"].options(options.reader_bytes))
         readers.wait_for("measuring")
-        time.sleep(2)  # until all buffers on the way are full
+        for _ in range(30):  # until each has a server and all buffers on the way are full
+            time.sleep(1)
+            if server.stats()["connections"] > options.readers:
+                break
+        time.sleep(2)
         during = self.checked(measure.run_load(lab, subject, **others))
         full, kernel_full = measure.rss_bytes(subject.pid), measure.kernel_memory()
         read = self.checked(readers.result())
@@ -179,6 +183,8 @@ class Bulk(benchmark.Benchmark):
 
 
 def slow_ratio(slow):
+    if slow["during"]["queries"] == 0:
+        return float("inf")
     return report.ratio(slow["during"]["latency_us"]["p99"], slow["before"]["latency_us"]["p99"])
 
 

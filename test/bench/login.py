@@ -176,6 +176,8 @@ class Login(benchmark.Benchmark):
 
 
 def storm_ratio(storm):
+    if storm["during"]["queries"] == 0:
+        return float("inf")
     return report.ratio(storm["during"]["latency_us"]["p99"], storm["before"]["latency_us"]["p99"])
 
 
