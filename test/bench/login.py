@@ -126,7 +126,7 @@ class Login(benchmark.Benchmark):
         server = Canned(lab)
         # As it is delivered: with whatever bound on handshakes a pooler has.
         subject = self.start(lab, server, kind, subject_name,
-                             settings="handshakes_per_second = 500" if kind.transport == "tls" else "")
+                             sets=("client_tls.handshakes_per_second=500",) if kind.transport == "tls" else ())
         steady = {"mode": "simple", "clients": 64, "rate": self.options.storm_rate, "warmup": 1.0}
         before = self.checked(measure.run_load(lab, subject, seconds=2.0 if self.options.quick else 5.0, **steady))
         queries = measure.LoadRun(lab, subject, seconds=600, until_line=True, **steady)

@@ -33,7 +33,9 @@ class Series:
 
 
 SERIES = {
-    "plain": Series("TCP", ("direct", *ALL), ("simple", "extended", "prepared"), (1, 8, 64, 512, 5000)),
+    "plain": Series("TCP", ALL, ("simple", "extended", "prepared"), (1, 8, 64, 512, 5000)),
+    "latency": Series("One client", ("direct", "relay-uring", "pgbouncer", "penstock", "penstock-busy", "penstock-epoll"),
+                      ("simple", "prepared"), (1,)),
     "pipeline": Series("Pipelines", ALL, ("prepared",), (1, 64), pipelines=(10, 100)),
     "tls": Series("TLS", POOLERS, ("simple", "prepared"), (8, 64, 512), "tls"),
     "unix": Series("Unix sockets", ALL, ("simple",), (1, 8, 64, 512), "unix"),
@@ -188,6 +190,8 @@ class Query(benchmark.Benchmark):
             where += "" if row["server"] == "canned" else f", {row['server']}"
             if row["series"] == "workers":
                 self.judge_workers(row, where)
+            elif row["series"] == "latency":
+                self.judge_latency(row, where)
             else:
                 self.judge_row(row, where)
 
@@ -200,17 +204,18 @@ class Query(benchmark.Benchmark):
             target("CPU per query, named prepared, of own simple mode's", self.cpu_ratio(row, mode="simple"), 1.10, where=where)
         for side, count in (row.get("sends") or {}).items():
             target(f"sends {side.replace('_', ' the ')} per pipeline", count, 1.05, where=where, unit="")
-        if row["clients"] == 1 and row["pipeline"] == 1:
-            self.judge_latency(row, where)
         if row["clients"] >= 512:
             target("p99 / p50 from 512 clients on", report.ratio(row["p99"], row["p50"]), 1.5, where=where, unit="")
 
     def judge_latency(self, row, where):
-        direct, bouncer = self.find(row, subject="direct"), self.find(row, subject="pgbouncer")
-        if direct and bouncer:
-            added, others = (each["p50"] - direct["p50"] for each in (row, bouncer))
-            self.section.target("latency at 1 client, added to a direct connection, of what PgBouncer adds",
-                                report.ratio(added, others), 1.0, where=where)
+        direct = self.find(row, subject="direct")
+        busy = row["subject"].endswith("-busy")
+        other = self.find(row, subject="penstock" if busy else "pgbouncer")
+        if direct and other:
+            added, others = (each["p50"] - direct["p50"] for each in (row, other))
+            what = "with busy-poll, of without" if busy else "of what PgBouncer adds"
+            self.section.target(f"latency at 1 client, added to a direct connection, {what}", report.ratio(added, others),
+                                0.5 if busy else 1.0, where=where)
 
     def judge_workers(self, row, where):
         """Here the load leaves too little CPU to keep two workers busy: what two could do follows from a query's cost."""

@@ -1,5 +1,6 @@
 """What is measured. Each subject starts in a lab and then has `address`, `pid` and what the load needs (`load`)."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ class Setup:
     max_clients: int = 300_000
     workers: int = 1  # Penstock
     backend: str = "io_uring"  # Penstock
-    settings: str = ""  # Penstock: further lines of its configuration
+    sets: tuple = ()  # Penstock: further settings, "section.key=value"
     auth: str = "scram"  # scram: with a verifier; scram-plain: with the password; trust
     key: str = "rsa"  # tls
     shared_cpus: bool = False  # with load and server, not on CPUs of its own
@@ -94,7 +95,8 @@ class PgBouncer(Subject):
             f"unix_socket_dir = {folder}", f"auth_type = {'trust' if setup.auth == 'trust' else 'scram-sha-256'}",
             f"auth_file = {users}", "pool_mode = transaction", f"default_pool_size = {setup.pool_size}",
             f"max_client_conn = {min(setup.max_clients, 19_000)}", "listen_backlog = 4096", "log_connections = 0",
-            "log_disconnections = 0", "log_stats = 0", "client_login_timeout = 600", "max_prepared_statements = 200" if self.prepares else "", tls, "",
+            "log_disconnections = 0", "log_stats = 0", "client_login_timeout = 600",
+            "max_prepared_statements = 200" if self.prepares else "", tls, "",
         ]), user)
         process = lab.start(f"pgbouncer-{self.port}", [pgbouncer_binary(), config], cpus=self.cpus, user=user,
                             how=signal.SIGTERM, cwd=folder)
@@ -114,6 +116,7 @@ class Penstock(Subject):
         super().__init__(lab, setup)
         self.name = "penstock" + ("" if setup.backend == "io_uring" else f"-{setup.backend}")
         self.name += "" if setup.workers == 1 else f"-{setup.workers}"
+        self.name += "-busy" if any("busy_poll_us" in setting for setting in setup.sets) else ""
         binary = Path(os.environ.get("PENSTOCK_BINARY", lab_module.BUILD_DIR / "penstock"))
         if not binary.exists():
             raise Unusable(f"penstock is not built ({binary})")
@@ -121,9 +124,7 @@ class Penstock(Subject):
         tls = ""
         if setup.transport == "tls":
             cert, key = secrets.certificate(lab.folder, setup.key)
-            tls = f'[client_tls]\ncert_file = "{cert}"\nkey_file = "{key}"'
-            if "handshakes_per_second" not in setup.settings:
-                tls += "\nhandshakes_per_second = 0"
+            tls = f'[client_tls]\ncert_file = "{cert}"\nkey_file = "{key}"\nhandshakes_per_second = 0'
         config = write(folder / "penstock.toml", f"""
 [server]
 workers = {setup.workers}
@@ -145,15 +146,16 @@ client_login = "10min"
 connections = false
 disconnections = false
 {tls}
-{setup.settings}
 """)
         behind = server.address("unix" if setup.transport == "unix" else "tcp")
         where = ["--config", config]
+        sets = [word for setting in setup.sets for word in ("--set", setting)]
         self._run([binary, "tenant", "add", "default", "--host", f"{behind.host}:{behind.port}", *where])
         self._run([binary, "user", "add", USER, *self._secret(folder, server), *where])
         if catalog is not None:
             catalog(folder / "catalog.db")
-        self.is_up(lab.start(f"{self.name}-{self.port}", [binary, "serve", *where], cpus=self.cpus), folder)
+        self.is_up(lab.start(f"{self.name}-{self.port}",
+                             [binary, "serve", *where, *sets], cpus=self.cpus), folder)
 
     def _secret(self, folder, server):
         if self.setup.auth == "scram":
@@ -206,10 +208,10 @@ class Direct(Subject):
         pass
 
 
-def _penstock(backend, workers):
+def _penstock(backend, workers, *sets):
     def start(lab, server, setup, **more):
-        changed = {**vars(setup), "backend": backend, "workers": workers}
-        return Penstock(lab, server, Setup(**changed), **more)
+        changed = dataclasses.replace(setup, backend=backend, workers=workers, sets=(*setup.sets, *sets))
+        return Penstock(lab, server, changed, **more)
 
     return start
 
@@ -221,6 +223,7 @@ SUBJECTS = {
     "pgbouncer": PgBouncer,
     "penstock": _penstock("io_uring", 1),
     "penstock-2": _penstock("io_uring", 2),
+    "penstock-busy": _penstock("io_uring", 1, "server.busy_poll_us=200"),
     "penstock-epoll": _penstock("epoll", 1),
     "penstock-epoll-2": _penstock("epoll", 2),
 }
