@@ -43,7 +43,7 @@ void EpollSocket::write(Chunk bytes) {
 
 void EpollSocket::flush() {
   if (closed_ || blocked_) return;
-  std::array<iovec, 64> pieces;
+  std::array<iovec, 1024> pieces;  // IOV_MAX; not cleared
   while (!queue_.empty()) {
     const std::size_t count = queue_.gather(pieces);
     msghdr header{};

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace penstock::io {
 
 UringSocket::UringSocket(UringLoop& loop, int slot, PeerName peer)
@@ -86,13 +88,13 @@ void UringSocket::send(int how) {
     });
   }
   gathering_ = std::make_unique<Sending>();
+  gathering_->pieces.resize(std::min(queue_.chunk_count(), kPiecesMax));
+  queue_.gather(gathering_->pieces);
   gathering_->header = {};
   gathering_->header.msg_iov = gathering_->pieces.data();
-  gathering_->header.msg_iovlen = queue_.gather(gathering_->pieces);
+  gathering_->header.msg_iovlen = gathering_->pieces.size();
   offered_ = 0;
-  for (const iovec& piece : std::span(gathering_->pieces).first(gathering_->header.msg_iovlen)) {
-    offered_ += piece.iov_len;
-  }
+  for (const iovec& piece : gathering_->pieces) offered_ += piece.iov_len;
   submit(kSend, [&](io_uring_sqe* sqe) {
     io_uring_prep_sendmsg(sqe, slot_, &gathering_->header, static_cast<unsigned>(MSG_NOSIGNAL | how));
     sqe->flags |= IOSQE_FIXED_FILE;

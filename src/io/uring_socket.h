@@ -8,8 +8,8 @@
 // Invariants: at most one receive and one send under way; `under_way_` counts all operations not completed.
 #pragma once
 
-#include <array>
 #include <optional>
+#include <vector>
 
 #include "io/send_queue.h"
 #include "io/uring_loop.h"
@@ -44,10 +44,10 @@ class UringSocket final : public UringOwner, public Flushable {
   enum Operation : unsigned { kReceive, kSend, kShutdown, kInstall, kTakeOut, kClose };
   template <class Prepare>
   void submit(Operation operation, Prepare prepare);
-  static constexpr std::size_t kPiecesMax = 32;
+  static constexpr std::size_t kPiecesMax = 1024;  // IOV_MAX
   static constexpr std::size_t kSmallSend = 16 * 1024;
   struct Sending {
-    std::array<iovec, kPiecesMax> pieces;
+    std::vector<iovec> pieces;
     msghdr header;
   };
 
