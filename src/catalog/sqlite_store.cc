@@ -50,7 +50,17 @@ base::Result<SqliteStore::FileId> SqliteStore::identify(const std::string& path)
                    "`penstock serve` and `penstock tenant add` create it; --catalog or the setting "
                    "server.catalog name another one."));
   }
-  return FileId{.device = found.st_dev, .inode = found.st_ino};
+  return FileId{.device = found.st_dev, .inode = found.st_ino, .is_empty = found.st_size == 0};
+}
+
+// SQLite takes an empty file for a new database; to a server with tenants it would say that all have gone.
+base::Result<SqliteStore::FileId> SqliteStore::identify_filled(const std::string& path) {
+  base::Result<FileId> file = identify(path);
+  if (!file || !file->is_empty) return file;
+  return base::fail({.sqlstate = base::kConfigFileError,
+                     .message = fmt::format("catalog file \"{}\" is empty", path),
+                     .hint = "Restore it from a backup, or move it away so that a new catalog is created.",
+                     .where = path});
 }
 
 base::Result<SqliteDatabase> SqliteStore::open_database(const Options& options) {
@@ -69,7 +79,7 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
   if (options.create) {
     if (const base::Status status = create_file(options.path); !status) return base::fail(status.error());
   }
-  const base::Result<FileId> file = identify(options.path);
+  const base::Result<FileId> file = options.create ? identify(options.path) : identify_filled(options.path);
   if (!file) return base::fail(file.error());
   base::Result<SqliteDatabase> database = open_database(options);
   if (!database) return base::fail(database.error());
@@ -119,7 +129,7 @@ void SqliteStore::drop_stale_log() {
 }
 
 base::Status SqliteStore::follow_replaced_file() {
-  const base::Result<FileId> file = identify(options_.path);
+  const base::Result<FileId> file = identify_filled(options_.path);
   if (!file) return base::fail(file.error());
   if (database_.is_open() && *file == file_) {
     log_file_ = identify(options_.path + "-wal").value_or(FileId{});

@@ -52,7 +52,10 @@ class SqliteStore final : public SqlStore {
   struct FileId {
     dev_t device = 0;
     ino_t inode = 0;
-    friend bool operator==(const FileId&, const FileId&) = default;
+    bool is_empty = false;  // not part of the identity
+    friend bool operator==(const FileId& a, const FileId& b) {
+      return a.device == b.device && a.inode == b.inode;
+    }
   };
   SqliteStore(Options options, auth::Keyring keys, SqliteDatabase database, FileId file)
       : SqlStore({.default_tenant = options.default_tenant, .keys = options.keys}, std::move(keys)),
@@ -61,6 +64,8 @@ class SqliteStore final : public SqlStore {
         file_(file) {}
 
   static base::Result<FileId> identify(const std::string& path);
+  // The same, where an empty file can only be one that was damaged.
+  static base::Result<FileId> identify_filled(const std::string& path);
   static base::Result<SqliteDatabase> open_database(const Options& options);
   // Opens the file anew when another one has taken its place, or when that failed the last time.
   base::Status follow_replaced_file();

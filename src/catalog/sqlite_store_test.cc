@@ -310,6 +310,31 @@ TEST_F(SqliteStoreTest, SaysWhenItsFileWasDeleted) {
   EXPECT_THAT(changed.error().message, HasSubstr("cannot be found"));
 }
 
+TEST_F(SqliteStoreTest, DoesNotTakeAnEmptyFileForACatalogWithoutTenants) {
+  const auto server = open();
+  ASSERT_TRUE(server->put_tenant(acme()));
+  const auto seen = load(*server)->version();
+  std::ofstream(directory_ / "empty").close();
+  ASSERT_EQ(::rename((directory_ / "empty").c_str(), file_.c_str()), 0);
+  const auto replaced = server->changed_since(seen);
+  ASSERT_FALSE(replaced);
+  EXPECT_THAT(replaced.error().message, HasSubstr("is empty"));
+  EXPECT_FALSE(server->load());
+  EXPECT_THAT(open_error({.path = {}, .create = false}).message, HasSubstr("is empty"));
+  EXPECT_TRUE(try_open()) << "before there was anything, an empty file is a new catalog";
+}
+
+TEST_F(SqliteStoreTest, NoticesThatItsFileWasTruncated) {
+  const auto server = open();
+  ASSERT_TRUE(server->put_tenant(acme()));
+  const auto snapshot = load(*server);
+  sql("PRAGMA wal_checkpoint(TRUNCATE)");
+  ASSERT_EQ(::truncate(file_.c_str(), 0), 0);
+  EXPECT_FALSE(server->changed_since(snapshot->version()));
+  ASSERT_EQ(::truncate(file_.c_str(), 4096), 0);
+  EXPECT_FALSE(server->load());
+}
+
 // A writer that is killed in the middle: the tenant is as before one of its edits or as after, never in
 // between.
 TEST_F(SqliteStoreTest, SurvivesAWriterThatIsKilled) {

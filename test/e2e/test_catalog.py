@@ -52,7 +52,7 @@ def tenant(pg: Postgres, name: str = "default", **options: str) -> Tenant:
 def test_only_allowed_networks_may_connect(pooler_of, pg):
     pooler = pooler_of(tenants=[tenant(pg, allow_list="192.0.2.0/24")])
     error = refusal(pooler)
-    assert error.sqlstate == "28000" and 'connections from address "127.0.0.1" are not allowed' in error.message
+    assert error.sqlstate == "28000" and 'connections from address "127.0.0.1" are not allowed' in error.fields["M"]
     with pooler.unix_endpoint.connect() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     pooler.cli("tenant", "set", "default", "--allow-list", "192.0.2.0/24", "--allow-list", "127.0.0.0/8")
@@ -69,9 +69,9 @@ def test_a_ban_ends_clients_and_refuses_new_ones_until_it_is_over(pooler_of, pg)
                 wire.value("SELECT 1")
                 time.sleep(0.05)
         if isinstance(ended.value, ServerError):
-            assert ended.value.sqlstate == "57P01" and "unpaid bills" in ended.value.message
+            assert ended.value.sqlstate == "57P01" and "unpaid bills" in ended.value.fields['M']
     error = refusal(pooler)
-    assert error.sqlstate == "28000" and error.message == "tenant is banned: unpaid bills"
+    assert error.sqlstate == "28000" and error.fields['M'] == "tenant is banned: unpaid bills"
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
     pooler.cli("tenant", "set", "default", "--banned-until", soon)
     until(lambda: may_log_in(pooler), 8, "the end of the ban")
@@ -108,7 +108,7 @@ def test_secrets_are_sealed_and_keys_rotate_under_a_running_server(pooler_of, pg
     assert may_log_in(pooler)
     file = pooler.directory / "penstock.db"
     assert ROLES["app"].encode() not in b"".join(p.read_bytes() for p in pooler.directory.glob("penstock.db*"))
-    assert "ok, 0 warnings" in pooler.cli("check").stdout
+    assert "secret" not in pooler.cli("check").stdout
 
     old = key_file.read_text()
     key_file.write_text("b2" * 32 + "\n" + old)  # the running server has not read it yet
@@ -250,17 +250,12 @@ def test_running_pools_do_not_notice_a_catalog_that_is_damaged(pooler_of, pg):
             replacement = file.with_suffix(".new")
             replacement.write_bytes(damage)
             os.replace(replacement, file)
-            if damage:
-                pooler.wait_log("catalog.failed", start=start)
-            else:
-                time.sleep(1.5)  # an empty file is an empty catalog, as when it is new
+            pooler.wait_log("catalog.failed", start=start)
+            assert may_log_in(pooler)
             replacement.write_bytes(good)
             os.replace(replacement, file)
-            if damage:
-                pooler.wait_log("catalog.recovered", start=start)
-                assert wire.value("SELECT pg_backend_pid()") == pid, "the client kept its server connection"
-            else:
-                break
+            pooler.wait_log("catalog.recovered", start=start)
+            assert wire.value("SELECT pg_backend_pid()") == pid, "the client kept its server connection"
         assert may_log_in(pooler)
 
 
