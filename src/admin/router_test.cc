@@ -50,12 +50,12 @@ class RouterTest : public ::testing::Test {
   int per_second_ = 0;
   std::shared_ptr<auth::TokenRules> rules_ =
       std::make_shared<auth::TokenRules>(auth::TokenRules{.secrets = {kSecret}});
-  Router router_{{echo("GET", "/open", auth::Scope::kNone), echo("GET", "/all", auth::Scope::kRead),
-                  echo("GET", "/list", auth::Scope::kRead, true),
-                  echo("GET", "/t/{external_id}", auth::Scope::kRead),
-                  echo("PUT", "/t/{external_id}", auth::Scope::kWrite)},
-                 [this] { return rules_; },
-                 [this] { return per_second_; }};
+  Router router_{
+      {echo("GET", "/open", auth::Scope::kNone), echo("GET", "/all", auth::Scope::kRead),
+       echo("GET", "/list", auth::Scope::kRead, true), echo("GET", "/t/{external_id}", auth::Scope::kRead),
+       echo("PUT", "/t/{external_id}", auth::Scope::kWrite)},
+      [this] { return rules_; },
+      [this] { return per_second_; }};
 };
 
 TEST_F(RouterTest, FindsRoutesAndTheirParts) {
@@ -175,15 +175,17 @@ TEST(TenantJson, NeverTellsASecret) {
 }
 
 TEST(TenantJson, AnAliasIsTheNameAndTheUserTheRole) {
-  const model::TenantSpec tenant =
-      applied(R"({"db_host": "h", "users": [{"db_user": "role", "db_user_alias": "alias", "db_password": "x"}]})");
+  const model::TenantSpec tenant = applied(
+      R"({"db_host": "h", "users": [{"db_user": "role", "db_user_alias": "alias", "db_password": "x"}]})");
   EXPECT_EQ(tenant.users[0].name, "alias");
   EXPECT_EQ(tenant.users[0].upstream_user, "role");
 }
 
 TEST(TenantJson, NamesEveryMistakeByItsPath) {
   FieldErrors errors;
-  applied(R"({"pool_size": 0, "nonsense": 1, "users": [{"pool_size": 1}, {"db_user": "u", "pool_mode": "x"}]})", &errors);
+  applied(
+      R"({"pool_size": 0, "nonsense": 1, "users": [{"pool_size": 1}, {"db_user": "u", "pool_mode": "x"}]})",
+      &errors);
   EXPECT_TRUE(errors.contains("tenant.pool_size"));
   EXPECT_TRUE(errors.contains("tenant.nonsense"));
   EXPECT_TRUE(errors.contains("tenant.users.0.db_user"));
@@ -191,12 +193,15 @@ TEST(TenantJson, NamesEveryMistakeByItsPath) {
 }
 
 TEST(Problem, FollowsFromTheSqlstate) {
-  EXPECT_EQ(problem(base::Error{.sqlstate = base::kInvalidParameterValue, .message = "tenants.a.hosts: none"}).status,
+  EXPECT_EQ(problem(base::Error{.sqlstate = base::kInvalidParameterValue, .message = "tenants.a.hosts: none"})
+                .status,
             422);
-  EXPECT_THAT(problem(base::Error{.sqlstate = base::kInvalidParameterValue, .message = "tenants.a.hosts: none"}).body,
-              HasSubstr(R"("errors":{"tenants.a.hosts":["none"]})"));
+  EXPECT_THAT(
+      problem(base::Error{.sqlstate = base::kInvalidParameterValue, .message = "tenants.a.hosts: none"}).body,
+      HasSubstr(R"("errors":{"tenants.a.hosts":["none"]})"));
   EXPECT_EQ(problem(base::Error{.sqlstate = base::kIoError, .message = "disk full"}).status, 503);
-  EXPECT_EQ(problem(base::Error{.sqlstate = base::kObjectNotInPrerequisiteState, .message = "taken"}).status, 409);
+  EXPECT_EQ(problem(base::Error{.sqlstate = base::kObjectNotInPrerequisiteState, .message = "taken"}).status,
+            409);
 }
 
 }  // namespace

@@ -15,8 +15,6 @@ constexpr std::string_view kSupavisorTenant = R"json({
   "db_host": {"type": "string", "minLength": 1, "description": "The first of `hosts`."},
   "db_port": {"type": "integer", "minimum": 1, "maximum": 65535},
   "db_database": {"type": "string", "minLength": 1, "description": "`upstream_database`"},
-  "default_parameter_status": {"type": "object", "additionalProperties": {"type": "string"}, "nullable": true,
-    "description": "Not needed: clients are told what the server itself reports."},
   "ip_version": {"type": "string", "enum": ["auto", "v4", "v6"], "nullable": true},
   "upstream_ssl": {"type": "boolean", "nullable": true, "description": "`upstream_tls`: require, or disable."},
   "upstream_verify": {"type": "string", "enum": ["none", "peer"], "nullable": true,
@@ -28,11 +26,7 @@ constexpr std::string_view kSupavisorTenant = R"json({
     "description": "`pool_size`"},
   "default_max_clients": {"type": "integer", "minimum": 0, "maximum": 10000000, "nullable": true,
     "description": "`max_clients`"},
-  "client_heartbeat_interval": {"type": "integer", "minimum": 0, "nullable": true, "description": "Not needed."},
-  "sni_hostname": {"type": "string", "nullable": true, "description": "The first of `sni_names`."},
-  "allow_list": {"type": "array", "items": {"type": "string"}, "nullable": true},
-  "availability_zone": {"type": "string", "nullable": true, "description": "Not needed."},
-  "feature_flags": {"type": "object", "nullable": true, "description": "Not needed."}
+  "sni_hostname": {"type": "string", "nullable": true, "description": "The first of `sni_names`."}
 })json";
 
 constexpr std::string_view kSupavisorUser = R"json({
@@ -57,7 +51,7 @@ constexpr std::string_view kOthers = R"json({
     "user": {"$ref": "#/components/schemas/UserWish"}}},
   "PatchTenant": {"type": "object", "properties": {
     "tenant": {"$ref": "#/components/schemas/TenantWish"},
-    "banned": {"type": "boolean"}, "ban_reason": {"type": "string"},
+    "banned": {"type": "boolean"}, "ban_reason": {"type": "string", "nullable": true},
     "banned_until": {"type": "string", "nullable": true}}},
   "Credentials": {"type": "object", "required": ["db_user", "db_password"], "properties": {
     "db_user": {"type": "string", "minLength": 1, "maxLength": 63},
@@ -71,6 +65,11 @@ constexpr std::string_view kOthers = R"json({
     "data": {"$ref": "#/components/schemas/User"}}},
   "UserList": {"type": "object", "required": ["data"], "properties": {
     "data": {"type": "array", "items": {"$ref": "#/components/schemas/User"}}}},
+  "AuditList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+    "type": "object", "properties": {
+      "number": {"type": "integer"}, "at": {"type": "string"}, "actor": {"type": "string"},
+      "origin": {"type": "string"}, "action": {"type": "string"}, "tenant": {"type": "string"},
+      "fields": {"type": "array", "items": {"type": "string"}}, "revision": {"type": "integer"}}}}}},
   "Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "string"}}},
   "Unready": {"type": "object", "required": ["status", "failed_checks"], "properties": {
     "status": {"type": "string"}, "timestamp": {"type": "string"},
@@ -110,7 +109,7 @@ json::object schema_of(FieldKind kind) {
     case FieldKind::kList:
       return {{"type", "array"}, {"items", {{"type", "string"}}}};
     case FieldKind::kMap:
-      return {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}};
+      return {{"type", "object"}};  // of texts, numbers and switches
     default:
       return {{"type", "string"}};
   }
@@ -156,10 +155,15 @@ json::object build() {
     add_fields(tenant, catalog::tenant_fields(), for_writing);
     add_missing(tenant, kSupavisorTenant, for_writing);
     // Clients of Supavisor's API send milliseconds, as a number.
-    if (for_writing) tenant["client_idle_timeout"].as_object().erase("type");
+    for (const char* time : {"client_idle_timeout", "client_heartbeat_interval"}) {
+      if (for_writing) tenant[time].as_object().erase("type");
+    }
     const std::string_view name = for_writing ? "UserWish" : "User";
     tenant["users"] = {{"type", "array"}, {"items", reference_to(name)}};
-    if (!for_writing) tenant["id"] = {{"type", "string"}};
+    if (!for_writing) {
+      for (const char* name_of : {"id", "inserted_at", "updated_at"}) tenant[name_of] = {{"type", "string"}};
+      tenant["revision"] = {{"type", "integer"}};
+    }
     all[name] = object_schema(std::move(user));
     all[for_writing ? "TenantWish" : "Tenant"] = object_schema(std::move(tenant));
   }

@@ -15,25 +15,15 @@ using model::TenantSpec;
 using model::TlsMode;
 using model::UserSpec;
 
-// Supavisor's fields that need nothing here, or are known by the path.
-constexpr std::string_view kPassedOver[] = {"id",
-                                            "external_id",
-                                            "default_parameter_status",
-                                            "client_heartbeat_interval",
-                                            "availability_zone",
-                                            "inserted_at",
-                                            "updated_at",
-                                            "feature_flags",
-                                            "default_pool_strategy",
-                                            "users",
-                                            "name"};
+// What an answer has and a wish need not, or what is known by the path.
+constexpr std::string_view kPassedOver[] = {"id",          "external_id", "revision", "default_pool_strategy",
+                                            "inserted_at", "updated_at",  "users",    "name"};
 
 constexpr std::pair<std::string_view, std::string_view> kTenantNames[] = {
     {"db_database", "upstream_database"},
     {"enforce_ssl", "require_tls"},
     {"default_pool_size", "pool_size"},
-    {"default_max_clients", "max_clients"},
-    {"upstream_tls_ca", "upstream_tls_ca_file"}};
+    {"default_max_clients", "max_clients"}};
 constexpr std::pair<std::string_view, std::string_view> kUserNames[] = {
     {"db_user", "upstream_user"}, {"db_password", "secret"}, {"mode_type", "pool_mode"}};
 
@@ -89,8 +79,7 @@ std::string_view ours(std::span<const std::pair<std::string_view, std::string_vi
 }
 
 // Fields whose values, not only whose names, differ. True: it was one of these.
-bool apply_supavisors(std::string_view name, const json::value& value, TenantSpec& tenant,
-                      const std::string& path, FieldErrors& errors) {
+bool apply_supavisors(std::string_view name, const json::value& value, TenantSpec& tenant) {
   if (name == "db_host" || name == "db_port") {
     if (value.is_null()) return true;
     if (tenant.hosts.empty()) tenant.hosts.emplace_back();
@@ -111,13 +100,10 @@ bool apply_supavisors(std::string_view name, const json::value& value, TenantSpe
   } else if (name == "sni_hostname") {
     tenant.sni_names.clear();
     if (value.is_string() && !value.get_string().empty()) tenant.sni_names.emplace_back(value.get_string());
-  } else if (name == "require_user") {
-    if (value.is_bool() && value.get_bool()) tenant.auth_query.clear();
-  } else if (name == "ip_version" && catalog::find_field(catalog::tenant_fields(), name) == nullptr) {
-    if (value.is_string() && value.get_string() != "auto")
-      blame(errors, path, name, "only \"auto\" is supported");
   } else if (name == "client_idle_timeout" && value.is_number()) {
     tenant.overrides.client_idle_timeout = std::chrono::milliseconds(value.to_number<std::int64_t>());
+  } else if (name == "client_heartbeat_interval" && value.is_number()) {
+    tenant.client_heartbeat_interval = std::chrono::seconds(value.to_number<std::int64_t>());
   } else {
     return false;
   }
@@ -187,11 +173,7 @@ void apply(const json::object& wish, TenantSpec& tenant, const std::string& path
     const std::string_view name = member.key();
     const bool is_ours = catalog::find_field(catalog::tenant_fields(), name) != nullptr;
     if (!is_ours && std::ranges::find(kPassedOver, name) != std::end(kPassedOver)) continue;
-    if (apply_supavisors(name, member.value(), tenant, path, errors)) continue;
-    // Everybody is what Supavisor's users have in this field unless they restrict it.
-    if (name == "allow_list" && !is_ours && json::serialize(member.value()) == R"(["0.0.0.0/0","::/0"])")
-      continue;
-    if (name == "use_jit" && !is_ours && member.value() == json::value(false)) continue;
+    if (apply_supavisors(name, member.value(), tenant)) continue;
     set(catalog::tenant_fields(), ours(kTenantNames, name), member.value(), tenant, path, name, errors);
   }
   const json::value* users = wish.if_contains("users");
@@ -227,7 +209,7 @@ json::object to_json(const TenantSpec& tenant) {
                               : tenant.upstream_tls >= TlsMode::kPrefer ? json::value("none")
                                                                         : json::value();
   object["enforce_ssl"] = tenant.require_tls;
-  object["require_user"] = tenant.auth_query.empty();
+  object["require_user"] = tenant.require_user || tenant.auth_query.empty();
   object["default_pool_size"] = or_null(tenant.overrides.pool_size);
   object["default_max_clients"] = or_null(tenant.overrides.max_clients);
   object["sni_hostname"] = tenant.sni_names.empty() ? json::value() : json::value(tenant.sni_names.front());

@@ -5,6 +5,7 @@
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
 #include "admin/tenant_json.h"
+#include "catalog/timestamp.h"
 
 namespace penstock::admin {
 
@@ -19,14 +20,20 @@ constexpr std::size_t kPage = 100;
 
 const QueryParameter kDryRun = {"dry_run", "boolean", "Only says what would come of it."};
 
-http::Headers etag(const TenantSpec& tenant) {
-  return {{"ETag", '"' + etag_of(tenant) + '"'}};
+// As Supavisor calls them.
+json::object with_times(json::object tenant, const model::TenantRevision& revision) {
+  if (revision.number == 0) return tenant;
+  tenant["inserted_at"] = catalog::to_text(revision.created_at);
+  tenant["updated_at"] = catalog::to_text(revision.changed_at);
+  tenant["revision"] = revision.number;
+  return tenant;
 }
 
-void answer_tenant(Call& call, const TenantSpec& tenant, int status = 200, http::Headers more = {}) {
-  http::Headers headers = etag(tenant);
+void answer_tenant(Call& call, const TenantSpec& tenant, const model::TenantRevision& revision,
+                   int status = 200, http::Headers more = {}) {
+  http::Headers headers = etag_of(revision);
   std::ranges::move(more, std::back_inserter(headers));
-  call.answer({{"data", to_json(tenant)}}, status, std::move(headers));
+  call.answer({{"data", with_times(to_json(tenant), revision)}}, status, std::move(headers));
 }
 
 void list_tenants(Engine& engine, Call call) {
@@ -43,7 +50,7 @@ void list_tenants(Engine& engine, Call call) {
       next = data.back().at("external_id");
       break;
     }
-    data.push_back(to_json(*tenant));
+    data.push_back(with_times(to_json(*tenant), engine.catalog().snapshot()->revision_of(tenant->id)));
   }
   call.answer({{"data", std::move(data)}, {"next", std::move(next)}});
 }
@@ -51,11 +58,13 @@ void list_tenants(Engine& engine, Call call) {
 void get_tenant(Engine& engine, Call call) {
   const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(call.tenant());
   if (tenant == nullptr) return call.respond(not_found("tenant \"" + call.tenant() + "\""));
+  const model::TenantRevision revision = engine.catalog().snapshot()->revision_of(call.tenant());
+  const http::Headers tag = etag_of(revision);
   const std::string_view known = call.request.header("if-none-match");
-  if (!known.empty() && known.find('"' + etag_of(*tenant) + '"') != std::string_view::npos) {
-    return call.respond({.status = 304, .headers = etag(*tenant)});
+  if (!known.empty() && known.find(tag.front().second) != std::string_view::npos) {
+    return call.respond({.status = 304, .headers = tag});
   }
-  answer_tenant(call, *tenant);
+  answer_tenant(call, *tenant, revision);
 }
 
 std::optional<http::Response> apply_wish(const json::object& wish, TenantSpec& tenant) {
@@ -77,7 +86,7 @@ void put_tenant(Engine& engine, Call call) {
   });
   if (!changed) return call.respond(changed.error());
   const bool is_new = !changed->before;
-  answer_tenant(call, *changed->after, is_new ? 201 : 200,
+  answer_tenant(call, *changed->after, changed->revision, is_new ? 201 : 200,
                 is_new ? http::Headers{{"Location", "/api/tenants/" + http::percent_encode(call.tenant())}}
                        : http::Headers{});
 }
@@ -96,7 +105,7 @@ void patch_tenant(Engine& engine, Call call) {
                                        return apply_wish(wish, *tenant);
                                      });
   if (!changed) return call.respond(changed.error());
-  answer_tenant(call, *changed->after);
+  answer_tenant(call, *changed->after, changed->revision);
 }
 
 void delete_tenant(Engine& engine, Call call) {
@@ -137,6 +146,41 @@ void terminate(Engine& engine, Call call) {
 
 RouteAnswer answer(int status, std::string_view meaning) {
   return {status, meaning, "Problem", "application/problem+json"};
+}
+
+void answer_audit(Engine& engine, Call call) {
+  const auto named = call.path.find("external_id");
+  catalog::AuditQuery query{.tenant = named == call.path.end() ? call.text("tenant") : named->second,
+                            .limit = std::clamp<std::size_t>(call.number("limit", kPage), 1, kPageMax)};
+  if (call.uri.parameter("before") != nullptr) query.before = call.number("before", 0);
+  const auto entries = engine.catalog().audit(query);
+  if (!entries) return call.respond(problem(entries.error()));
+  json::array data;
+  for (const catalog::AuditEntry& entry : *entries) {
+    data.push_back({{"number", entry.number},
+                    {"at", catalog::to_text(entry.at)},
+                    {"actor", entry.actor.name},
+                    {"origin", entry.actor.origin},
+                    {"action", entry.action},
+                    {"tenant", entry.tenant},
+                    {"fields", json::array(entry.fields.begin(), entry.fields.end())},
+                    {"revision", entry.revision}});
+  }
+  call.answer({{"data", std::move(data)}});
+}
+
+Route audit_route(Engine& engine, bool of_tenant) {
+  Route route{.method = "GET",
+              .path = of_tenant ? "/api/tenants/{external_id}/audit" : "/api/audit",
+              .name = of_tenant ? "getTenantAudit" : "getAudit",
+              .tag = of_tenant ? "tenants" : "process",
+              .summary = "Who has changed what, newest first; values are not in it",
+              .query = {{"before", "integer", "Only entries older than this number.", INT64_MAX},
+                        {"limit", "integer", "Entries per page; 100 when not given.", kPageMax}},
+              .answers = {{200, "A page.", "AuditList"}},
+              .act = [&engine](Call call) { answer_audit(engine, std::move(call)); }};
+  if (!of_tenant) route.query.push_back({"tenant", "string", "Only those of this tenant."});
+  return route;
 }
 
 Routes resource_routes(Engine& engine) {
@@ -203,6 +247,7 @@ Routes resource_routes(Engine& engine) {
 
 Routes tenant_routes(Engine& engine) {
   Routes routes = resource_routes(engine);
+  for (const bool of_tenant : {true, false}) routes.push_back(audit_route(engine, of_tenant));
   routes.push_back({.method = "POST",
                     .path = "/api/tenants/{external_id}/update_auth_credentials",
                     .name = "updateAuthCredentials",

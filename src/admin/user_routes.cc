@@ -38,7 +38,8 @@ void get_user(Engine& engine, Call call) {
   if (tenant == nullptr) return call.respond(no_tenant(call));
   const UserSpec* user = model::CatalogSnapshot::find_user(*tenant, user_of(call));
   if (user == nullptr) return call.respond(no_user(call));
-  call.answer({{"data", to_json(*tenant, *user)}}, 200, {{"ETag", '"' + etag_of(*tenant) + '"'}});
+  call.answer({{"data", to_json(*tenant, *user)}}, 200,
+              etag_of(engine.catalog().snapshot()->revision_of(call.tenant())));
 }
 
 void put_user(Engine& engine, Call call) {
@@ -62,7 +63,7 @@ void put_user(Engine& engine, Call call) {
       });
   if (!changed) return call.respond(changed.error());
   const UserSpec* user = model::CatalogSnapshot::find_user(*changed->after, user_of(call));
-  http::Headers headers = {{"ETag", '"' + etag_of(*changed->after) + '"'}};
+  http::Headers headers = etag_of(changed->revision);
   if (is_new) {
     headers.emplace_back("Location", "/api/tenants/" + http::percent_encode(call.tenant()) + "/users/" +
                                          http::percent_encode(user_of(call)));

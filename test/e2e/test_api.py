@@ -85,6 +85,16 @@ def test_life_of_a_tenant(served, pg):
     assert api.call("DELETE", "/api/tenants/acme").status == 404
 
 
+def test_changes_are_in_the_audit_log(api, pg):
+    Api(api.port, bearer=token(sub="ann")).call("PUT", "/api/tenants/acme", tenant_body(pg))
+    api.call("PATCH", "/api/tenants/acme", {"tenant": {"pool_size": 3}})
+    entries = api.get("/api/tenants/acme/audit").json["data"]
+    assert [(entry["actor"], entry["action"]) for entry in entries] == [("api", "change"), ("ann", "create")]
+    assert entries[0]["fields"] == ["pool_size"] and entries[0]["origin"] == "127.0.0.1"
+    assert APP_PASSWORD not in str(entries)
+    assert len(api.get("/api/audit?limit=1").json["data"]) == 1
+
+
 def test_mistakes_are_named_by_field(api, pg):
     body = tenant_body(pg, db_port="x", default_pool_size=-1)
     body["tenant"]["users"][0]["pool_size"] = "many"
