@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 
+import psycopg
 import pytest
 
 from api import Api, api_settings, token
@@ -58,6 +60,16 @@ def type_into(browser, css, text):
     element.send_keys(text)
 
 
+def connect_soon(endpoint):
+    """Workers hear of a new tenant a moment after the API has answered."""
+    for _ in range(50):
+        try:
+            return endpoint.connect()
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+    return endpoint.connect()
+
+
 def test_a_tenant_made_in_the_browser_can_be_used(pooler_of, pg, tmp_path, browser):
     port = free_port()
     pooler: Pooler = pooler_of(api_settings(tmp_path / "api", port), tenants=[default_tenant(pg)])
@@ -77,10 +89,10 @@ def test_a_tenant_made_in_the_browser_can_be_used(pooler_of, pg, tmp_path, brows
                                   "pool_size": 3}]}}
     type_into(browser, f"{operation} textarea.body-param__text", json.dumps(body))
     click(browser, f"{operation} button.execute")
-    status = find(browser, f"{operation} .live-responses-table .response-col_status").text
+    status = find(browser, f"{operation} .live-responses-table tbody .response-col_status").text
     assert status.startswith("201"), find(browser, f"{operation} .responses-wrapper").text
 
-    with pooler.endpoint(user="app.browsed", password=APP_PASSWORD).connect() as connection:
+    with connect_soon(pooler.endpoint(user="app.browsed", password=APP_PASSWORD)) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("app",)
     assert Api(port).get("/api/tenants/browsed").status == 200
 
