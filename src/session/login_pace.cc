@@ -10,7 +10,7 @@ void LoginPace::begin_turn() {
 
 bool LoginPace::take_at_once() {
   begin_turn();
-  if (!waiting_.empty() || left_ == 0) return false;
+  if (!waiting_.empty() || left_ <= 0) return false;
   --left_;
   return true;
 }
