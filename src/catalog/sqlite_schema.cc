@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <iterator>
+#include <thread>
 
 namespace penstock::catalog {
 
@@ -101,6 +103,17 @@ std::int64_t newest_schema() {
   return std::size(kSteps);
 }
 
+// SQLite does not wait for others here: several processes may create the file at the same time.
+static base::Status switch_to_wal(SqliteDatabase& database) {
+  constexpr int kAttempts = 100;
+  for (int attempt = 1;; ++attempt) {
+    const base::Status status = database.run_script("PRAGMA journal_mode = WAL");
+    const bool is_locked = !status && status.error().message.contains("is locked");
+    if (!is_locked || attempt == kAttempts) return status;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
 base::Status bring_up_to_date(SqliteDatabase& database, std::string_view path) {
   const base::Result<std::int64_t> tables = database.number("SELECT count(*) FROM sqlite_master");
   if (!tables) return base::fail(tables.error());
@@ -120,7 +133,7 @@ base::Status bring_up_to_date(SqliteDatabase& database, std::string_view path) {
                        "Use that version of Penstock, or a catalog of its own for this one.");
   }
   if (*version == newest_schema()) return {};
-  if (const base::Status status = database.run_script("PRAGMA journal_mode = WAL"); !status) return status;
+  if (const base::Status status = switch_to_wal(database); !status) return status;
   return take_missing_steps(database);
 }
 

@@ -373,7 +373,12 @@ TEST_F(SqliteStoreTest, CanBeOpenedByManyProcessesForTheFirstTime) {
       tenant.id = "t" + std::to_string(i);
       tenant.sni_names.clear();
       tenant.databases.clear();
-      ::_exit(store && (*store)->put_tenant(tenant) ? 0 : 1);
+      base::Status put;
+      if (store) put = (*store)->put_tenant(tenant);
+      // Said by the child, as nobody else can.
+      if (!store) std::fprintf(stderr, "%s\n", store.error().to_string().c_str());
+      if (!put) std::fprintf(stderr, "%s\n", put.error().to_string().c_str());
+      ::_exit(store && put ? 0 : 1);
     }
     children.push_back(child);
   }

@@ -259,8 +259,7 @@ TEST_F(UserTest, ChangesAPasswordWithoutTellingIt) {
   must({"user", "add", "a", "--password", "old-one"});
   terminal_.answers = {"new-one"};
   must({"user", "set", "a", "--password-stdin", "--pool-size", "3"});
-  EXPECT_EQ(terminal_.written,
-            "secret: another password\npool_size: (not set: the tenant's setting) -> 3\n");
+  EXPECT_EQ(terminal_.written, "secret: another password\npool_size: (not set: the tenant's setting) -> 3\n");
   EXPECT_EQ(stored_user("default", "a")->secret, "new-one");
   must({"user", "set", "a", "--no-password"});
   EXPECT_EQ(stored_user("default", "a")->secret, std::nullopt);
