@@ -6,16 +6,12 @@ PoolHub::Seat& PoolHub::sit_down(unsigned worker, Pool& shard, io::Loop& loop) {
   Seat& seat = seats_[worker];
   seat.loop.store(&loop, std::memory_order_release);
   seat.shard.store(&shard, std::memory_order_release);
-  unsigned used = seats_used_.load(std::memory_order_relaxed);
-  while (used <= worker && !seats_used_.compare_exchange_weak(used, worker + 1, std::memory_order_relaxed)) {
-  }
   return seat;
 }
 
 int PoolHub::longest_waiting(unsigned me, std::int64_t before) const {
   int found = -1;
-  const unsigned used = seats_used_.load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < used; ++i) {
+  for (unsigned i = 0; i < seats_.size(); ++i) {
     if (i == me) continue;
     const std::int64_t since = seats_[i].waiting_since.load(std::memory_order_relaxed);
     if (since != 0 && since < before) {
@@ -27,8 +23,7 @@ int PoolHub::longest_waiting(unsigned me, std::int64_t before) const {
 }
 
 int PoolHub::some_idle(unsigned me) const {
-  const unsigned used = seats_used_.load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < used; ++i) {
+  for (unsigned i = 0; i < seats_.size(); ++i) {
     if (i != me && seats_[i].idle.load(std::memory_order_relaxed) > 0) return static_cast<int>(i);
   }
   return -1;
@@ -47,7 +42,7 @@ std::shared_ptr<const upstream::ServerParameters> PoolHub::parameters() const {
 std::shared_ptr<PoolHub> PoolDirectory::hub(const std::string& key, const std::string& database) {
   return hubs_.find_or_make(key, [&] {
     auto schema = schemas_.find_or_make(database, [] { return std::make_shared<upstream::Schema>(); });
-    return std::make_shared<PoolHub>(std::move(schema));
+    return std::make_shared<PoolHub>(std::move(schema), workers_);
   });
 }
 

@@ -8,12 +8,12 @@
 // Invariants: the counters are hints: a shard acts on its own state only, on its own thread.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/weak_table.h"
 #include "io/loop.h"
@@ -27,7 +27,8 @@ inline constexpr unsigned kWorkersMax = 64;
 
 class PoolHub {
  public:
-  struct Seat {
+  // A cache line of its own: its worker writes it for each query.
+  struct alignas(64) Seat {
     std::atomic<Pool*> shard{nullptr};  // touched only on its own loop; others just see whether it is there
     std::atomic<io::Loop*> loop{nullptr};
     std::atomic<int> idle{0};
@@ -35,7 +36,8 @@ class PoolHub {
     std::atomic<std::int64_t> waiting_since{0};
   };
 
-  explicit PoolHub(std::shared_ptr<upstream::Schema> schema) : schema_(std::move(schema)) {}
+  explicit PoolHub(std::shared_ptr<upstream::Schema> schema, unsigned workers = kWorkersMax)
+      : schema_(std::move(schema)), seats_(workers) {}
 
   const std::shared_ptr<upstream::Schema>& schema() const { return schema_; }
   Seat& seat(unsigned worker) { return seats_[worker]; }
@@ -61,18 +63,19 @@ class PoolHub {
 
  private:
   const std::shared_ptr<upstream::Schema> schema_;
-  std::array<Seat, kWorkersMax> seats_;
-  std::atomic<unsigned> seats_used_{0};  // all seats from here on have never been taken
+  std::vector<Seat> seats_;  // one for each worker
   mutable std::mutex mutex_;
   std::shared_ptr<const upstream::ServerParameters> parameters_;  // guarded by mutex_
 };
 
 class PoolDirectory {
  public:
+  explicit PoolDirectory(unsigned workers = kWorkersMax) : workers_(workers) {}
   // `database`: its tenant and name; what pools of several users have in common.
   std::shared_ptr<PoolHub> hub(const std::string& key, const std::string& database);
 
  private:
+  const unsigned workers_;
   base::WeakTable<PoolHub> hubs_;
   base::WeakTable<upstream::Schema> schemas_;
 };

@@ -153,6 +153,7 @@ class Server {
     const unsigned count = std::min<unsigned>(
         pool::kWorkersMax, settings_->workers > 0 ? static_cast<unsigned>(settings_->workers) : cores);
     static constexpr std::array kBackends = {io::Backend::kAuto, io::Backend::kIoUring, io::Backend::kEpoll};
+    shared_.directory = std::make_unique<pool::PoolDirectory>(count);
     for (unsigned i = 0; i < count; ++i) {
       auto choice = io::make_loop(kBackends[static_cast<std::size_t>(settings_->io_backend)], shared_.random);
       if (!choice) return std::unexpected(std::move(choice.error()));

@@ -82,7 +82,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
               .make_room = [this](const pool::ScopePtr& scope,
                                   base::TimePoint since) { make_room(scope, since); },
               .counters = shared.pool_counters.get()},
-             shared.directory),
+             *shared.directory),
       home_{.worker = index,
             .loop = *loop_,
             .tools = {*loop_, shared.resolver, shared.scram_keys},

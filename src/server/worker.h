@@ -32,11 +32,11 @@ struct Shared {
   auth::ScramKeyCache scram_keys{random};
   auth::Key login_secret;
   pool::Ledger ledger;
-  pool::PoolDirectory directory;
+  std::unique_ptr<pool::PoolDirectory> directory;  // made before the workers
   session::CancelRegistry cancels{random};
   session::IdentityTable identities;
   upstream::StatementTable statements;
-  std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // made before the workers
+  std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // likewise
   std::vector<std::unique_ptr<class Worker>> workers;
 };
 
