@@ -110,11 +110,12 @@ Rows client_tls_rows() {
                                           .doc = "The oldest TLS version that a client may use.",
                                           .pgbouncer = "client_tls_protocols",
                                           .words = {"1.2", "1.3"}}),
-      entry<&S::client_tls_ciphers>({.section = "client_tls",
-                                     .key = "ciphers",
-                                     .doc = "Cipher suites for TLS 1.2 in OpenSSL's syntax.",
-                                     .pgbouncer = "client_tls_ciphers",
-                                     .zero = "OpenSSL's choice"}),
+      entry<&S::client_tls_ciphers>(
+          {.section = "client_tls",
+           .key = "ciphers",
+           .doc = "Cipher suites, named as by \"openssl ciphers\"; names of TLS 1.3 begin with TLS_.",
+           .pgbouncer = "client_tls_ciphers",
+           .zero = "OpenSSL's choice, but of TLS 1.3 the quickest first"}),
       entry<&S::tls_handshakes_per_second>(
           {.section = "client_tls",
            .key = "handshakes_per_second",

@@ -46,12 +46,16 @@ class EpollListener final : public Listener {
     }
     void on_ready(std::uint32_t) override {
       for (int i = 0; i < kAcceptsPerTurn && sink != nullptr; ++i) {
-        const int accepted = accept4(descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        sockaddr_storage storage{};
+        socklen_t size = sizeof(storage);
+        auto* peer = reinterpret_cast<sockaddr*>(&storage);
+        const int accepted = accept4(descriptor, peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted < 0) {
           if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) take_a_rest();
           return;
         }
-        sink->on_accept(std::make_unique<EpollStream>(new EpollSocket(loop, accepted, peer_name(accepted))));
+        PeerName name = peer->sa_family == AF_UNIX ? peer_name(accepted) : peer_name(peer, size);
+        sink->on_accept(std::make_unique<EpollStream>(new EpollSocket(loop, accepted, std::move(name))));
       }
     }
     void take_a_rest() {

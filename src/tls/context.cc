@@ -51,6 +51,11 @@ base::Status set_min_protocol(SSL_CTX* context, std::string_view version) {
   return {};
 }
 
+// TLS 1.3 as OpenSSL has it, but for the order: CPUs have instructions for SHA-256 and none for SHA-384, of which a handshake makes
+// more than a hundred blocks, and AES-128 takes two thirds of the time of AES-256.
+constexpr const char* kQuickestFirst =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
 // One list for both kinds, as users write it; OpenSSL wants the TLS 1.3 ones apart.
 base::Status set_ciphers(SSL_CTX* context, const std::string& ciphers) {
   std::string suites;  // TLS 1.3
@@ -140,6 +145,7 @@ void bind_tickets_to_rules(SSL_CTX* context, const ServerOptions& options, const
 
 base::Status configure_server(SSL_CTX* context, const ServerOptions& options, const TicketKeys& ticket_keys) {
   if (auto done = set_min_protocol(context, options.min_protocol); !done) return done;
+  SSL_CTX_set_ciphersuites(context, kQuickestFirst);
   if (auto done = set_ciphers(context, options.ciphers); !done) return done;
   if (auto done = load_certificate(context, options.cert_file, options.key_file); !done) return done;
   if (auto done = set_client_authorities(context, options); !done) return done;

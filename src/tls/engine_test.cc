@@ -77,7 +77,7 @@ TEST_F(EngineTest, LeavesWhatFollowsTheHandshakeToTheReader) {
 TEST_F(EngineTest, TellsProtocolCipherNameAndAlpn) {
   EnginePair pair(*setup.server(), *setup.client(), "localhost");
   pair.run();
-  EXPECT_EQ(pair.server.engine->negotiated(), "TLSv1.3/TLS_AES_256_GCM_SHA384");
+  EXPECT_EQ(pair.server.engine->negotiated(), "TLSv1.3/TLS_AES_128_GCM_SHA256");
   EXPECT_EQ(pair.server.engine->server_name(), "localhost");
   EXPECT_TRUE(pair.server.engine->alpn_is_postgresql());
   EXPECT_TRUE(pair.client.engine->alpn_is_postgresql());
