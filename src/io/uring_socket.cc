@@ -148,8 +148,14 @@ void UringSocket::pause() {
 void UringSocket::stop_receiving() {
   if (!receiving_ || cancelling_) return;
   cancelling_ = true;
+  cancel(kReceive);
+}
+
+// By name, which the kernel finds in a table. To cancel whatever a descriptor has under way, it would search all requests of the
+// ring, and each client that leaves would cost more the more are there.
+void UringSocket::cancel(Operation operation) {
   loop_.submit(nullptr, 0, [&](io_uring_sqe* sqe) {
-    io_uring_prep_cancel64(sqe, UringLoop::user_data(this, kReceive), 0);
+    io_uring_prep_cancel64(sqe, UringLoop::user_data(this, operation), 0);
   });
 }
 
@@ -208,11 +214,8 @@ void UringSocket::close() {
   sink_ = nullptr;
   loop_.forget_starved(*this);
   if (is_linked()) unlink();
-  if (slot_ >= 0 && under_way_ > 0) {
-    loop_.submit(nullptr, 0, [&](io_uring_sqe* sqe) {
-      io_uring_prep_cancel_fd(sqe, slot_, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
-    });
-  }
+  stop_receiving();
+  if (sending_) cancel(kSend);
   release_if_quiet();
 }
 

@@ -52,6 +52,7 @@ class UringSocket final : public UringOwner, public Flushable {
   };
 
   void stop_receiving();
+  void cancel(Operation operation);
   void send(int how);
   bool is_awaited() const;
   void on_received(int result, unsigned flags);
