@@ -4,6 +4,7 @@
 #include <span>
 
 #include "session/pool_set.h"
+#include "tls/shared_context.h"
 
 namespace penstock::session {
 
@@ -50,7 +51,7 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
     options.ca_file = tenant.upstream_tls_ca_file;
     options.cert_file = tenant.upstream_tls_cert_file;
     options.key_file = tenant.upstream_tls_key_file;
-    auto tls = tls::ClientContext::build(options);
+    auto tls = tls::shared_client_context(options);
     if (!tls) return std::unexpected(std::move(tls.error()));
     plan->tls = std::move(*tls);
   }
