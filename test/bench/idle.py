@@ -31,6 +31,8 @@ def parse(arguments):
     parser.add_argument("--many", type=int, help="clients over several processes; default 1003200, 0: leave it out")
     parser.add_argument("--per-process", type=int, default=250_800, help="of those")
     parser.add_argument("--rate", type=float, default=20_000, help="queries per second over all clients")
+    parser.add_argument("--many-rate", type=float, default=8_000,
+                        help="the same over the many; two cores that also run load and server answer some 10,000")
     options = parser.parse_args(arguments)
     if options.clients is None:
         options.clients = [1_000] if options.quick else [10_000, 100_000, 250_000]
@@ -64,15 +66,16 @@ class Idle(benchmark.Benchmark):
                                   "a process may not have so many open files, and it has no descriptors but those")
                         continue
                     with self.excused(f"{name}, {transport}, {clients:,} clients"):
-                        self.stage(name, transport, clients, 1)
+                        self.stage(name, transport, clients, 1, self.options.rate)
         if self.options.many:
             with self.excused(f"{self.options.many:,} clients"):
-                self.stage("penstock", "tcp", self.options.many, -(-self.options.many // self.options.per_process))
+                self.stage("penstock", "tcp", self.options.many, -(-self.options.many // self.options.per_process),
+                           self.options.many_rate)
         self.tell()
         self.judge()
         self.section.figures["results"] = self.rows
 
-    def stage(self, name, transport, clients, processes):
+    def stage(self, name, transport, clients, processes, rate):
         say(f"{name}, {transport}, {clients:,} clients, {processes} processes")
         workers = workers_for(clients / processes)
         setup = Setup(transport=transport, workers=int(workers), pool_size=int(max(20, SERVERS_PER_WORKER * workers)),
@@ -83,13 +86,13 @@ class Idle(benchmark.Benchmark):
             for subject in subjects:  # pools, caches and one server connection are there from now on
                 measure.LoadRun(lab, subject, clients=8, greet=True, seconds=0.5).result()
             self.rows.append({"subject": name, "transport": transport, "clients": clients, "processes": processes,
-                              "workers": workers, **self.observe(lab, subjects, clients)})
+                              "workers": workers, "rate": rate, **self.observe(lab, subjects, clients, rate)})
 
-    def observe(self, lab, subjects, clients):
+    def observe(self, lab, subjects, clients, rate):
         row = {"before": own_memory(subjects), "kernel_before": measure.kernel_memory()}
         # So long that each client is asked at least once.
-        seconds = max(2.0 if self.options.quick else 10.0, 1.1 * clients / self.options.rate)
-        swarm = Swarm(lab, subjects, clients, rate=self.options.rate, seconds=seconds)
+        seconds = max(2.0 if self.options.quick else 10.0, 1.1 * clients / rate)
+        swarm = Swarm(lab, subjects, clients, rate=rate, seconds=seconds)
         row["connecting_s"] = swarm.wait_until_connected()
         time.sleep(2)
         row["idle"], row["kernel_idle"] = own_memory(subjects), measure.kernel_memory()
@@ -118,17 +121,17 @@ class Idle(benchmark.Benchmark):
     def tell(self):
         number, kib = report.number, report.kib
         head = ["subject", "clients", "processes", "TLS", "own memory each, KiB", "kernel each (both ends), KiB", "logins/s",
-                "idle CPU", "queries/s", "p50 µs", "p99 µs", "errors", "wrong"]
+                "idle CPU", "queries/s due", "answered", "p50 µs", "p99 µs", "errors", "wrong"]
         body = []
         for row in self.rows:
             load = row["load"]
             body.append([
                 row["subject"], number(row["clients"], 0), row["processes"], "yes" if row["transport"] == "tls" else "no",
                 kib(own_each(row)), kib(kernel_each(row)), number(row["clients"] / row["connecting_s"], 0),
-                f"{100 * row['idle_cpu_share']:.1f}%", number(load["qps"], 0), number(load["latency_us"]["p50"], 0),
+                f"{100 * row['idle_cpu_share']:.1f}%", number(row["rate"], 0), number(load["qps"], 0), number(load["latency_us"]["p50"], 0),
                 number(load["latency_us"]["p99"], 0), sum(load["errors"].values()) + load["unanswered"], load["violations"],
             ])
-        self.section.add_table(f"Idle clients, and then {self.options.rate:,.0f} queries/s over all of them", head, body)
+        self.section.add_table("Idle clients, and then queries spread over all of them", head, body)
         mib = lambda memory: number(memory["rss"] / KIB / KIB, 1)  # noqa: E731
         head = ["RSS of the pooler, MiB", "clients", "TLS", "before", "all idle", "after queries", "all have left", "kept"]
         body = [[row["subject"], number(row["clients"], 0), "yes" if row["transport"] == "tls" else "no", mib(row["before"]),
@@ -150,7 +153,7 @@ class Idle(benchmark.Benchmark):
                 load = row["load"]
                 failed = sum(load["errors"].values()) + load["unanswered"] + load["violations"]
                 target("clients that lost their connection or got no or a wrong answer", failed, 0, where=where, digits=0, unit="")
-                target("queries answered, of those due", load["qps"] / min(self.options.rate, row["clients"] * 1e9), 0.98,
+                target("queries answered, of those due", load["qps"] / row["rate"], 0.98,
                        where=where, unit="", at_least=True)
 
 
