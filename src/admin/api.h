@@ -33,6 +33,7 @@ Routes process_routes(Engine& engine);
 Routes tenant_routes(Engine& engine);
 Routes user_routes(Engine& engine);
 Routes live_routes(Engine& engine);
+Routes ban_routes(Engine& engine);
 Routes web_routes();
 
 // All routes; for the manual and the tests as well.

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catalog/catalog.h"
@@ -69,6 +70,21 @@ struct ProcessView {
   std::uint64_t api_requests = 0, api_connections = 0, api_refused = 0;
 };
 
+// An address from which nobody can log in to a tenant for a while: too many passwords from there were wrong.
+struct NetworkBan {
+  std::string address;
+  std::chrono::system_clock::time_point until{};
+};
+
+// The bans in force. Called on the control thread; what is behind it may be used by workers at the same time.
+class BanList {
+ public:
+  virtual ~BanList() = default;
+  virtual std::vector<NetworkBan> list(std::string_view tenant) = 0;
+  // They may log in again at once; addresses that are not banned are passed over.
+  virtual void lift(std::string_view tenant, const std::vector<std::string>& addresses) = 0;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -78,6 +94,7 @@ class Engine {
   virtual std::vector<std::string> unready() const = 0;
   virtual ProcessView process() = 0;
   virtual telemetry::PoolCounterTable& pool_counters() = 0;
+  virtual BanList& bans() = 0;
   virtual void look(LookWish wish, std::move_only_function<void(Findings)> done) = 0;
   // Ends the client of that id, if it is one of these tenants' (empty: all). Tells whether there was one.
   virtual void kill_client(std::uint64_t id, std::vector<std::string> tenants,

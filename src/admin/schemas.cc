@@ -70,6 +70,12 @@ constexpr std::string_view kOthers = R"json({
       "number": {"type": "integer"}, "at": {"type": "string"}, "actor": {"type": "string"},
       "origin": {"type": "string"}, "action": {"type": "string"}, "tenant": {"type": "string"},
       "fields": {"type": "array", "items": {"type": "string"}}, "revision": {"type": "integer"}}}}}},
+  "NetworkBans": {"type": "object", "required": ["banned_ipv4_addresses"], "properties": {
+    "banned_ipv4_addresses": {"type": "array", "items": {"type": "object", "properties": {
+      "banned_address": {"type": "string", "description": "IPv4 or IPv6."},
+      "banned_until": {"type": "integer", "description": "Seconds since 1970."}}}}}},
+  "NetworkBanLift": {"type": "object", "required": ["ipv4_addresses"], "properties": {
+    "ipv4_addresses": {"type": "array", "items": {"type": "string"}, "description": "IPv4 or IPv6."}}},
   "Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "string"}}},
   "Unready": {"type": "object", "required": ["status", "failed_checks"], "properties": {
     "status": {"type": "string"}, "timestamp": {"type": "string"},

@@ -15,6 +15,13 @@
 
 namespace penstock::server {
 
+// Nothing bans addresses yet, so there are none to tell of.
+class NoBans final : public admin::BanList {
+ public:
+  std::vector<admin::NetworkBan> list(std::string_view) override { return {}; }
+  void lift(std::string_view, const std::vector<std::string>&) override {}
+};
+
 class ApiService final : public admin::Engine {
  public:
   struct Process {
@@ -49,6 +56,7 @@ class ApiService final : public admin::Engine {
   std::vector<std::string> unready() const override;
   admin::ProcessView process() override;
   telemetry::PoolCounterTable& pool_counters() override { return *process_.shared.pool_counters; }
+  admin::BanList& bans() override { return bans_; }
   void look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) override;
   void kill_client(std::uint64_t id, std::vector<std::string> tenants,
                    std::move_only_function<void(bool)> done) override;
@@ -62,6 +70,7 @@ class ApiService final : public admin::Engine {
   const std::chrono::system_clock::time_point started_;
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<http::Server> server_;
+  NoBans bans_;
   bool is_draining_ = false;
 };
 
