@@ -86,13 +86,17 @@ Api::Api(Engine& engine, std::shared_ptr<const auth::TokenRules> rules)
       router_(
           all_routes(engine), [this] { return rules_; },
           [this] { return engine_.configuration().settings.api_requests_per_second; }) {
+  router_.settle = [this](std::move_only_function<void()> then) {
+    engine_.settle([then = std::move(then)](bool) mutable { then(); });
+  };
   router_.metrics_are_open = [this] { return engine_.configuration().settings.api_metrics_without_token; };
 }
 
 Routes all_routes(Engine& engine) {
   Routes all;
-  for (Routes part : {process_routes(engine), tenant_routes(engine), user_routes(engine), live_routes(engine),
-                      ban_routes(engine), web_routes()}) {
+  for (Routes part :
+       {process_routes(engine), tenant_routes(engine), user_routes(engine), cluster_routes(engine),
+        live_routes(engine), pool_routes(engine), ban_routes(engine), web_routes()}) {
     std::ranges::move(part, std::back_inserter(all));
   }
   // The document describes itself too, so it is made last.

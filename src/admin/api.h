@@ -33,6 +33,8 @@ Routes process_routes(Engine& engine);
 Routes tenant_routes(Engine& engine);
 Routes user_routes(Engine& engine);
 Routes live_routes(Engine& engine);
+Routes cluster_routes(Engine& engine);
+Routes pool_routes(Engine& engine);
 Routes ban_routes(Engine& engine);
 Routes web_routes();
 

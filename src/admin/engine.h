@@ -14,17 +14,35 @@
 
 #include "catalog/catalog.h"
 #include "config/load.h"
+#include "pool/pause_list.h"
 #include "telemetry/pool_counters.h"
 #include "telemetry/worker_counters.h"
 
 namespace penstock::admin {
 
+// What a pool does: it serves; it is paused but has servers still; it is paused.
+enum class PoolState : std::uint8_t { kActive, kPausing, kPaused };
+
+std::string_view word_of(PoolState state);
+
 struct PoolView {
   std::string tenant, user, database, mode;
+  PoolState state = PoolState::kActive;
   int size = 0;
   std::size_t idle = 0, active = 0, cleaning = 0, connecting = 0, waiting = 0;
   std::chrono::milliseconds longest_wait{0};
   std::string last_error = {};  // of connecting; empty: the last attempt went well
+};
+
+// All pools of a tenant, or one of them.
+struct PoolScope {
+  std::string tenant;
+  std::string user = {};  // at the server; empty: all pools
+  std::string database = {};
+
+  pool::PoolName pool() const { return {.tenant = tenant, .database = database, .user = user}; }
+  bool is_tenant() const { return user.empty(); }
+  bool has(const pool::PoolName& name) const { return is_tenant() ? name.tenant == tenant : name == pool(); }
 };
 
 struct ClientView {
@@ -95,14 +113,27 @@ class Engine {
   virtual ProcessView process() = 0;
   virtual telemetry::PoolCounterTable& pool_counters() = 0;
   virtual BanList& bans() = 0;
+  // When all workers follow what catalog and configuration say at the call (true), or when they take too long.
+  virtual void settle(std::move_only_function<void(bool all_did)> done) = 0;
   virtual void look(LookWish wish, std::move_only_function<void(Findings)> done) = 0;
+  // Whether the tenant's servers let its users in, and its auth_query works. Tells the first thing that is wrong.
+  virtual void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) = 0;
   // Ends the client of that id, if it is one of these tenants' (empty: all). Tells whether there was one.
   virtual void kill_client(std::uint64_t id, std::vector<std::string> tenants,
                            std::move_only_function<void(bool)> done) = 0;
   // Ends the tenant's clients and server connections. Tells how many clients there were.
   virtual void terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) = 0;
-  // Server connections of the tenant are replaced as they become free; clients stay.
-  virtual void reconnect(std::string tenant, std::move_only_function<void()> done) = 0;
+  // Server connections are replaced as they become free; clients stay.
+  virtual void reconnect(PoolScope scope, std::move_only_function<void()> done) = 0;
+  // Clients end when they are between transactions. Tells how many there were.
+  virtual void drain(PoolScope scope, std::move_only_function<void(std::size_t)> done) = 0;
+  // Clients wait, and server connections close as they become free. Tells, when all have or after `patience`, how many
+  // are left; they are waited for still.
+  virtual void pause(PoolScope scope, std::chrono::milliseconds patience,
+                     std::move_only_function<void(std::size_t)> done) = 0;
+  // Ends pauses of the scope and of what is in it.
+  virtual void resume(PoolScope scope) = 0;
+  virtual const pool::PauseList& paused() const = 0;
   virtual base::Status reload() = 0;
   virtual void drain() = 0;
 };

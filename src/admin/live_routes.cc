@@ -23,6 +23,7 @@ json::object to_json(const PoolView& pool) {
           {"user", pool.user},
           {"database", pool.database},
           {"pool_mode", pool.mode},
+          {"state", word_of(pool.state)},
           {"size", pool.size},
           {"clients_waiting", pool.waiting},
           {"longest_wait_ms", pool.longest_wait.count()},
@@ -146,18 +147,6 @@ Routes live_routes(Engine& engine) {
                     .answers = {{204, "It is gone."},
                                 {404, "There is no such client.", "Problem", "application/problem+json"}},
                     .act = [&engine](Call call) { kill_client(engine, std::move(call)); }});
-  routes.push_back({.method = "POST",
-                    .path = "/api/tenants/{external_id}/reconnect",
-                    .name = "reconnectTenant",
-                    .tag = "tenants",
-                    .summary = "Replaces the tenant's server connections as they become free; clients stay",
-                    .scope = Scope::kWrite,
-                    .answers = {{202, "It has begun."}},
-                    .act = [&engine](Call call) {
-                      std::string tenant = call.tenant();
-                      engine.reconnect(std::move(tenant),
-                                       [call = std::move(call)]() mutable { call.respond({.status = 202}); });
-                    }});
   return routes;
 }
 

@@ -131,6 +131,8 @@ void write_pools(Exposition& out, const std::vector<PoolView>& pools, const Pool
     out.sample(series.with("state", "connecting"), std::uint64_t{pool.connecting});
   }
   each(Metric::kPoolSize, [](const PoolView& pool) { return static_cast<std::uint64_t>(pool.size); });
+  each(Metric::kPoolPaused,
+       [](const PoolView& pool) { return std::uint64_t{pool.state != PoolState::kActive}; });
   each(Metric::kPoolFailing, [](const PoolView& pool) { return std::uint64_t{!pool.last_error.empty()}; });
 }
 
@@ -178,7 +180,8 @@ void write_process(Exposition& out, Engine& engine) {
   out.sample(version, std::uint64_t{1});
   one(Metric::kReady, std::uint64_t{engine.unready().empty()});
   one(Metric::kStartTime, std::chrono::duration<double>(process.started.time_since_epoch()).count());
-  one(Metric::kTenants, std::uint64_t{engine.catalog().snapshot()->tenants().size()});
+  one(Metric::kTenants, std::uint64_t{engine.catalog().snapshot()->size()});
+  one(Metric::kTenantsPaused, std::uint64_t{engine.paused().tenants.size()});
   one(Metric::kCatalogVersion, engine.catalog().snapshot()->version());
   one(Metric::kCatalogFailing, std::uint64_t{engine.catalog().trouble().has_value()});
   one(Metric::kClientsMax, std::uint64_t{process.clients_max});

@@ -19,13 +19,23 @@ std::string text_of(std::chrono::system_clock::time_point time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
 }
 
+json::object unhealthy(const std::vector<std::string>& reasons) {
+  return {{"status", "unhealthy"},
+          {"timestamp", text_of(std::chrono::system_clock::now())},
+          {"failed_checks", json::array(reasons.begin(), reasons.end())}};
+}
+
+void answer_health(Engine& engine, Call call) {
+  engine.settle([call = std::move(call)](bool all_did) mutable {
+    if (all_did) return call.respond({.status = 204});
+    call.answer(unhealthy({"workers: not all of them answer"}), 503);
+  });
+}
+
 void answer_ready(Engine& engine, Call call) {
   const std::vector<std::string> reasons = engine.unready();
   if (reasons.empty()) return call.respond({.status = 204});
-  call.answer({{"status", "unhealthy"},
-               {"timestamp", text_of(std::chrono::system_clock::now())},
-               {"failed_checks", json::array(reasons.begin(), reasons.end())}},
-              503);
+  call.answer(unhealthy(reasons), 503);
 }
 
 void answer_version(Engine& engine, Call call) {
@@ -60,8 +70,9 @@ Routes health_routes(Engine& engine) {
        .tag = "process",
        .summary = "Whether the process lives",
        .scope = Scope::kNone,
-       .answers = {{204, "It does."}},
-       .act = [](Call call) { call.respond({.status = 204}); }},
+       .answers = {{204, "It does, and all its workers."},
+                   {503, "It does not, for these reasons.", "Unready"}},
+       .act = [&engine](Call call) { answer_health(engine, std::move(call)); }},
       {.method = "GET",
        .path = "/api/ready",
        .name = "getReady",

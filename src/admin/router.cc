@@ -86,26 +86,6 @@ std::expected<json::value, http::Response> read_body(const Route& route, const h
   return body;
 }
 
-// Adds to each answer what all have, and writes down what was tried.
-http::Respond wrap(const Call& call, const Route& route, http::Respond respond) {
-  return [respond = std::move(respond), method = call.request.method, target = call.request.target,
-          subject = call.grant.subject, id = call.grant.id, peer = call.request.peer,
-          is_noted = route.scope == auth::Scope::kWrite](http::Response response) mutable {
-    // The web page's files may be kept, but not without asking: they come with the next version.
-    response.headers.emplace_back("Cache-Control", response.constant_body.empty() ? "no-store" : "no-cache");
-    response.headers.emplace_back("X-Content-Type-Options", "nosniff");
-    if (is_noted) {
-      log::info("api.call", {{"method", method},
-                             {"target", target},
-                             {"status", response.status},
-                             {"subject", subject},
-                             {"token", id},
-                             {"peer", peer}});
-    }
-    respond(std::move(response));
-  };
-}
-
 }  // namespace
 
 bool RateLimit::admit(const std::string& address, int per_second, Clock::time_point now) {
@@ -163,6 +143,30 @@ Router::Router(Routes routes, std::function<std::shared_ptr<const auth::TokenRul
     }
     patterns_.push_back(std::move(parts));
   }
+}
+
+// Adds to each answer what all have, and writes down what was tried. "Done" is said when it is done everywhere.
+http::Respond Router::wrap(const Call& call, const Route& route, http::Respond respond) {
+  return [this, respond = std::move(respond), method = call.request.method, target = call.request.target,
+          subject = call.grant.subject, id = call.grant.id, peer = call.request.peer,
+          may_change = route.scope == auth::Scope::kWrite](http::Response response) mutable {
+    // The web page's files may be kept, but not without asking: they come with the next version.
+    response.headers.emplace_back("Cache-Control", response.constant_body.empty() ? "no-store" : "no-cache");
+    response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+    if (!may_change) return respond(std::move(response));
+    log::info("api.call", {{"method", method},
+                           {"target", target},
+                           {"status", response.status},
+                           {"subject", subject},
+                           {"token", id},
+                           {"peer", peer}});
+    // 202: it has only begun.
+    const bool is_done = response.status < 300 && response.status != 202;
+    if (!is_done) return respond(std::move(response));
+    settle([respond = std::move(respond), response = std::move(response)]() mutable {
+      respond(std::move(response));
+    });
+  };
 }
 
 std::expected<const Route*, http::Response> Router::find(Call& call) const {

@@ -3,7 +3,8 @@
 // Owner:      Api.
 // Home:       the control thread.
 // Invariants: 1. No route acts on a request without a token that allows it, unless its scope is kNone.
-//             2. Every request that may change something leaves a line "api.call" in the log, whatever its end.
+//             2. Whoever is told that a change is done finds it done: the answer waits for the workers (bounded).
+//             3. Every request that may change something leaves a line "api.call" in the log, whatever its end.
 // Errors:     problem documents: 400, 403, 404, 405, 406, 413, 415, 422, 429.
 // Bounds:     kAddressesMax addresses are remembered for the rate.
 #pragma once
@@ -39,11 +40,14 @@ class Router {
   void handle(http::Request request, http::Respond respond);
   const Routes& routes() const { return routes_; }
 
+  // Runs its argument when all workers follow what has been changed, so that who has the answer can rely on it.
+  std::function<void(std::move_only_function<void()> then)> settle = [](auto then) { then(); };
   std::function<bool()> metrics_are_open = [] { return false; };
 
  private:
   // The route, or the answer why there is none.
   std::expected<const Route*, http::Response> find(Call& call) const;
+  http::Respond wrap(const Call& call, const Route& route, http::Respond respond);
   std::expected<auth::Grant, http::Response> admit(const Route& route, const Call& call) const;
   Routes routes_;
   std::vector<std::vector<std::string>> patterns_;  // the paths of routes_, in parts

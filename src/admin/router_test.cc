@@ -70,6 +70,22 @@ TEST_F(RouterTest, FindsRoutesAndTheirParts) {
   EXPECT_THAT(wrong.headers, ::testing::Contains(std::pair<std::string, std::string>("Allow", "GET, PUT")));
 }
 
+TEST_F(RouterTest, SaysThatAChangeIsDoneWhenItIsDoneEverywhere) {
+  std::vector<std::move_only_function<void()>> waiting;
+  router_.settle = [&](std::move_only_function<void()> then) { waiting.push_back(std::move(then)); };
+  EXPECT_EQ(ask("GET", "/t/a", token({})).status, 200) << "who only looks need not wait";
+  EXPECT_EQ(ask("PUT", "/t/a", token({}), "{").status, 400) << "nor who is refused";
+  ASSERT_TRUE(waiting.empty());
+  http::Response response{.status = 0};
+  http::Request request{.method = "PUT", .target = "/t/a", .body = R"({"tenant":{}})", .peer = "10.0.0.1"};
+  request.headers.emplace_back("authorization", "Bearer " + token({}));
+  router_.handle(std::move(request), [&](http::Response answer) { response = std::move(answer); });
+  ASSERT_EQ(waiting.size(), 1U);
+  EXPECT_EQ(response.status, 0);
+  waiting.front()();
+  EXPECT_EQ(response.status, 200);
+}
+
 TEST_F(RouterTest, AsksForATokenThatAllowsIt) {
   EXPECT_EQ(ask("GET", "/all").status, 403);
   EXPECT_EQ(ask("GET", "/all", "x.y.z").status, 403);

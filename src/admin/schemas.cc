@@ -53,6 +53,26 @@ constexpr std::string_view kOthers = R"json({
     "tenant": {"$ref": "#/components/schemas/TenantWish"},
     "banned": {"type": "boolean"}, "ban_reason": {"type": "string", "nullable": true},
     "banned_until": {"type": "string", "nullable": true}}},
+  "PutCluster": {"type": "object", "required": ["cluster"], "properties": {"cluster": {
+    "type": "object", "properties": {
+      "active": {"type": "boolean", "description": "false: nobody is led to any of its tenants. When not given: true."},
+      "cluster_tenants": {"type": "array", "description": "All of them. Not given: those there are.", "items": {
+        "type": "object", "required": ["tenant_external_id"], "properties": {
+          "type": {"type": "string", "enum": ["write", "read"], "description": "`cluster_role`"},
+          "active": {"type": "boolean", "description": "Not `cluster_standby`. When not given: true."},
+          "tenant_external_id": {"type": "string", "minLength": 1, "maxLength": 63}}}}}}}},
+  "Cluster": {"type": "object", "properties": {
+    "id": {"type": "string"}, "alias": {"type": "string"},
+    "active": {"type": "boolean", "description": "Whether any of its tenants is."},
+    "inserted_at": {"type": "string"}, "updated_at": {"type": "string"},
+    "cluster_tenants": {"type": "array", "items": {"type": "object", "properties": {
+      "id": {"type": "string"}, "type": {"type": "string"}, "active": {"type": "boolean"},
+      "cluster_alias": {"type": "string"}, "tenant_external_id": {"type": "string"},
+      "inserted_at": {"type": "string"}, "updated_at": {"type": "string"}}}}}},
+  "ClusterAnswer": {"type": "object", "required": ["data"], "properties": {
+    "data": {"$ref": "#/components/schemas/Cluster"}}},
+  "ClusterList": {"type": "object", "required": ["data"], "properties": {
+    "data": {"type": "array", "items": {"$ref": "#/components/schemas/Cluster"}}}},
   "Credentials": {"type": "object", "required": ["db_user", "db_password"], "properties": {
     "db_user": {"type": "string", "minLength": 1, "maxLength": 63},
     "db_password": {"type": "string", "minLength": 1}}},
@@ -76,6 +96,11 @@ constexpr std::string_view kOthers = R"json({
       "banned_until": {"type": "integer", "description": "Seconds since 1970."}}}}}},
   "NetworkBanLift": {"type": "object", "required": ["ipv4_addresses"], "properties": {
     "ipv4_addresses": {"type": "array", "items": {"type": "string"}, "description": "IPv4 or IPv6."}}},
+  "PauseAnswer": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
+    "state": {"type": "string", "enum": ["active", "pausing", "paused"]},
+    "servers": {"type": "integer", "description": "Connections to servers that are busy still."}}}}},
+  "DrainAnswer": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
+    "clients": {"type": "integer"}}}}},
   "Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "string"}}},
   "Unready": {"type": "object", "required": ["status", "failed_checks"], "properties": {
     "status": {"type": "string"}, "timestamp": {"type": "string"},
@@ -86,7 +111,8 @@ constexpr std::string_view kOthers = R"json({
   "PoolList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
     "type": "object", "properties": {
       "tenant": {"type": "string"}, "user": {"type": "string"}, "database": {"type": "string"},
-      "pool_mode": {"type": "string"}, "size": {"type": "integer"},
+      "pool_mode": {"type": "string"},
+      "state": {"type": "string", "enum": ["active", "pausing", "paused"]}, "size": {"type": "integer"},
       "clients_waiting": {"type": "integer"}, "longest_wait_ms": {"type": "integer"},
       "servers": {"type": "object", "additionalProperties": {"type": "integer"}},
       "last_error": {"type": "string", "nullable": true}}}}}},
@@ -169,6 +195,7 @@ json::object build() {
     if (!for_writing) {
       for (const char* name_of : {"id", "inserted_at", "updated_at"}) tenant[name_of] = {{"type", "string"}};
       tenant["revision"] = {{"type", "integer"}};
+      tenant["paused"] = {{"type", "boolean"}, {"description", "Its clients wait until it is resumed."}};
     }
     all[name] = object_schema(std::move(user));
     all[for_writing ? "TenantWish" : "Tenant"] = object_schema(std::move(tenant));

@@ -38,10 +38,19 @@ http::Headers etag_of(const model::TenantRevision& revision) {
   return {{"ETag", '"' + std::to_string(revision.number) + '"'}};
 }
 
-std::expected<catalog::Edited, http::Response> change_tenant(catalog::Catalog& catalog, const Call& call,
-                                                             const TenantEdit& edit) {
+catalog::EditOptions edit_options(const Call& call) {
+  const std::string& subject = call.grant.subject;
+  return {.actor = {.name = subject.empty() ? "api" : subject, .origin = call.request.peer},
+          .effect = call.flag("dry_run") ? catalog::Effect::kDryRun : catalog::Effect::kStored};
+}
+
+namespace {
+
+std::expected<catalog::Edited, http::Response> change(catalog::Catalog& catalog, const Call& call,
+                                                      const TenantEdit& edit, catalog::EditOptions options) {
   const auto expected = expected_revision(call);
   if (!expected) return std::unexpected(expected.error());
+  options.expected_revision = *expected;
   std::optional<http::Response> refusal;
   const auto run = [&](std::optional<TenantSpec>& tenant) -> base::Status {
     if (!tenant && call.request.header("if-match") == "*") refusal = problem(412, "there is no such tenant");
@@ -49,15 +58,24 @@ std::expected<catalog::Edited, http::Response> change_tenant(catalog::Catalog& c
     if (refusal) return base::fail(base::kObjectNotInPrerequisiteState, "refused");
     return {};
   };
-  const std::string& subject = call.grant.subject;
-  auto edited =
-      catalog.edit(call.tenant(), run,
-                   {.actor = {.name = subject.empty() ? "api" : subject, .origin = call.request.peer},
-                    .expected_revision = *expected,
-                    .effect = call.flag("dry_run") ? catalog::Effect::kDryRun : catalog::Effect::kStored});
+  auto edited = catalog.edit(call.tenant(), run, options);
   if (refusal) return std::unexpected(std::move(*refusal));
   if (!edited) return std::unexpected(problem(edited.error()));
   return std::move(*edited);
+}
+
+}  // namespace
+
+std::expected<catalog::Edited, http::Response> change_tenant(catalog::Catalog& catalog, const Call& call,
+                                                             const TenantEdit& edit) {
+  return change(catalog, call, edit, edit_options(call));
+}
+
+std::expected<catalog::Edited, http::Response> try_change(catalog::Catalog& catalog, const Call& call,
+                                                          const TenantEdit& edit) {
+  catalog::EditOptions options = edit_options(call);
+  options.effect = catalog::Effect::kDryRun;
+  return change(catalog, call, edit, options);
 }
 
 }  // namespace penstock::admin

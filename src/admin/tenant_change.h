@@ -14,9 +14,15 @@ namespace penstock::admin {
 // The ETag of a tenant: the number of its revision, in quotation marks.
 http::Headers etag_of(const model::TenantRevision& revision);
 
+// Who asks, for the audit log; and whether it is on trial.
+catalog::EditOptions edit_options(const Call& call);
+
 // An answer, if the change was refused. The edit gets the tenant as it is and leaves it as it shall be.
 using TenantEdit = std::function<std::optional<http::Response>(std::optional<model::TenantSpec>& tenant)>;
 std::expected<catalog::Edited, http::Response> change_tenant(catalog::Catalog& catalog, const Call& call,
                                                              const TenantEdit& edit);
+// The same, only to see what would come of it.
+std::expected<catalog::Edited, http::Response> try_change(catalog::Catalog& catalog, const Call& call,
+                                                          const TenantEdit& edit);
 
 }  // namespace penstock::admin

@@ -17,7 +17,8 @@ using model::UserSpec;
 
 // What an answer has and a wish need not, or what is known by the path.
 constexpr std::string_view kPassedOver[] = {"id",          "external_id", "revision", "default_pool_strategy",
-                                            "inserted_at", "updated_at",  "users",    "name"};
+                                            "inserted_at", "updated_at",  "users",    "name",
+                                            "paused"};
 
 constexpr std::pair<std::string_view, std::string_view> kTenantNames[] = {
     {"db_database", "upstream_database"},

@@ -20,37 +20,41 @@ constexpr std::size_t kPage = 100;
 
 const QueryParameter kDryRun = {"dry_run", "boolean", "Only says what would come of it."};
 
-// As Supavisor calls them.
-json::object with_times(json::object tenant, const model::TenantRevision& revision) {
-  if (revision.number == 0) return tenant;
-  tenant["inserted_at"] = catalog::to_text(revision.created_at);
-  tenant["updated_at"] = catalog::to_text(revision.changed_at);
-  tenant["revision"] = revision.number;
-  return tenant;
+// With what is not part of the tenant itself; times as Supavisor calls them.
+json::object described(Engine& engine, const TenantSpec& tenant, const model::TenantRevision& revision) {
+  json::object object = to_json(tenant);
+  object["paused"] = engine.paused().tenants.contains(tenant.id);
+  if (revision.number == 0) return object;
+  object["inserted_at"] = catalog::to_text(revision.created_at);
+  object["updated_at"] = catalog::to_text(revision.changed_at);
+  object["revision"] = revision.number;
+  return object;
 }
 
-void answer_tenant(Call& call, const TenantSpec& tenant, const model::TenantRevision& revision,
-                   int status = 200, http::Headers more = {}) {
+void answer_tenant(Engine& engine, Call& call, const TenantSpec& tenant,
+                   const model::TenantRevision& revision, int status = 200, http::Headers more = {}) {
   http::Headers headers = etag_of(revision);
   std::ranges::move(more, std::back_inserter(headers));
-  call.answer({{"data", with_times(to_json(tenant), revision)}}, status, std::move(headers));
+  call.answer({{"data", described(engine, tenant, revision)}}, status, std::move(headers));
 }
 
 void list_tenants(Engine& engine, Call call) {
   const std::string after = call.text("after"), search = call.text("search");
   const std::size_t limit = std::clamp<std::size_t>(call.number("limit", kPage), 1, kPageMax);
-  std::vector<model::TenantPtr> all = engine.catalog().snapshot()->tenants();
-  std::ranges::sort(all, {}, [](const model::TenantPtr& tenant) { return std::string_view(tenant->id); });
+  const model::SnapshotPtr snapshot = engine.catalog().snapshot();
+  const std::vector<model::TenantPtr>& all = snapshot->tenants();
+  const auto begin =
+      std::ranges::upper_bound(all, after, {}, [](const model::TenantPtr& each) { return each->id; });
   json::array data;
   json::value next;
-  for (const model::TenantPtr& tenant : all) {
-    if (tenant->id <= after || !call.grant.allows_tenant(tenant->id)) continue;
+  for (const model::TenantPtr& tenant : std::ranges::subrange(begin, all.end())) {
+    if (!call.grant.allows_tenant(tenant->id)) continue;
     if (tenant->id.find(search) == std::string::npos) continue;
     if (data.size() == limit) {
       next = data.back().at("external_id");
       break;
     }
-    data.push_back(with_times(to_json(*tenant), engine.catalog().snapshot()->revision_of(tenant->id)));
+    data.push_back(described(engine, *tenant, snapshot->revision_of(tenant->id)));
   }
   call.answer({{"data", std::move(data)}, {"next", std::move(next)}});
 }
@@ -64,7 +68,7 @@ void get_tenant(Engine& engine, Call call) {
   if (!known.empty() && known.find(tag.front().second) != std::string_view::npos) {
     return call.respond({.status = 304, .headers = tag});
   }
-  answer_tenant(call, *tenant, revision);
+  answer_tenant(engine, call, *tenant, revision);
 }
 
 std::optional<http::Response> apply_wish(const json::object& wish, TenantSpec& tenant) {
@@ -74,21 +78,37 @@ std::optional<http::Response> apply_wish(const json::object& wish, TenantSpec& t
   return problem(errors);
 }
 
+TenantEdit put_edit(const Call& call) {
+  return [&call, &wish = call.body.at("tenant").as_object()](std::optional<TenantSpec>& tenant) {
+    if (!tenant) tenant = TenantSpec{.id = call.tenant()};
+    return apply_wish(wish, *tenant);
+  };
+}
+
+void store_tenant(Engine& engine, Call call) {
+  const auto changed = change_tenant(engine.catalog(), call, put_edit(call));
+  if (!changed) return call.respond(changed.error());
+  const bool is_new = !changed->before;
+  answer_tenant(engine, call, *changed->after, changed->revision, is_new ? 201 : 200,
+                is_new ? http::Headers{{"Location", "/api/tenants/" + http::percent_encode(call.tenant())}}
+                       : http::Headers{});
+}
+
 void put_tenant(Engine& engine, Call call) {
-  const json::object& wish = call.body.at("tenant").as_object();
-  const json::value* named = wish.if_contains("external_id");
+  const json::value* named = call.body.at("tenant").as_object().if_contains("external_id");
   if (named != nullptr && named->get_string() != std::string_view(call.tenant())) {
     return call.respond(problem(FieldErrors{{"tenant.external_id", {"must be the one in the path"}}}));
   }
-  const auto changed = change_tenant(engine.catalog(), call, [&](std::optional<TenantSpec>& tenant) {
-    if (!tenant) tenant = TenantSpec{.id = call.tenant()};
-    return apply_wish(wish, *tenant);
+  if (!call.flag("check")) return store_tenant(engine, std::move(call));
+  const auto wished = try_change(engine.catalog(), call, put_edit(call));
+  if (!wished) return call.respond(wished.error());
+  engine.try_out(std::make_shared<const TenantSpec>(*wished->after), [&engine, call = std::move(call)](
+                                                                         base::Status status) mutable {
+    if (status) return store_tenant(engine, std::move(call));
+    const base::Error& error = status.error();
+    call.respond(
+        problem(400, error.detail.empty() ? error.message : error.message + ". " + error.detail, error.hint));
   });
-  if (!changed) return call.respond(changed.error());
-  const bool is_new = !changed->before;
-  answer_tenant(call, *changed->after, changed->revision, is_new ? 201 : 200,
-                is_new ? http::Headers{{"Location", "/api/tenants/" + http::percent_encode(call.tenant())}}
-                       : http::Headers{});
 }
 
 // {"tenant": {…}} changes what it mentions. Supavisor's {"banned": …} stands beside it.
@@ -105,7 +125,7 @@ void patch_tenant(Engine& engine, Call call) {
                                        return apply_wish(wish, *tenant);
                                      });
   if (!changed) return call.respond(changed.error());
-  answer_tenant(call, *changed->after, changed->revision);
+  answer_tenant(engine, call, *changed->after, changed->revision);
 }
 
 void delete_tenant(Engine& engine, Call call) {
@@ -125,8 +145,8 @@ void put_credentials(Engine& engine, Call call) {
   const auto changed = change_tenant(
       engine.catalog(), call, [&](std::optional<TenantSpec>& tenant) -> std::optional<http::Response> {
         if (!tenant) return not_found("tenant \"" + call.tenant() + "\"");
-        if (tenant->auth_query.empty())
-          return problem(400, "the tenant has no auth_query, so nobody to run it");
+        if (tenant->auth_query.empty() || tenant->require_user)
+          return problem(400, "the tenant asks no auth_query, so there is nobody to run it");
         const auto user = std::ranges::find(tenant->users, tenant->auth_user, &model::UserSpec::name);
         if (user == tenant->users.end()) return problem(400, "the tenant has no user who runs auth_query");
         user->upstream_user = user_name == user->name ? "" : user_name;
@@ -214,7 +234,9 @@ Routes resource_routes(Engine& engine) {
        .tag = "tenants",
        .summary = "Creates a tenant, or changes what the body mentions",
        .scope = Scope::kWrite,
-       .query = {kDryRun},
+       .query = {kDryRun,
+                 {"check", "boolean",
+                  "First logs in to the servers as each user; 400 if that fails, and nothing is changed."}},
        .body = "PutTenant",
        .answers = {{201, "It has been created.", "TenantAnswer"},
                    {200, "It has been changed.", "TenantAnswer"},

@@ -12,18 +12,13 @@ namespace {
 
 // `fresh` with the objects of `old` for every tenant that is the same in both.
 model::SnapshotPtr share_unchanged(const model::CatalogSnapshot& old, const model::SnapshotPtr& fresh) {
-  std::vector<model::TenantPtr> tenants = fresh->tenants();
-  bool shares = false;
-  for (model::TenantPtr& tenant : tenants) {
-    model::TenantPtr before = old.by_id(tenant->id);
-    if (before == tenant || before == nullptr || *before != *tenant) continue;
-    tenant = std::move(before);
-    shares = true;
-  }
-  if (!shares) return fresh;
-  const model::TenantPtr preset = fresh->default_tenant();
-  return std::make_shared<const model::CatalogSnapshot>(
-      std::move(tenants), preset ? preset->id : std::string(), fresh->version(), fresh->revisions());
+  std::vector<model::TenantChange> same;
+  model::CatalogSnapshot::each_difference(
+      old, *fresh, [&](const std::string& id, const model::TenantPtr& before, const model::TenantPtr& after) {
+        if (before == nullptr || after == nullptr || *before != *after) return;
+        same.push_back({.id = id, .tenant = before, .revision = fresh->revision_of(id)});
+      });
+  return same.empty() ? fresh : fresh->with(same, fresh->version());
 }
 
 }  // namespace
@@ -64,7 +59,7 @@ base::Status Catalog::follow(const model::SnapshotPtr& known) {
   note_health();
   const bool is_new = (*fresh)->version() != snapshot_->version();
   publish(*fresh);
-  if (is_new) log::info("catalog.changed", {{"tenants", snapshot_->tenants().size()}});
+  if (is_new) log::info("catalog.changed", {{"tenants", snapshot_->size()}});
   return {};
 }
 

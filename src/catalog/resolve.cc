@@ -12,6 +12,7 @@ namespace penstock::catalog {
 namespace {
 
 constexpr std::string_view kReference = "reference=";
+constexpr std::string_view kCluster = ".cluster.";
 
 bool is_blank(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
@@ -104,6 +105,11 @@ std::expected<Resolved, Unresolved> resolve(const model::CatalogSnapshot& snapsh
         Unresolved{.user = std::string(names.user),
                    .reason = fmt::format("options name tenant \"{}\", which does not exist", id)});
   }
+  if (const std::size_t word = names.user.find(kCluster); word != std::string_view::npos && word > 0) {
+    if (model::TenantPtr tenant = snapshot.by_cluster(names.user.substr(word + kCluster.size()))) {
+      return found(std::move(tenant), names.user.substr(0, word), ResolveRule::kCluster);
+    }
+  }
   const std::size_t dot = names.user.rfind('.');
   if (dot != std::string_view::npos && dot > 0) {
     if (model::TenantPtr tenant = snapshot.by_id(names.user.substr(dot + 1))) {
@@ -126,6 +132,8 @@ std::string_view name_of(ResolveRule rule) {
   switch (rule) {
     case ResolveRule::kReference:
       return "options";
+    case ResolveRule::kCluster:
+      return "cluster";
     case ResolveRule::kUserSuffix:
       return "user suffix";
     case ResolveRule::kServerName:

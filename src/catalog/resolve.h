@@ -2,13 +2,15 @@
 //
 // The first rule that names an existing tenant decides:
 //   1. `reference=ID` in the start-up parameter `options`. It is meant as such: an unknown ID is an error.
-//   2. The user name's part behind its last dot, if a tenant has that id. The user is then what stands
+//   2. What stands behind ".cluster." in the user name, if a cluster has that name; of its members, the one that its
+//      clients are led to.
+//   3. The user name's part behind its last dot, if a tenant has that id. The user is then what stands
 //   before.
 //      A dotted name whose last part is no tenant is a plain name; `reference=` keeps a name whole in every
 //      case.
-//   3. The TLS server name: listed by a tenant; otherwise its first label, if that is a tenant's id.
-//   4. The database name, listed by a tenant.
-//   5. The default tenant.
+//   4. The TLS server name: listed by a tenant; otherwise its first label, if that is a tenant's id.
+//   5. The database name, listed by a tenant.
+//   6. The default tenant.
 // So a name said on purpose beats what the connection happens to say, and a suffix beats TLS: `app.acme` over
 // a TLS name of tenant `globex` is `acme`. That opens no door, because every tenant checks the login itself.
 //
@@ -35,7 +37,7 @@ struct ClientNames {
   std::string_view database = {};
 };
 
-enum class ResolveRule : std::uint8_t { kReference, kUserSuffix, kServerName, kDatabase, kDefault };
+enum class ResolveRule : std::uint8_t { kReference, kCluster, kUserSuffix, kServerName, kDatabase, kDefault };
 
 struct Resolved {
   model::TenantPtr tenant;

@@ -50,6 +50,16 @@ TEST(Resolve, KeepsADottedNameWholeWhenItsLastPartIsNoTenant) {
   EXPECT_EQ(outcome(three_tenants(), {.user = "app."}), "default/app. by default");
 }
 
+TEST(Resolve, FindsTheMemberOfACluster) {
+  const CatalogSnapshot snapshot({tenant({.id = "east", .cluster = "shop", .cluster_standby = true}),
+                                  tenant({.id = "west", .cluster = "shop"}), tenant({.id = "shop"})});
+  EXPECT_EQ(outcome(snapshot, {.user = "app.cluster.shop"}), "west/app by cluster");
+  EXPECT_EQ(outcome(snapshot, {.user = "first.last.cluster.shop"}), "west/first.last by cluster");
+  EXPECT_EQ(outcome(snapshot, {.user = "app.cluster.west"}), "west/app.cluster by user suffix");
+  EXPECT_EQ(outcome(snapshot, {.user = ".cluster.shop"}), "shop/.cluster by user suffix");
+  EXPECT_EQ(outcome(snapshot, {.user = "app.cluster.none"}), "nobody");
+}
+
 TEST(Resolve, DoesNotLeaveAnEmptyUser) {
   EXPECT_EQ(outcome(three_tenants(), {.user = ".acme"}), "default/.acme by default");
 }

@@ -77,8 +77,7 @@ base::Result<std::unique_ptr<SharedStore>> SharedStore::open(Options options) {
                                    .keys = store->options_.postgres.keys});
     first = file ? (*file)->load() : base::Result<model::SnapshotPtr>(base::fail(file.error()));
     if (!first) return base::fail(first.error());
-    log::warning("catalog.copy",
-                 {{"copy", copy}, {"tenants", (*first)->tenants().size()}, {"error", why.message}},
+    log::warning("catalog.copy", {{"copy", copy}, {"tenants", (*first)->size()}, {"error", why.message}},
                  "the catalog database is out of reach; starting with the local copy");
     store->trouble_ = why;
   }

@@ -46,6 +46,12 @@ base::Result<model::SnapshotPtr> SqlStore::read(Database& database, const model:
   refresh_keys();
   base::Result<Transaction> transaction = Transaction::begin(database, Kind::kRead);
   if (!transaction) return base::fail(transaction.error());
+  // The usual case: nobody else has changed anything since, and what we changed we know.
+  if (known != nullptr && known->version() + 1 == own_version_) {
+    const base::Result<std::uint64_t> version = read_version(database);
+    if (!version) return base::fail(version.error());
+    if (*version == own_version_) return known->with(own_changes_, own_version_);
+  }
   return read_snapshot(table(database), common_.default_tenant, known);
 }
 
@@ -82,6 +88,17 @@ base::Status SqlStore::finish(Transaction& transaction, Database& database, std:
   return {};
 }
 
+void SqlStore::remember(std::span<const Edited> changes, std::uint64_t version) {
+  own_version_ = version;
+  own_changes_.clear();
+  for (const Edited& change : changes) {
+    own_changes_.push_back(
+        {.id = change.after ? change.after->id : change.before->id,
+         .tenant = change.after ? std::make_shared<const TenantSpec>(*change.after) : nullptr,
+         .revision = change.revision});
+  }
+}
+
 base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit,
                                     const EditOptions& options) {
   const base::Result<Database*> database = this->database();
@@ -113,6 +130,7 @@ base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit
   if (const base::Status status = finish(*transaction, **database, *version); !status) {
     return base::fail(status.error());
   }
+  remember(std::span(&edited, 1), *version);
   return edited;
 }
 
@@ -165,6 +183,7 @@ base::Result<std::vector<Edited>> SqlStore::edit_all(const EditAll& edit, const 
   if (const base::Status status = finish(*transaction, **database, *version); !status) {
     return base::fail(status.error());
   }
+  remember(changes, *version);
   return changes;
 }
 

@@ -7,6 +7,8 @@
 // Errors:     see Store.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,11 +52,15 @@ class SqlStore : public Store {
   Table table(Database& database) { return {.database = database, .keys = keys_, .random = random_}; }
   void refresh_keys();
   base::Status write(Database& database, Edited& edited, std::uint64_t version, const Actor& actor);
+  void remember(std::span<const Edited> changes, std::uint64_t version);
   base::Status finish(Transaction& transaction, Database& database, std::uint64_t version);
 
   Common common_;
   auth::Keyring keys_;
   base::SystemRandom random_;
+  // What our last edit has changed, and the catalog's version afterwards: no need to read that back.
+  std::uint64_t own_version_ = 0;
+  std::vector<model::TenantChange> own_changes_;
 };
 
 }  // namespace penstock::catalog

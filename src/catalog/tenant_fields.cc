@@ -123,6 +123,16 @@ void add_client_side(FieldTable<TenantSpec>& table) {
   table.push_back(make::list<TenantSpec, PENSTOCK_MEMBER(databases), check_name>(
       "databases", std::string(kNameAllowed), "none",
       "Database names that lead to this tenant, when neither user name nor TLS server name say which."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(cluster), check_name>(
+      "cluster", kNameAllowed, "none",
+      "The cluster the tenant is a member of. Users named USER.cluster.NAME are led to the first of its "
+      "members, by id, "
+      "that may write and is no standby."));
+  table.push_back(
+      make::word<TenantSpec, model::ClusterRole, PENSTOCK_MEMBER(cluster_role), model::ClusterRole::kWrite>(
+          "cluster_role", "What the tenant is in its cluster."));
+  table.push_back(make::boolean<TenantSpec, PENSTOCK_MEMBER(cluster_standby)>(
+      "cluster_standby", "Nobody is led here by the cluster's name."));
   table.push_back(
       with_short_option(make::word<TenantSpec, AuthMethod, PENSTOCK_MEMBER(auth_method), AuthMethod::kScram>(
                             "auth_method", "How clients prove who they are."),

@@ -22,6 +22,7 @@ Values sample(std::string_view name, FieldKind kind) {
   if (name == "upstream_tls") return {"verify-full"};
   if (name == "auth_method") return {"md5"};
   if (name == "allow_list") return {"192.0.2.0/24", "2001:db8::/32"};
+  if (name == "cluster_role") return {"read"};
   if (name == "ip_version") return {"v6"};
   if (name == "upstream_tls_ca") return {"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"};
   if (name == "jit_api_url") return {"https://example.com/check"};

@@ -14,6 +14,15 @@ void Loop::post(std::move_only_function<void()> call) {
   asio::post(native_->io, std::move(call));
 }
 
+void Loop::after(std::chrono::milliseconds time, std::move_only_function<void()> call) {
+  auto timer = std::make_unique<asio::steady_timer>(native_->io, time);
+  asio::steady_timer& armed = *timer;
+  armed.async_wait(
+      [timer = std::move(timer), call = std::move(call)](const boost::system::error_code& error) mutable {
+        if (!error) call();
+      });
+}
+
 void Loop::run_for(std::chrono::milliseconds time) {
   // With nothing to wait for, Asio would come back at once.
   const auto stay = asio::make_work_guard(native_->io);

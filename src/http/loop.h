@@ -18,6 +18,8 @@ class Loop {
   Loop(const Loop&) = delete;
 
   void post(std::move_only_function<void()> call);
+  // The same after a time, once. On the control thread.
+  void after(std::chrono::milliseconds time, std::move_only_function<void()> call);
   // Runs what there is to do until the descriptor is readable (true) or the time is over. Always for the same
   // descriptor, which stays its owner's.
   bool run_until_readable(int descriptor, std::chrono::milliseconds timeout);

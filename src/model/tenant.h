@@ -21,6 +21,9 @@ enum class AuthMethod : std::uint8_t { kScram, kMd5, kPassword, kCertificate, kT
 // Which addresses of a host name are used.
 enum class IpVersion : std::uint8_t { kAuto, kV4, kV6 };
 
+// What a member of a cluster is there for.
+enum class ClusterRole : std::uint8_t { kWrite, kRead };
+
 // A moment by the calendar, for what is shown and what ends at a date.
 using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
@@ -73,6 +76,10 @@ struct TenantSpec {
   std::string upstream_tls_cert_file = {};
   std::string upstream_tls_key_file = {};
   std::vector<std::string> sni_names = {};  // TLS server names that lead here
+  // The cluster it is a member of ("user.cluster.ALIAS" leads there); empty: none.
+  std::string cluster = {};
+  ClusterRole cluster_role = ClusterRole::kWrite;
+  bool cluster_standby = false;             // a member, but nobody is led to it
   std::vector<std::string> databases = {};  // database names that lead here, as in PgBouncer's [databases]
   AuthMethod auth_method = AuthMethod::kScram;
   bool require_tls = false;

@@ -33,6 +33,11 @@ constexpr Word<IpVersion> kIpVersions[] = {
     {"v6", IpVersion::kV6},
 };
 
+constexpr Word<ClusterRole> kClusterRoles[] = {
+    {"write", ClusterRole::kWrite},
+    {"read", ClusterRole::kRead},
+};
+
 }  // namespace
 
 template <>
@@ -51,6 +56,11 @@ std::span<const Word<AuthMethod>> words() {
 template <>
 std::span<const Word<IpVersion>> words() {
   return kIpVersions;
+}
+
+template <>
+std::span<const Word<ClusterRole>> words() {
+  return kClusterRoles;
 }
 
 }  // namespace penstock::model

@@ -19,7 +19,7 @@ struct Word {
   E value;
 };
 
-// For PoolMode, TlsMode, AuthMethod and IpVersion.
+// For PoolMode, TlsMode, AuthMethod, IpVersion and ClusterRole.
 template <class E>
 std::span<const Word<E>> words();
 template <>
@@ -30,6 +30,8 @@ template <>
 std::span<const Word<AuthMethod>> words();
 template <>
 std::span<const Word<IpVersion>> words();
+template <>
+std::span<const Word<ClusterRole>> words();
 
 template <class E>
 std::string_view word_of(E value) {

@@ -17,6 +17,7 @@ TEST(Words, OfEveryValueAreReadBack) {
   expect_every_word_to_be_read_back<PoolMode>();
   expect_every_word_to_be_read_back<TlsMode>();
   expect_every_word_to_be_read_back<AuthMethod>();
+  expect_every_word_to_be_read_back<ClusterRole>();
 }
 
 TEST(Words, ThatNobodyKnowsGiveNothing) {

@@ -62,6 +62,14 @@ class Pace {
 };
 using PacePtr = std::shared_ptr<Pace>;
 
+// The scopes in which upstreams count.
+inline std::string upstreams_of_tenant(const std::string& tenant) {
+  return "upstreams of tenant " + tenant;
+}
+inline std::string upstreams_of_pool(const std::string& key) {
+  return "pool " + key;
+}
+
 class Ledger {
  public:
   // The scope of that name, made on first use.

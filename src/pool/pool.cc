@@ -47,7 +47,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   Ledger& ledger = home_.ledger;
   scopes_ =
-      ledger.scopes({"pool " + key_, "upstreams of tenant " + config_->tenant,
+      ledger.scopes({upstreams_of_pool(key_), upstreams_of_tenant(config_->tenant),
                      "upstreams of user " + config_->tenant + "/" + config_->user,
                      "upstreams of database " + config_->tenant + "/" + config_->database, "upstreams"});
   queue_ = ledger.scopes({"queue of pool " + key_});
@@ -144,7 +144,7 @@ void Pool::offer(upstream::Upstream& upstream) {
   upstream.set_user(*this);
   const base::TimePoint now = home_.tools.loop.now();
   const bool old = config_->lifetime.count() > 0 && now - upstream.created_at > config_->lifetime;
-  if (upstream.close_when_free || old || surplus() > 0 || pay_debt()) {
+  if (upstream.close_when_free || is_paused_ || old || surplus() > 0 || pay_debt()) {
     bury(upstream);
     return want_more();
   }
@@ -361,6 +361,17 @@ void Pool::retire_upstreams() {
   // Those on their way would come from where the pool no longer goes.
   for (const auto& dial : dials_) dial->reservation = {};
   home_.tools.loop.defer([given_up = std::exchange(dials_, {})] {});
+  want_more();
+}
+
+void Pool::pause() {
+  if (std::exchange(is_paused_, true)) return;
+  retire_upstreams();
+}
+
+void Pool::resume() {
+  if (!std::exchange(is_paused_, false)) return;
+  plan_maintenance();
   want_more();
 }
 

@@ -7,6 +7,7 @@
 //             2. Waiters are granted in order of arrival; nobody overtakes while a waiter could have been
 //                served.
 //             3. Every upstream holds a Reservation in all scopes that have limits.
+//             4. While it is paused nobody is granted an upstream, and none is opened.
 // Waits:      a Waiter waits until grant or refusal; its deadline is its own affair.
 // Errors:     refusals carry the server's own error when connecting failed; 53300 when the queue is full.
 // Bounds:     config: size + reserve_size upstreams over all workers; max_waiting waiters.
@@ -115,6 +116,11 @@ class Pool final : private upstream::UpstreamUser {
   // Closes idle upstreams and gives up those on their way; those lent out are closed when they come back. For
   // reconnects and shutdown.
   void retire_upstreams();
+  // Upstreams close as they become free, and clients wait. Those who have one keep it until they are done.
+  void pause();
+  void resume();
+  bool is_paused() const { return is_paused_; }
+  bool has_upstreams() const { return !upstreams_.empty(); }
   bool quiet() const { return upstreams_.empty() && dials_.empty() && waiters_.empty(); }
 
   // Why the last attempt to connect failed; null when it did not.
@@ -186,6 +192,7 @@ class Pool final : private upstream::UpstreamUser {
   std::shared_ptr<const upstream::ServerParameters> parameters_;
   upstream::SettingsPtr settings_at_login_;
   std::unordered_map<upstream::SettingsPtr, upstream::SettingsPtr> outcomes_;  // at most kOutcomesMax
+  bool is_paused_ = false;
   std::size_t idle_count_ = 0;
   std::size_t cleaning_count_ = 0;  // in the janitors' hands
   base::TimePoint ask_again_at_{};

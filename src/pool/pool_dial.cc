@@ -35,6 +35,7 @@ void Pool::use_idle() {
 // way.
 void Pool::want_more() {
   publish_waiting();  // waiters that gave up have unlinked themselves
+  if (is_paused_) return;
   use_idle();
   const bool below_min = scopes_->front()->open.load(std::memory_order_relaxed) < config_->min_size;
   if (waiters_.empty() && !below_min) return;

@@ -5,8 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 
+#include "server/gathering.h"
 #include "server/look.h"
 #include "telemetry/log.h"
 
@@ -16,30 +16,8 @@ namespace log = telemetry::log;
 
 namespace {
 
-base::Error administrator_command() {
-  return {.sqlstate = base::kAdminShutdown, .message = "terminating connection due to administrator command"};
-}
-
-// Collects what several workers say; the last of them posts the whole back to the control thread.
-template <class Sum>
-class Gathering {
- public:
-  Gathering(http::Loop& loop, std::size_t workers, std::move_only_function<void(Sum)> done)
-      : loop_(loop), left_(workers), done_(std::move(done)) {}
-  void add(std::move_only_function<void(Sum&)> part) {
-    const std::scoped_lock lock(mutex_);
-    part(sum_);
-    if (--left_ > 0) return;
-    loop_.post([done = std::move(done_), sum = std::move(sum_)]() mutable { done(std::move(sum)); });
-  }
-
- private:
-  http::Loop& loop_;
-  std::mutex mutex_;
-  std::size_t left_;
-  Sum sum_{};
-  std::move_only_function<void(Sum)> done_;
-};
+// How long the answer to a change waits for workers: one that has not got to its mailbox by then is in trouble.
+constexpr std::chrono::milliseconds kSettleMax{2000};
 
 double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
@@ -153,76 +131,32 @@ admin::ProcessView ApiService::process() {
   return view;
 }
 
+void ApiService::settle(std::move_only_function<void(bool)> done) {
+  // Whichever comes first: all have answered, or the time is over. Both happen on this thread.
+  auto waiting = std::make_shared<std::move_only_function<void(bool)>>(std::move(done));
+  const auto finish = [waiting](bool all_did) {
+    if (auto call = std::exchange(*waiting, nullptr)) call(all_did);
+  };
+  // A worker reads its mailbox in order: when this comes back, what was posted before has been done.
+  ask_workers<bool>(
+      process_.loop, process_.shared.workers, [](unsigned, auto&, auto&) { return true; },
+      [finish](bool) { finish(true); });
+  process_.loop.after(kSettleMax, [finish] { finish(false); });
+}
+
 void ApiService::look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) {
-  auto& workers = process_.shared.workers;
-  auto gathering = std::make_shared<Gathering<admin::Findings>>(
-      process_.loop, workers.size(), [done = std::move(done)](admin::Findings found) mutable {
+  auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
+  ask_workers<admin::Findings>(
+      process_.loop, process_.shared.workers,
+      [shared_wish](unsigned worker, session::PoolSet& pools, Worker::Sessions& sessions) {
+        admin::Findings part;
+        look_at(*shared_wish, worker, pools, sessions, part);
+        return part;
+      },
+      [done = std::move(done)](admin::Findings found) mutable {
         merge_shards(found.pools);
         done(std::move(found));
       });
-  auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
-  for (unsigned i = 0; i < workers.size(); ++i) {
-    workers[i]->on_loop([i, gathering, shared_wish](session::PoolSet& pools, Worker::Sessions& sessions) {
-      // Outside of the lock: a worker never waits for another one that looks.
-      admin::Findings part;
-      look_at(*shared_wish, i, pools, sessions, part);
-      gathering->add([&](admin::Findings& sum) {
-        std::ranges::move(part.pools, std::back_inserter(sum.pools));
-        std::ranges::move(part.clients, std::back_inserter(sum.clients));
-        std::ranges::move(part.servers, std::back_inserter(sum.servers));
-      });
-    });
-  }
-}
-
-void ApiService::kill_client(std::uint64_t id, std::vector<std::string> tenants,
-                             std::move_only_function<void(bool)> done) {
-  // A session may have moved since it got its id, so all are asked.
-  auto& workers = process_.shared.workers;
-  auto gathering = std::make_shared<Gathering<bool>>(process_.loop, workers.size(), std::move(done));
-  for (const auto& worker : workers) {
-    worker->on_loop([id, tenants, gathering](session::PoolSet&, Worker::Sessions& sessions) {
-      const auto found = sessions.find(id);
-      bool was_there = found != sessions.end() && found->second->logged_in();
-      if (was_there && !tenants.empty()) {
-        was_there = std::ranges::find(tenants, found->second->identity().tenant->id) != tenants.end();
-      }
-      if (was_there) found->second->end_now(administrator_command());
-      gathering->add([was_there](bool& sum) { sum = sum || was_there; });
-    });
-  }
-}
-
-void ApiService::terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) {
-  auto& workers = process_.shared.workers;
-  auto gathering = std::make_shared<Gathering<std::size_t>>(process_.loop, workers.size(), std::move(done));
-  for (const auto& worker : workers) {
-    worker->on_loop([tenant, gathering](session::PoolSet& pools, Worker::Sessions& sessions) {
-      std::vector<session::Session*> ends;
-      for (auto& [id, session] : sessions) {
-        if (session->logged_in() && session->identity().tenant->id == tenant) ends.push_back(session.get());
-      }
-      for (session::Session* session : ends) session->end_now(administrator_command());
-      pools.for_each([&](pool::Pool& pool) {
-        if (pool.config().tenant == tenant) pool.retire_upstreams();
-      });
-      gathering->add([count = ends.size()](std::size_t& sum) { sum += count; });
-    });
-  }
-}
-
-void ApiService::reconnect(std::string tenant, std::move_only_function<void()> done) {
-  auto& workers = process_.shared.workers;
-  auto gathering = std::make_shared<Gathering<bool>>(process_.loop, workers.size(),
-                                                     [done = std::move(done)](bool) mutable { done(); });
-  for (const auto& worker : workers) {
-    worker->on_loop([tenant, gathering](session::PoolSet& pools, Worker::Sessions&) {
-      pools.for_each([&](pool::Pool& pool) {
-        if (pool.config().tenant == tenant) pool.retire_upstreams();
-      });
-      gathering->add([](bool&) {});
-    });
-  }
 }
 
 }  // namespace penstock::server

@@ -46,6 +46,8 @@ class ApiService final : public admin::Engine {
 
   base::Status start(const config::Settings& settings, Files files);
   void use(Files files);
+  // The tenants there are now: nothing is remembered of those that are gone.
+  void follow(const model::CatalogSnapshot& snapshot);
   // Answers go out still, but /api/ready says that it is over.
   void begin_to_drain() { is_draining_ = true; }
   void stop();
@@ -57,20 +59,32 @@ class ApiService final : public admin::Engine {
   admin::ProcessView process() override;
   telemetry::PoolCounterTable& pool_counters() override { return *process_.shared.pool_counters; }
   admin::BanList& bans() override { return bans_; }
+  void settle(std::move_only_function<void(bool)> done) override;
   void look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) override;
+  void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) override;
   void kill_client(std::uint64_t id, std::vector<std::string> tenants,
                    std::move_only_function<void(bool)> done) override;
   void terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) override;
-  void reconnect(std::string tenant, std::move_only_function<void()> done) override;
+  void reconnect(admin::PoolScope scope, std::move_only_function<void()> done) override;
+  void drain(admin::PoolScope scope, std::move_only_function<void(std::size_t)> done) override;
+  void pause(admin::PoolScope scope, std::chrono::milliseconds patience,
+             std::move_only_function<void(std::size_t)> done) override;
+  void resume(admin::PoolScope scope) override;
+  const pool::PauseList& paused() const override { return *pauses_; }
   base::Status reload() override { return process_.reload(); }
   void drain() override { process_.drain(); }
 
  private:
+  void change_pauses(pool::PauseList pauses);
+  void await_closed(admin::PoolScope scope, std::chrono::steady_clock::time_point until,
+                    std::move_only_function<void(std::size_t)> done);
+
   Process process_;
   const std::chrono::system_clock::time_point started_;
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<http::Server> server_;
   NoBans bans_;
+  pool::PauseListPtr pauses_ = std::make_shared<const pool::PauseList>();
   bool is_draining_ = false;
 };
 

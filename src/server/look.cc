@@ -14,6 +14,11 @@ bool wants(const admin::LookWish& wish, const std::string& tenant) {
   return wish.tenants.empty() || std::ranges::find(wish.tenants, tenant) != wish.tenants.end();
 }
 
+admin::PoolState state_of(const pool::Pool& pool) {
+  if (!pool.is_paused()) return admin::PoolState::kActive;
+  return pool.has_upstreams() ? admin::PoolState::kPausing : admin::PoolState::kPaused;
+}
+
 admin::PoolView view_of(const pool::Pool& pool) {
   const pool::PoolConfig& config = pool.config();
   const pool::Pool::Counts counts = pool.counts();
@@ -21,6 +26,7 @@ admin::PoolView view_of(const pool::Pool& pool) {
                        .user = config.client_user,
                        .database = config.database,
                        .mode = std::string(model::word_of(config.mode)),
+                       .state = state_of(pool),
                        .size = config.size,
                        .idle = counts.idle,
                        .active = counts.lent,
@@ -102,6 +108,7 @@ void merge_shards(std::vector<admin::PoolView>& pools) {
     sum.connecting += pool.connecting;
     sum.waiting += pool.waiting;
     sum.longest_wait = std::max(sum.longest_wait, pool.longest_wait);
+    if (pool.state == admin::PoolState::kPausing) sum.state = pool.state;
     if (sum.last_error.empty()) sum.last_error = std::move(pool.last_error);
   }
   pools = std::move(merged);

@@ -126,10 +126,12 @@ class Server {
     }
     for (auto& worker : shared_.workers) worker->start();
     catalog_->on_wake([this] { loop_.post([this] { catalog_->poll(); }); });
-    catalog_->subscribe([this](const model::SnapshotPtr&) { instruct_workers(); });
-    log::info("server.started", {{"version", base::kVersion},
-                                 {"pid", getpid()},
-                                 {"tenants", catalog_->snapshot()->tenants().size()}});
+    catalog_->subscribe([this](const model::SnapshotPtr& snapshot) {
+      instruct_workers();
+      api_->follow(*snapshot);
+    });
+    log::info("server.started",
+              {{"version", base::kVersion}, {"pid", getpid()}, {"tenants", catalog_->snapshot()->size()}});
     return {};
   }
 
@@ -196,8 +198,7 @@ class Server {
   }
 
   std::string status_line() const {
-    return fmt::format("{} tenants, {} workers", catalog_->snapshot()->tenants().size(),
-                       shared_.workers.size());
+    return fmt::format("{} tenants, {} workers", catalog_->snapshot()->size(), shared_.workers.size());
   }
 
   base::Status write_pid_file() const {

@@ -4,6 +4,7 @@
 #include "catalog/timestamp.h"
 #include "pgwire/backend.h"
 #include "session/pool_plan.h"
+#include "session/tenant_trial.h"
 #include "telemetry/log.h"
 
 namespace penstock::server {
@@ -11,6 +12,7 @@ namespace penstock::server {
 namespace {
 
 constexpr base::Duration kUpkeepEvery = std::chrono::seconds(10);
+constexpr std::size_t kTrialsMax = 16;
 constexpr base::Duration kRefusalPatience = std::chrono::milliseconds(200);
 
 // The addresses one listener stands for.
@@ -109,6 +111,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
                 [this](unsigned worker, session::TravellerPtr traveller) {
                   shared_.workers[worker]->take_in(std::move(traveller));
                 },
+            .logged_in = [this](session::Session& session) { end_if_unwelcome(session); },
             .bury = [this](session::Session& session) { bury(session); }},
       upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
   configure_loop();
@@ -215,6 +218,24 @@ void Worker::on_loop(std::move_only_function<void(session::PoolSet&, Sessions&)>
   loop_->post([this, call = std::move(call)]() mutable { call(pools_, sessions_); });
 }
 
+void Worker::try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) {
+  loop_->post([this, tenant = std::move(tenant), done = std::move(done)]() mutable {
+    if (trials_.size() >= kTrialsMax) {
+      return done(
+          base::fail(base::kTooManyConnections, "too many tenants are being tried out at the moment"));
+    }
+    const std::uint64_t id = next_trial_++;
+    auto& trial =
+        trials_.emplace(id, session::try_tenant(pools_.home(), instructions_.settings, std::move(tenant)))
+            .first->second;
+    trial.start([this, id, done = std::move(done)]() mutable {
+      base::Status status = trials_.at(id).take_result();
+      loop_->defer([this, id] { trials_.erase(id); });
+      done(std::move(status));
+    });
+  });
+}
+
 double Worker::cpu_seconds() const {
   clockid_t clock{};
   timespec time{};
@@ -228,15 +249,28 @@ void Worker::instruct(session::Instructions instructions) {
   loop_->post([this, instructions = std::move(instructions)]() mutable { apply(std::move(instructions)); });
 }
 
+// Costs as much as what has changed, however many tenants, pools and clients there are.
 void Worker::apply(session::Instructions instructions) {
   const bool settings_changed = !(*instructions.settings == *instructions_.settings);
-  instructions_ = std::move(instructions);
+  const model::SnapshotPtr before = std::exchange(instructions_, std::move(instructions)).catalog;
   if (settings_changed) {
     configure_loop();
     handshake_gate_.set_rate(instructions_.settings->tls_handshakes_per_second);
+    session::follow_settings(home_);
   }
-  session::follow_catalog(home_, settings_changed);
-  // Clients of tenants that are no more, or not welcome any more.
+  bool may_end = false;
+  model::CatalogSnapshot::each_difference(
+      *before, *instructions_.catalog,
+      [&](const std::string& id, const model::TenantPtr&, const model::TenantPtr& now) {
+        if (!settings_changed) session::follow_catalog(home_, id);
+        const bool is_over = now == nullptr || now->banned;
+        may_end = may_end || (is_over && session::clients_of(shared_.ledger, id) > 0);
+      });
+  if (may_end) end_the_unwelcome();
+}
+
+// Clients of tenants that are no more, or not welcome any more.
+void Worker::end_the_unwelcome() {
   std::vector<session::Session*> gone;
   for (auto& [id, session] : sessions_) {
     if (session->logged_in() && !is_welcome(*session)) gone.push_back(session.get());
@@ -304,7 +338,10 @@ void Worker::end_everything() {
   }
   sessions_.clear();
   upkeep_timer_.cancel();
-  loop_->defer([this] { pools_.clear(); });
+  loop_->defer([this] {
+    trials_.clear();
+    pools_.clear();
+  });
 }
 
 void Worker::join() {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -68,6 +69,8 @@ class Worker {
   // Runs `call` on the worker's thread with what it has.
   using Sessions = std::unordered_map<std::uint64_t, std::unique_ptr<session::Session>>;
   void on_loop(std::move_only_function<void(session::PoolSet& pools, Sessions& sessions)> call);
+  // Whether the tenant's servers let its users in; `done` on this worker's thread.
+  void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done);
   // CPU time of the thread so far; it never waits for the worker.
   double cpu_seconds() const;
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
@@ -85,6 +88,7 @@ class Worker {
   void end_everything();
   // Why a client who has logged in may not stay, if so.
   base::Status is_welcome(const session::Session& session) const;
+  void end_the_unwelcome();
   void end_if_unwelcome(session::Session& session);
 
   Shared& shared_;
@@ -107,6 +111,8 @@ class Worker {
   std::vector<std::unique_ptr<Door>> doors_;
   Sessions sessions_;
   std::uint64_t next_session_ = 1;
+  std::map<std::uint64_t, io::Task<base::Status>> trials_;  // at most kTrialsMax
+  std::uint64_t next_trial_ = 1;
   std::move_only_function<void()> drained_;
   io::Timer upkeep_timer_;
 };

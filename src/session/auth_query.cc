@@ -49,7 +49,9 @@ base::Result<std::shared_ptr<pool::Pool>> AuthQuery::find_pool(SessionHome& home
                                                                .credential = std::move(credential),
                                                                .parameters = {}});
   if (!config) return std::unexpected(std::move(config.error()));
-  return home.pools.find_or_make(pool_name, *config);
+  auto pool = home.pools.find_or_make(pool_name, *config);
+  catch_up(home, *pool);
+  return pool;
 }
 
 io::Task<base::Result<std::optional<std::string>>> AuthQuery::read(SessionHome& home, model::TenantPtr tenant,

@@ -306,7 +306,7 @@ base::Status Login::reserve() {
   const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value()
                              ? *user_->overrides.max_clients
                              : settings.max_clients_per_user;
-  const std::string tenant = "tenant \"" + identity.tenant->id + "\"";
+  const std::string tenant = clients_scope(identity.tenant->id);
   const pool::Scope* full = nullptr;
   outcome_.reservation = pool::Reservation::take(
       home_.ledger.scopes({std::string(kAllClients), tenant, "user \"" + identity.user + "\" of " + tenant,
@@ -359,6 +359,7 @@ base::Status Login::find_pool(const pgwire::StartupMessage& startup) {
     outcome_.pool =
         replication ? home_.pools.make_private(key + "/replication/" + std::to_string(session_.id()), *config)
                     : home_.pools.find_or_make(key, *config);
+    if (!replication) catch_up(home_, *outcome_.pool);
   }
   identity.mode = entrance_.pool_mode.value_or(outcome_.pool->config().mode);
   if (replication) identity.mode = model::PoolMode::kSession;

@@ -8,14 +8,14 @@
 
 namespace penstock::session {
 
+std::string pool_key(const pool::PoolName& name) {
+  return name.tenant + '/' + name.database + '/' + name.user;
+}
+
 std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user,
                      std::string_view database) {
-  std::string key = tenant.id;
-  key += '/';
-  key += database;
-  key += '/';
-  key += upstream_user;
-  return key;
+  return pool_key(
+      {.tenant = tenant.id, .database = std::string(database), .user = std::string(upstream_user)});
 }
 
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish) {
@@ -101,39 +101,48 @@ bool same_target(const upstream::DialPlan& a, const upstream::DialPlan& b, const
          before.upstream_tls_key_file == after.upstream_tls_key_file;
 }
 
+void follow(SessionHome& home, pool::Pool& pool) {
+  const pool::PoolConfig& old = pool.config();
+  const model::TenantPtr tenant = home.instructions.catalog->by_id(old.tenant);
+  if (tenant == nullptr) {
+    auto last = std::make_shared<pool::PoolConfig>(old);
+    last->min_size = 0;
+    pool.change_credential(std::move(last));
+    return pool.retire_upstreams();
+  }
+  const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
+  // Of users that only the server knows, the secret it told us stays.
+  upstream::Credential credential = old.plan->credential;
+  if (user != nullptr) {
+    credential.secret.reset();
+    const auto& text = user->upstream_secret.has_value() ? user->upstream_secret : user->secret;
+    if (text.has_value()) credential.secret = auth::Secret::parse(*text);
+  }
+  auto config = make_pool_config(*home.instructions.settings, {.tenant = tenant,
+                                                               .user = user,
+                                                               .client_user = old.client_user,
+                                                               .user_name = old.user,
+                                                               .database = old.database,
+                                                               .credential = std::move(credential),
+                                                               .parameters = {}});
+  if (!config) return;  // TLS files that cannot be read: the old ones stay in force
+  auto changed = std::make_shared<pool::PoolConfig>(**config);
+  if (same_target(*old.plan, *changed->plan, *old.tenant_spec, *tenant)) changed->plan = old.plan;
+  pool.change_config(std::move(changed));
+}
+
 }  // namespace
 
-void follow_catalog(SessionHome& home, bool settings_changed) {
-  home.pools.for_each([&](pool::Pool& pool) {
-    const pool::PoolConfig& old = pool.config();
-    const model::TenantPtr tenant = home.instructions.catalog->by_id(old.tenant);
-    if (tenant == nullptr) {
-      auto last = std::make_shared<pool::PoolConfig>(old);
-      last->min_size = 0;
-      pool.change_credential(std::move(last));
-      return pool.retire_upstreams();
-    }
-    if (tenant == old.tenant_spec && !settings_changed) return;
-    const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
-    // Of users that only the server knows, the secret it told us stays.
-    upstream::Credential credential = old.plan->credential;
-    if (user != nullptr) {
-      credential.secret.reset();
-      const auto& text = user->upstream_secret.has_value() ? user->upstream_secret : user->secret;
-      if (text.has_value()) credential.secret = auth::Secret::parse(*text);
-    }
-    auto config = make_pool_config(*home.instructions.settings, {.tenant = tenant,
-                                                                 .user = user,
-                                                                 .client_user = old.client_user,
-                                                                 .user_name = old.user,
-                                                                 .database = old.database,
-                                                                 .credential = std::move(credential),
-                                                                 .parameters = {}});
-    if (!config) return;  // TLS files that cannot be read: the old ones stay in force
-    auto changed = std::make_shared<pool::PoolConfig>(**config);
-    if (same_target(*old.plan, *changed->plan, *old.tenant_spec, *tenant)) changed->plan = old.plan;
-    pool.change_config(std::move(changed));
-  });
+void follow_settings(SessionHome& home) {
+  home.pools.for_each([&](pool::Pool& pool) { follow(home, pool); });
+}
+
+void follow_catalog(SessionHome& home, const std::string& tenant) {
+  home.pools.for_each_of(tenant, [&](pool::Pool& pool) { follow(home, pool); });
+}
+
+void catch_up(SessionHome& home, pool::Pool& pool) {
+  if (home.instructions.catalog->by_id(pool.config().tenant) != pool.config().tenant_spec) follow(home, pool);
 }
 
 void renew_keys(pool::Pool& pool, const std::optional<auth::ScramKeys>& keys) {

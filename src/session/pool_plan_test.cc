@@ -158,7 +158,7 @@ TEST_F(PoolPlanTest, ANewSizeTakesEffectAndKeepsConnections) {
   warm_up(*pool);
   tenant.overrides.pool_size = 3;
   instruct();
-  run([&] { follow_catalog(home, false); });
+  run([&] { follow_catalog(home, "acme"); });
   let(seconds(1));
   EXPECT_EQ(pool->config().size, 3);
   EXPECT_EQ(server.open_peers(), 1U);
@@ -169,7 +169,7 @@ TEST_F(PoolPlanTest, NewSettingsTakeEffectAndKeepConnections) {
   warm_up(*pool);
   settings.pool_size = 4;
   instructions.settings = std::make_shared<const config::Settings>(settings);
-  run([&] { follow_catalog(home, true); });
+  run([&] { follow_settings(home); });
   let(seconds(1));
   EXPECT_EQ(pool->config().size, 4);
   EXPECT_EQ(server.open_peers(), 1U);
@@ -180,14 +180,14 @@ TEST_F(PoolPlanTest, AnotherHostOrPasswordClosesOldConnections) {
   warm_up(*pool);
   tenant.users[0].secret = "changed";
   instruct();
-  run([&] { follow_catalog(home, false); });
+  run([&] { follow_catalog(home, "acme"); });
   let(seconds(1));
   EXPECT_EQ(server.open_peers(), 0U);
   EXPECT_EQ(pool->config().plan->credential.secret->plain(), "changed");
   warm_up(*pool);
   tenant.hosts = {{.host = "10.0.0.6"}};
   instruct();
-  run([&] { follow_catalog(home, false); });
+  run([&] { follow_catalog(home, "acme"); });
   let(seconds(1));
   EXPECT_EQ(server.open_peers(), 0U);
   EXPECT_EQ(pool->config().plan->hosts, tenant.hosts);
@@ -197,9 +197,34 @@ TEST_F(PoolPlanTest, ATenantThatIsGoneHasNoConnections) {
   const auto pool = make_pool();
   warm_up(*pool);
   instructions.catalog = std::make_shared<const model::CatalogSnapshot>(std::vector<model::TenantPtr>{});
-  run([&] { follow_catalog(home, false); });
+  run([&] { follow_catalog(home, "acme"); });
   let(seconds(1));
   EXPECT_EQ(server.open_peers(), 0U);
+}
+
+TEST_F(PoolPlanTest, AChangeOfAnotherTenantIsNoneOfItsBusiness) {
+  const auto pool = make_pool();
+  const auto config = pool->config_ptr();
+  instruct();
+  run([&] {
+    follow_catalog(home, "acm");
+    follow_catalog(home, "acme2");
+  });
+  EXPECT_EQ(pool->config_ptr(), config);
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_NE(pool->config_ptr(), config);
+}
+
+// A log-in may have begun before the change and made its pool after it.
+TEST_F(PoolPlanTest, APoolMadeFromWhatIsNoLongerTrueCatchesUp) {
+  const auto pool = make_pool();
+  run([&] { catch_up(home, *pool); });
+  const auto config = pool->config_ptr();
+  tenant.overrides.pool_size = 3;
+  instruct();
+  run([&] { catch_up(home, *pool); });
+  EXPECT_EQ(pool->config().size, 3);
+  EXPECT_NE(pool->config_ptr(), config);
 }
 
 TEST_F(PoolPlanTest, NewKeysAreForTheNextConnections) {

@@ -8,10 +8,12 @@
 // Bounds:     sweep() drops pools without clients, waiters and upstreams.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
+#include "pool/pause_list.h"
 #include "pool/pool.h"
 
 namespace penstock::session {
@@ -27,15 +29,25 @@ class PoolSet {
   }
   std::shared_ptr<pool::Pool> find_or_make(const std::string& key, const pool::PoolConfigPtr& config) {
     std::shared_ptr<pool::Pool>& slot = pools_[key];
-    if (slot == nullptr) slot = make_private(key, config);
+    if (slot == nullptr) slot = make(key, config);
     return slot;
   }
   // One that nobody else can find, if `key` is nobody else's: for replication connections.
   std::shared_ptr<pool::Pool> make_private(const std::string& key, const pool::PoolConfigPtr& config) {
-    auto hub = directory_.hub(key, config->tenant + '/' + config->database);
-    return std::make_shared<pool::Pool>(home_, key, config, std::move(hub));
+    auto made = make(key, config);
+    private_.push_back(made);
+    return made;
+  }
+  // Pools that the list names are paused from now on, and no others.
+  void follow(pool::PauseListPtr pauses) {
+    pauses_ = std::move(pauses);
+    for (auto& [key, pool] : pools_) obey(*pool);
+    for (const auto& entry : private_) {
+      if (const auto pool = entry.lock()) obey(*pool);
+    }
   }
   void sweep() {
+    std::erase_if(private_, [](const auto& entry) { return entry.expired(); });
     std::erase_if(pools_, [](const auto& entry) {
       return entry.second.use_count() == 1 && entry.second->quiet() && entry.second->config().min_size == 0;
     });
@@ -44,13 +56,36 @@ class PoolSet {
   void for_each(Call call) {
     for (auto& [key, pool] : pools_) call(*pool);
   }
+  // Those of one tenant: their keys begin with its id, which has no '/' in it.
+  template <class Call>
+  void for_each_of(const std::string& tenant, Call call) {
+    const std::string begin = tenant + '/';
+    for (auto entry = pools_.lower_bound(begin); entry != pools_.end() && entry->first.starts_with(begin);
+         ++entry) {
+      call(*entry->second);
+    }
+  }
+  const pool::PoolHome& home() const { return home_; }
   // Forgets all; a pool that still has users dies with the last of them.
   void clear() { pools_.clear(); }
 
  private:
+  std::shared_ptr<pool::Pool> make(const std::string& key, const pool::PoolConfigPtr& config) {
+    auto hub = directory_.hub(key, config->tenant + '/' + config->database);
+    auto made = std::make_shared<pool::Pool>(home_, key, config, std::move(hub));
+    obey(*made);
+    return made;
+  }
+  void obey(pool::Pool& pool) {
+    if (pauses_ == nullptr) return;
+    pauses_->covers(pool::name_of(pool.config())) ? pool.pause() : pool.resume();
+  }
+
   pool::PoolHome home_;
   pool::PoolDirectory& directory_;
-  std::unordered_map<std::string, std::shared_ptr<pool::Pool>> pools_;
+  pool::PauseListPtr pauses_;                       // null: none was ever paused
+  std::vector<std::weak_ptr<pool::Pool>> private_;  // until they are swept
+  std::map<std::string, std::shared_ptr<pool::Pool>> pools_;
 };
 
 }  // namespace penstock::session

@@ -105,6 +105,7 @@ void Session::login_done() {
   if (there != home_.worker && may_move && !home_.draining && home_.has_room(there)) return move_to(there);
   client_->set_sink(*this);
   begin();
+  home_.logged_in(*this);
 }
 
 // Logged in, and where it belongs.
@@ -180,6 +181,7 @@ void Session::arrive(Traveller& traveller) {
   identity_ = std::move(traveller.identity);
   need_exchange();
   pool_ = home_.pools.find_or_make(traveller.pool_key, traveller.pool_config);
+  catch_up(home_, *pool_);
   renew_keys(*pool_, traveller.pool_config->plan->credential.keys);
   (void)pool_->parameters();  // learns from the other workers what a fresh session is like
   settings_ = home_.settings_table.intern(std::move(traveller.settings));
@@ -402,7 +404,7 @@ void Session::drain() {
   if (busy || state_ == State::kMoving || state_ == State::kGone || state_ == State::kLogin) return;
   tell_and_end({.sqlstate = base::kAdminShutdown,
                 .message = "terminating connection due to administrator command",
-                .hint = "Penstock is shutting down; connect again."});
+                .hint = "Connect again."});
 }
 
 // A message of the client's has been sent on in part: nobody else can finish it.

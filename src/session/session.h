@@ -61,6 +61,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void end_now(const base::Error& why);
   // Its tenant has changed or gone.
   const Identity& identity() const { return *identity_; }
+  const pool::Pool* pool() const { return pool_.get(); }
   bool logged_in() const { return state_ != State::kLogin; }
   // For people who look: "idle", "waiting", "active", …
   std::string_view state_word() const;

@@ -43,6 +43,14 @@ struct Instructions {
 // The scope in which all clients of this process count, as errors name it.
 inline constexpr std::string_view kAllClients = "this server (max_clients)";
 
+// The scope in which the clients of a tenant count, as errors name it; and how many there are, on all workers.
+inline std::string clients_scope(std::string_view tenant) {
+  return "tenant \"" + std::string(tenant) + "\"";
+}
+inline int clients_of(pool::Ledger& ledger, std::string_view tenant) {
+  return ledger.scope(clients_scope(tenant))->open.load(std::memory_order_relaxed);
+}
+
 struct SessionHome {
   unsigned worker;
   io::Loop& loop;
@@ -66,6 +74,8 @@ struct SessionHome {
   std::function<bool(unsigned worker)> has_room;
   // To another worker, where it goes on.
   std::function<void(unsigned worker, std::unique_ptr<struct Traveller>)> send_session;
+  // The session has logged in, by what was true when it began to: that may have changed.
+  std::function<void(Session&)> logged_in = [](Session&) {};
   // The session has ended; it is to be destroyed at the end of the turn.
   std::function<void(Session&)> bury;
   bool draining = false;

@@ -1,0 +1,168 @@
+// Orders to the pools of a tenant, or to one of them: pause, resume, reconnect, drain.
+#include "admin/api.h"
+#include "admin/problem.h"
+
+namespace penstock::admin {
+
+namespace {
+
+namespace json = boost::json;
+using auth::Scope;
+
+// An answer may take at most a minute.
+constexpr std::size_t kPatienceMsMax = 50'000;
+constexpr std::size_t kPatienceMs = 10'000;
+// Single pools that are paused; names come from outside, and each is remembered.
+constexpr std::size_t kPausedPoolsMax = 10'000;
+
+enum class Order : std::uint8_t { kPause, kResume, kReconnect, kDrain };
+
+// The one that the path names.
+std::expected<PoolScope, http::Response> scope_of(Engine& engine, const Call& call) {
+  const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(call.tenant());
+  if (tenant == nullptr) return std::unexpected(not_found("tenant \"" + call.tenant() + "\""));
+  PoolScope scope{.tenant = tenant->id};
+  const auto user = call.path.find("user"), database = call.path.find("database");
+  if (user == call.path.end()) return scope;
+  // Users who are the same role at the server share its pools.
+  const model::UserSpec* listed = model::CatalogSnapshot::find_user(*tenant, user->second);
+  const bool has_alias = listed != nullptr && !listed->upstream_user.empty();
+  scope.user = has_alias ? listed->upstream_user : user->second;
+  scope.database = database->second;
+  return scope;
+}
+
+void answer_state(Call& call, PoolState state, std::size_t servers) {
+  call.answer({{"data", {{"state", word_of(state)}, {"servers", servers}}}},
+              state == PoolState::kPausing ? 202 : 200);
+}
+
+void pause(Engine& engine, PoolScope scope, Call call) {
+  const pool::PauseList& paused = engine.paused();
+  if (!scope.is_tenant() && !paused.pools.contains(scope.pool()) && paused.pools.size() >= kPausedPoolsMax) {
+    return call.respond(problem(409, "too many single pools are paused", "Pause the tenants instead."));
+  }
+  const std::chrono::milliseconds patience(call.number("timeout_ms", kPatienceMs));
+  engine.pause(std::move(scope), patience, [call = std::move(call)](std::size_t servers) mutable {
+    answer_state(call, servers == 0 ? PoolState::kPaused : PoolState::kPausing, servers);
+  });
+}
+
+void resume(Engine& engine, const PoolScope& scope, Call call) {
+  if (!scope.is_tenant() && engine.paused().tenants.contains(scope.tenant)) {
+    return call.respond(
+        problem(409, "the whole tenant is paused", "POST /api/tenants/{external_id}/resume ends that."));
+  }
+  engine.resume(scope);
+  answer_state(call, PoolState::kActive, 0);
+}
+
+void carry_out(Engine& engine, Order order, Call call) {
+  auto scope = scope_of(engine, call);
+  if (!scope) return call.respond(std::move(scope.error()));
+  switch (order) {
+    case Order::kPause:
+      return pause(engine, std::move(*scope), std::move(call));
+    case Order::kResume:
+      return resume(engine, *scope, std::move(call));
+    case Order::kReconnect:
+      return engine.reconnect(std::move(*scope),
+                              [call = std::move(call)]() mutable { call.respond({.status = 202}); });
+    case Order::kDrain:
+      return engine.drain(std::move(*scope), [call = std::move(call)](std::size_t clients) mutable {
+        call.answer({{"data", json::object{{"clients", clients}}}}, 202);
+      });
+  }
+}
+
+struct OrderRoute {
+  Order order;
+  std::string_view tenant_path, pool_path, tenant_name, pool_name, tenant_summary, pool_summary;
+  std::vector<RouteAnswer> answers;
+};
+
+const std::vector<OrderRoute>& order_routes() {
+  static const std::vector<OrderRoute> kRoutes = {
+      {Order::kPause,
+       "/api/tenants/{external_id}/pause",
+       "/api/tenants/{external_id}/pools/{user}/{database}/pause",
+       "pauseTenant",
+       "pausePool",
+       "Lets transactions end, closes the tenant's server connections, and makes its clients wait",
+       "Lets transactions end, closes the pool's server connections, and makes its clients wait",
+       {{200, "Paused: no server connection is left.", "PauseAnswer"},
+        {202, "Clients wait, but some servers are busy still; they close when they are free.",
+         "PauseAnswer"}}},
+      {Order::kResume,
+       "/api/tenants/{external_id}/resume",
+       "/api/tenants/{external_id}/pools/{user}/{database}/resume",
+       "resumeTenant",
+       "resumePool",
+       "Ends the tenant's pause, and those of its pools",
+       "Ends the pool's pause",
+       {{200, "Clients go on.", "PauseAnswer"}}},
+      {Order::kReconnect,
+       "/api/tenants/{external_id}/reconnect",
+       "/api/tenants/{external_id}/pools/{user}/{database}/reconnect",
+       "reconnectTenant",
+       "reconnectPool",
+       "Replaces the tenant's server connections as they become free; clients stay",
+       "Replaces the pool's server connections as they become free; clients stay",
+       {{202, "It has begun."}}},
+      {Order::kDrain,
+       "/api/tenants/{external_id}/drain",
+       "/api/tenants/{external_id}/pools/{user}/{database}/drain",
+       "drainTenant",
+       "drainPool",
+       "Ends the tenant's clients when they are between transactions, and closes their server connections",
+       "Ends the pool's clients when they are between transactions, and closes their server connections",
+       {{202, "It has begun: so many clients are concerned.", "DrainAnswer"}}},
+  };
+  return kRoutes;
+}
+
+}  // namespace
+
+std::string_view word_of(PoolState state) {
+  switch (state) {
+    case PoolState::kActive:
+      return "active";
+    case PoolState::kPausing:
+      return "pausing";
+    case PoolState::kPaused:
+      return "paused";
+  }
+  return "?";
+}
+
+Routes pool_routes(Engine& engine) {
+  Routes routes;
+  for (const OrderRoute& entry : order_routes()) {
+    for (const bool of_pool : {false, true}) {
+      Route route{
+          .method = "POST",
+          .path = of_pool ? entry.pool_path : entry.tenant_path,
+          .name = of_pool ? entry.pool_name : entry.tenant_name,
+          .tag = of_pool ? "live" : "tenants",
+          .summary = of_pool ? entry.pool_summary : entry.tenant_summary,
+          .scope = Scope::kWrite,
+          .answers = entry.answers,
+          .act = [&engine, order = entry.order](Call call) { carry_out(engine, order, std::move(call)); }};
+      route.answers.push_back({404, "There is no such tenant.", "Problem", "application/problem+json"});
+      if (entry.order == Order::kPause) {
+        route.query.push_back({"timeout_ms", "integer",
+                               "How long to wait for transactions to end; 10000 when not given.",
+                               kPatienceMsMax});
+      }
+      const bool may_conflict = of_pool && (entry.order == Order::kPause || entry.order == Order::kResume);
+      if (may_conflict) {
+        route.answers.push_back(
+            {409, "It cannot be done as things are.", "Problem", "application/problem+json"});
+      }
+      routes.push_back(std::move(route));
+    }
+  }
+  return routes;
+}
+
+}  // namespace penstock::admin
