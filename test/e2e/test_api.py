@@ -85,6 +85,45 @@ def test_life_of_a_tenant(served, pg):
     assert api.call("DELETE", "/api/tenants/acme").status == 404
 
 
+@pytest.fixture
+def many_workers(pooler_of, pg, tmp_path) -> tuple[Pooler, Api]:
+    port = free_port()
+    settings = api_settings(tmp_path, port, **{"server.workers": 8})
+    return pooler_of(settings, tenants=[default_tenant(pg)]), Api(port)
+
+
+def test_what_the_api_has_answered_holds_at_once(many_workers, pg):
+    """On whichever worker the next connection lands."""
+    pooler, api = many_workers
+    for number in range(40):
+        name = f"quick{number}"
+        login = pooler.endpoint(user=f"app.{name}", password=APP_PASSWORD)
+        assert api.call("PUT", f"/api/tenants/{name}", tenant_body(pg)).status == 201
+        login.connect().close()
+        user = f"/api/tenants/{name}/users/app"
+        assert api.call("PUT", user, {"user": {"secret": "new", "upstream_secret": APP_PASSWORD}}).status == 200
+        login.but(password="new").connect().close()
+        assert api.call("PATCH", f"/api/tenants/{name}", {"banned": True, "ban_reason": "a test"}).status == 200
+        with pytest.raises(psycopg.OperationalError, match="banned"):
+            login.but(password="new").connect()
+        assert api.call("DELETE", f"/api/tenants/{name}").status == 204
+        with pytest.raises(psycopg.OperationalError):
+            login.but(password="new").connect()
+
+
+def test_network_bans(served, pg):
+    _, api = served
+    bans = "/api/tenants/default/network_bans"
+    assert api.get(bans).json == {"banned_ipv4_addresses": []}
+    lifted = api.call("DELETE", bans, {"ipv4_addresses": ["10.0.0.1", "2001:db8::1"]})
+    assert lifted.status == 200 and lifted.json == {"banned_ipv4_addresses": []}
+    assert api.call("DELETE", bans, {"ipv4_addresses": [1]}).json["errors"] == {
+        "ipv4_addresses.0": ["must be of type string"]}
+    assert api.get("/api/tenants/nobody/network_bans").status == 404
+    assert Api(api.port, bearer=token(tenants=["acme"])).get(bans).status == 403
+    assert Api(api.port, bearer=token(scope="read")).call("DELETE", bans, {"ipv4_addresses": []}).status == 403
+
+
 def test_changes_are_in_the_audit_log(api, pg):
     Api(api.port, bearer=token(sub="ann")).call("PUT", "/api/tenants/acme", tenant_body(pg))
     api.call("PATCH", "/api/tenants/acme", {"tenant": {"pool_size": 3}})

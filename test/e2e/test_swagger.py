@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 
-import psycopg
 import pytest
 
 from api import Api, api_settings, token
@@ -60,16 +58,6 @@ def type_into(browser, css, text):
     element.send_keys(text)
 
 
-def connect_soon(endpoint):
-    """Workers hear of a new tenant a moment after the API has answered."""
-    for _ in range(50):
-        try:
-            return endpoint.connect()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    return endpoint.connect()
-
-
 def test_a_tenant_made_in_the_browser_can_be_used(pooler_of, pg, tmp_path, browser):
     port = free_port()
     pooler: Pooler = pooler_of(api_settings(tmp_path / "api", port), tenants=[default_tenant(pg)])
@@ -92,7 +80,7 @@ def test_a_tenant_made_in_the_browser_can_be_used(pooler_of, pg, tmp_path, brows
     status = find(browser, f"{operation} .live-responses-table tbody .response-col_status").text
     assert status.startswith("201"), find(browser, f"{operation} .responses-wrapper").text
 
-    with connect_soon(pooler.endpoint(user="app.browsed", password=APP_PASSWORD)) as connection:
+    with pooler.endpoint(user="app.browsed", password=APP_PASSWORD).connect() as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("app",)
     assert Api(port).get("/api/tenants/browsed").status == 200
 
