@@ -35,7 +35,8 @@ struct Response {
 
 // Answers one request. May be called once, on any thread; when it is dropped uncalled the client gets a 500.
 using Respond = std::move_only_function<void(Response)>;
-// Runs on the loop's thread and must not block; may keep both and answer later. It must not throw.
+// Runs on the loop's thread and must not block; may keep both and answer later. When it throws, the client
+// gets a 500.
 using Handler = std::move_only_function<void(Request, Respond)>;
 
 }  // namespace penstock::http

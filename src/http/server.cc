@@ -17,15 +17,21 @@ using boost::system::error_code;
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 constexpr int kBacklog = 256;
 
-// Ends the connection that has been idle longest; false when all are at work.
-bool make_room(Server::State& state) {
+Connection* longest_in(Server::State& state, Connection::Stage stage) {
   Connection* oldest = nullptr;
   for (Connection& connection : state.connections) {
-    if (!connection.is_idle) continue;
-    if (oldest == nullptr || connection.idle_since < oldest->idle_since) oldest = &connection;
+    if (connection.stage == stage && (oldest == nullptr || connection.since < oldest->since))
+      oldest = &connection;
   }
+  return oldest;
+}
+
+// Ends the connection whose client we have waited for longest; false when all wait for us.
+bool make_room(Server::State& state) {
+  Connection* oldest = longest_in(state, Connection::Stage::kReceiving);
+  if (oldest == nullptr) oldest = longest_in(state, Connection::Stage::kSending);
   if (oldest == nullptr) return false;
-  oldest->is_idle = false;
+  oldest->enter(Connection::Stage::kWorking);  // at its own end, from now on
   oldest->close();
   return true;
 }

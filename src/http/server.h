@@ -1,7 +1,8 @@
 // Server: HTTP/1.1 with or without TLS, on the control thread's loop.
 //
 // Without bounds, whoever can reach the port could hold the administrator out: so every read and write has a
-// deadline, every size a limit, and when all places are taken the connection that has been idle longest ends.
+// deadline, every size a limit, and when all places are taken the connection ends whose client has let us wait longest:
+// for a request, whole or not, or to take its answer.
 //
 // Owner:      the composition root; may die before its loop, and its connections end with it.
 // Home:       the control thread.

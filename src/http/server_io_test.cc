@@ -42,6 +42,7 @@ class Echo {
  private:
   void handle(const Request& request, Respond respond) {
     if (request.target == "/dropped") return;
+    if (request.target == "/thrown") throw std::runtime_error("nobody has foreseen this");
     if (request.target == "/never") {
       kept_.push_back(std::move(respond));
       return;
@@ -185,6 +186,32 @@ TEST(HttpServer, EndsTheLongestIdleConnectionWhenAllPlacesAreTaken) {
   EXPECT_THAT(fourth.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
   EXPECT_TRUE(first.is_closed());
   EXPECT_THAT(second.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, SlowSendersAndReadersCannotTakeAllPlaces) {
+  Echo echo({.connections_max = 3});
+  RawClient half(echo.port), body(echo.port), reader(echo.port);
+  half.send("GET / HT");
+  body.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx");
+  reader.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");  // and does not read it
+  while (echo.counts().requests == 0) std::this_thread::sleep_for(5ms);
+  for (int i = 0; i < 3; ++i) {
+    RawClient other(echo.port);
+    EXPECT_THAT(other.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+    RawClient silent(echo.port);  // takes a place and says nothing
+    EXPECT_THAT(RawClient(echo.port).ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_TRUE(half.is_closed());
+  EXPECT_TRUE(body.is_closed());
+}
+
+TEST(HttpServer, AHandlerThatThrowsCostsNoPlace) {
+  Echo echo({.connections_max = 2});
+  for (int i = 0; i < 5; ++i) {
+    RawClient client(echo.port);
+    EXPECT_THAT(client.ask("GET /thrown HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 500"));
+    EXPECT_THAT(client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  }
 }
 
 TEST(HttpServer, RefusesWhenAllPlacesAreAtWork) {

@@ -1,6 +1,9 @@
 // What the connections of one Server share; for the sources of this module.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+
 #include "base/intrusive_list.h"
 #include "http/native_loop.h"
 #include "http/server.h"
@@ -11,9 +14,16 @@ namespace penstock::http {
 // itself off the list at its end.
 class Connection : public base::ListHook<Connection> {
  public:
+  // Whom it waits for: the client's next request, up to its last byte (TLS handshake included); us; the client again,
+  // who does not read. Only those that wait for us are sure of their place.
+  enum class Stage : std::uint8_t { kReceiving, kWorking, kSending };
   virtual void close() = 0;
-  bool is_idle = false;
-  std::chrono::steady_clock::time_point idle_since{};
+  void enter(Stage next) {
+    stage = next;
+    since = std::chrono::steady_clock::now();
+  }
+  Stage stage = Stage::kReceiving;
+  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 
  protected:
   ~Connection() = default;

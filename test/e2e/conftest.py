@@ -2,7 +2,8 @@
 
 A *profile* is one way to run a test: event loop × pool mode × TLS. Eight exist; by default a test sees the four that
 together hold every pair of values, `--full` gives it all eight. Tests about one behaviour of the pooler (`io`) run on one
-loop, chosen by the test's name so that both get their share, and on both with `--full`.
+loop, chosen by the test's name so that both get their share, and on both with `--full`; `module_io` is the same for modules
+whose tests share one pooler.
 
 PENSTOCK_E2E_SUBJECT=direct runs what makes sense there straight against Postgres: the check of the tests themselves.
 """
@@ -56,13 +57,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = DIRECT_PROFILES if DIRECT else ALL_PROFILES if full or only else PAIRWISE
         chosen = [profile for profile in chosen if only in (None, profile.io)]
         metafunc.parametrize("profile", chosen, ids=str, scope="session")
-    if "io" in metafunc.fixturenames:
+    for name, decides in (("io", metafunc.definition.nodeid), ("module_io", metafunc.module.__name__)):
+        if name not in metafunc.fixturenames:
+            continue
         loops = list(LOOPS)
         if only:
             loops = [only]
         elif not full:
-            loops = [LOOPS[zlib.crc32(metafunc.definition.nodeid.encode()) % 2]]
-        metafunc.parametrize("io", ["none"] if DIRECT else loops, scope="session")
+            loops = [LOOPS[zlib.crc32(decides.encode()) % 2]]
+        metafunc.parametrize(name, ["none"] if DIRECT else loops, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
