@@ -14,7 +14,7 @@ constexpr std::string_view kSupavisorTenant = R"json({
   "external_id": {"type": "string", "maxLength": 63, "description": "The tenant's id, as in the path."},
   "db_host": {"type": "string", "minLength": 1, "description": "The first of `hosts`."},
   "db_port": {"type": "integer", "minimum": 1, "maximum": 65535},
-  "db_database": {"type": "string", "minLength": 1, "description": "`upstream_database`"},
+  "db_database": {"type": "string", "minLength": 1, "nullable": true, "description": "`upstream_database`"},
   "ip_version": {"type": "string", "enum": ["auto", "v4", "v6"], "nullable": true},
   "upstream_ssl": {"type": "boolean", "nullable": true, "description": "`upstream_tls`: require, or disable."},
   "upstream_verify": {"type": "string", "enum": ["none", "peer"], "nullable": true,

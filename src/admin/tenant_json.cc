@@ -26,7 +26,10 @@ constexpr std::pair<std::string_view, std::string_view> kTenantNames[] = {
     {"default_pool_size", "pool_size"},
     {"default_max_clients", "max_clients"}};
 constexpr std::pair<std::string_view, std::string_view> kUserNames[] = {
-    {"db_user", "upstream_user"}, {"db_password", "secret"}, {"mode_type", "pool_mode"}};
+    {"db_user", "upstream_user"},
+    {"db_password", "secret"},
+    {"mode_type", "pool_mode"},
+    {"pool_checkout_timeout", "query_wait_timeout"}};
 
 void blame(FieldErrors& errors, const std::string& path, std::string_view name, std::string text) {
   errors[path + "." + std::string(name)].push_back(std::move(text));
@@ -71,6 +74,11 @@ void set(const catalog::FieldTable<Spec>& table, std::string_view field_name, co
   }
 }
 
+// Supavisor's clients write times as numbers. As text they are checked as any other time, however large they are.
+json::value as_duration(const json::value& value, std::string_view unit) {
+  return value.is_number() ? json::value(json::serialize(value) + std::string(unit)) : value;
+}
+
 std::string_view ours(std::span<const std::pair<std::string_view, std::string_view>> names,
                       std::string_view name) {
   for (const auto& [theirs, our] : names) {
@@ -101,10 +109,6 @@ bool apply_supavisors(std::string_view name, const json::value& value, TenantSpe
   } else if (name == "sni_hostname") {
     tenant.sni_names.clear();
     if (value.is_string() && !value.get_string().empty()) tenant.sni_names.emplace_back(value.get_string());
-  } else if (name == "client_idle_timeout" && value.is_number()) {
-    tenant.overrides.client_idle_timeout = std::chrono::milliseconds(value.to_number<std::int64_t>());
-  } else if (name == "client_heartbeat_interval" && value.is_number()) {
-    tenant.client_heartbeat_interval = std::chrono::seconds(value.to_number<std::int64_t>());
   } else {
     return false;
   }
@@ -175,7 +179,10 @@ void apply(const json::object& wish, TenantSpec& tenant, const std::string& path
     const bool is_ours = catalog::find_field(catalog::tenant_fields(), name) != nullptr;
     if (!is_ours && std::ranges::find(kPassedOver, name) != std::end(kPassedOver)) continue;
     if (apply_supavisors(name, member.value(), tenant)) continue;
-    set(catalog::tenant_fields(), ours(kTenantNames, name), member.value(), tenant, path, name, errors);
+    const json::value value = name == "client_idle_timeout"         ? as_duration(member.value(), "ms")
+                              : name == "client_heartbeat_interval" ? as_duration(member.value(), "s")
+                                                                    : member.value();
+    set(catalog::tenant_fields(), ours(kTenantNames, name), value, tenant, path, name, errors);
   }
   const json::value* users = wish.if_contains("users");
   if (users != nullptr && users->is_array()) apply_users(users->get_array(), tenant, path + ".users", errors);
@@ -185,15 +192,13 @@ void apply(const json::object& wish, UserSpec& user, const std::string& path, Fi
   for (const auto& member : wish) {
     const std::string_view name = member.key();
     if (name == "name" || name == "db_user_alias" || name == "is_manager" || name == "id") continue;
-    if (name == "pool_checkout_timeout" && member.value().is_number()) {
-      user.overrides.query_wait_timeout = std::chrono::milliseconds(member.value().to_number<std::int64_t>());
-      continue;
-    }
     if (name == "db_user" && member.value() == json::value(user.name)) {
       user.upstream_user.clear();  // the same name needs no second one
       continue;
     }
-    set(catalog::user_fields(), ours(kUserNames, name), member.value(), user, path, name, errors);
+    const json::value value =
+        name == "pool_checkout_timeout" ? as_duration(member.value(), "ms") : member.value();
+    set(catalog::user_fields(), ours(kUserNames, name), value, user, path, name, errors);
   }
 }
 
@@ -204,7 +209,8 @@ json::object to_json(const TenantSpec& tenant) {
     object["db_host"] = tenant.hosts.front().host;
     object["db_port"] = tenant.hosts.front().port;
   }
-  object["db_database"] = tenant.upstream_database;
+  object["db_database"] =
+      tenant.upstream_database.empty() ? json::value() : json::value(tenant.upstream_database);
   object["upstream_ssl"] = tenant.upstream_tls >= TlsMode::kPrefer;
   object["upstream_verify"] = tenant.upstream_tls >= TlsMode::kVerifyCa ? json::value("peer")
                               : tenant.upstream_tls >= TlsMode::kPrefer ? json::value("none")
