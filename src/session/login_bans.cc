@@ -1,0 +1,105 @@
+#include "session/login_bans.h"
+
+#include <algorithm>
+
+#include "model/network.h"
+
+namespace penstock::session {
+
+namespace {
+
+bool is_exempt(std::string_view address, const LoginBans::Policy& policy) {
+  return std::ranges::any_of(policy.exempt, [&](const std::string& text) {
+    const auto network = model::parse_network(text);
+    return network && model::contains(*network, address);
+  });
+}
+
+// What is counted together; empty: cannot be told.
+std::string site_text(std::string_view address) {
+  const auto site = model::site_of(address);
+  return site ? model::to_text(*site) : std::string();
+}
+
+}  // namespace
+
+std::string LoginBans::key(std::string_view tenant, std::string_view address) {
+  std::string key(tenant);
+  key += '\0';
+  key += address;
+  return key;
+}
+
+std::optional<base::TimePoint> LoginBans::banned_until(std::string_view tenant, std::string_view address,
+                                                       const Policy& policy, base::TimePoint now) const {
+  if (size() == 0 || policy.failures <= 0 || address.empty()) return std::nullopt;
+  base::TimePoint until{};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(key(tenant, site_text(address)));
+    if (found == entries_.end() || found->second->banned_until <= now) return std::nullopt;
+    until = found->second->banned_until;
+  }
+  // Networks may have been exempted since.
+  if (is_exempt(address, policy)) return std::nullopt;
+  return until;
+}
+
+bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view address, const Policy& policy,
+                                    base::TimePoint now) {
+  if (policy.failures <= 0 || address.empty() || is_exempt(address, policy)) return false;
+  const std::string site = site_text(address);
+  if (site.empty()) return false;
+  const std::lock_guard lock(mutex_);
+  while (!order_.empty() && order_.front().over_at <= now) forget(order_.begin());
+  Entry& entry = entry_of(tenant, site);
+  if (entry.banned_until > now) return false;  // it had got past the door before
+  if (now - entry.since > policy.window) entry.failures = 0;
+  if (entry.failures++ == 0) entry.since = now;
+  entry.over_at = now + policy.window;
+  if (entry.failures < policy.failures) return false;
+  entry.failures = 0;
+  entry.banned_until = entry.over_at = now + policy.time;
+  return true;
+}
+
+LoginBans::Entry& LoginBans::entry_of(std::string_view tenant, std::string_view address) {
+  const std::string name = key(tenant, address);
+  const auto found = entries_.find(name);
+  if (found != entries_.end()) {
+    order_.splice(order_.end(), order_, found->second);
+    return *found->second;
+  }
+  if (entries_.size() >= kEntriesMax) forget(order_.begin());
+  order_.push_back({.tenant = std::string(tenant), .address = std::string(address)});
+  entries_.emplace(name, std::prev(order_.end()));
+  publish_size();
+  return order_.back();
+}
+
+void LoginBans::forget(Order::iterator entry) {
+  entries_.erase(key(entry->tenant, entry->address));
+  order_.erase(entry);
+  publish_size();
+}
+
+std::vector<LoginBans::Ban> LoginBans::list(std::string_view tenant, base::TimePoint now) const {
+  std::vector<Ban> bans;
+  const std::lock_guard lock(mutex_);
+  for (const Entry& entry : order_) {
+    if (entry.tenant == tenant && entry.banned_until > now)
+      bans.push_back({entry.address, entry.banned_until});
+  }
+  std::ranges::sort(bans, {}, &Ban::address);
+  return bans;
+}
+
+void LoginBans::lift(std::string_view tenant, const std::vector<std::string>& addresses) {
+  const std::lock_guard lock(mutex_);
+  for (const std::string& address : addresses) {
+    const auto found = entries_.find(key(tenant, site_text(address.substr(0, address.find('/')))));
+    if (found != entries_.end()) forget(found->second);
+  }
+}
+
+}  // namespace penstock::session

@@ -1,0 +1,74 @@
+// LoginBans counts wrong passwords by tenant and address, and keeps out for a while who had too many.
+//
+// Only a proof that was checked and did not fit counts: no vanished client, no server that is down, no unknown
+// database.
+//
+// Owner:      the server; the workers share it.
+// Home:       SYNC (one mutex, held for a look-up; not taken while nothing is counted). list() and lift() too.
+// Invariants: an address that is banned is counted no further: a ban ends at its time.
+// Bounds:     kEntriesMax addresses; the one that has been quiet for longest makes room.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace penstock::session {
+
+class LoginBans {
+ public:
+  static constexpr std::size_t kEntriesMax = 50'000;
+
+  struct Policy {
+    int failures = 0;  // 0: nobody is banned
+    base::Duration window{};
+    base::Duration time{};
+    const std::vector<std::string>& exempt;  // networks
+  };
+  // `tenant`: its id, or what the client takes for one: who names a tenant that does not exist must not see that.
+  // `address`: the client's; empty: a Unix socket.
+  std::optional<base::TimePoint> banned_until(std::string_view tenant, std::string_view address,
+                                              const Policy& policy, base::TimePoint now) const;
+  // True: the address is banned from now on.
+  bool note_wrong_password(std::string_view tenant, std::string_view address, const Policy& policy,
+                           base::TimePoint now);
+
+  struct Ban {
+    std::string address;  // "192.0.2.1", "2001:db8::/64"
+    base::TimePoint until;
+  };
+  std::vector<Ban> list(std::string_view tenant, base::TimePoint now) const;
+  // In any notation; those that are not banned are passed over, but what is counted of them is forgotten.
+  void lift(std::string_view tenant, const std::vector<std::string>& addresses);
+
+  std::size_t size() const { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Entry {
+    std::string tenant, address;
+    int failures = 0;
+    base::TimePoint since{};  // of the first of these failures
+    base::TimePoint banned_until{};
+    base::TimePoint over_at{};  // nothing of it counts any more
+  };
+  using Order = std::list<Entry>;  // quiet for longest first
+
+  static std::string key(std::string_view tenant, std::string_view address);
+  Entry& entry_of(std::string_view tenant, std::string_view address);
+  void forget(Order::iterator entry);
+  void publish_size() { size_.store(entries_.size(), std::memory_order_relaxed); }
+
+  mutable std::mutex mutex_;
+  Order order_;                                               // guarded by mutex_
+  std::unordered_map<std::string, Order::iterator> entries_;  // guarded by mutex_
+  std::atomic<std::size_t> size_{0};
+};
+
+}  // namespace penstock::session
