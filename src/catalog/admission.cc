@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "catalog/network.h"
 #include "catalog/timestamp.h"
+#include "model/network.h"
 
 namespace penstock::catalog {
 
@@ -20,8 +20,8 @@ base::Status admit(const model::TenantSpec& tenant, std::string_view address, mo
   if (const base::Status status = refuse_banned(tenant, now); !status) return status;
   if (address.empty() || tenant.allow_list.empty()) return {};
   const auto holds_address = [&](const std::string& text) {
-    const auto network = parse_network(text);
-    return network && contains(*network, address);
+    const auto network = model::parse_network(text);
+    return network && model::contains(*network, address);
   };
   if (std::ranges::any_of(tenant.allow_list, holds_address)) return {};
   return base::fail(base::kInvalidAuthorization,

@@ -7,7 +7,7 @@
 
 #include "auth/secret.h"
 #include "base/utf8.h"
-#include "catalog/network.h"
+#include "model/network.h"
 
 namespace penstock::catalog {
 
@@ -97,7 +97,7 @@ base::Status check_secret(std::string_view secret) {
 }
 
 base::Status check_network(std::string_view network) {
-  if (!parse_network(network)) return refuse_value(kNetworkAllowed, network);
+  if (!model::parse_network(network)) return refuse_value(kNetworkAllowed, network);
   return {};
 }
 

@@ -1,12 +1,13 @@
-#include "catalog/network.h"
+#include "model/network.h"
 
 #include <arpa/inet.h>  // HOUSE(syscall): inet_pton only computes
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <string>
 
-namespace penstock::catalog {
+namespace penstock::model {
 
 namespace {
 
@@ -43,6 +44,32 @@ std::optional<Network> parse_network(std::string_view text) {
   return network;
 }
 
+std::string to_text(const Network& network) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const bool is_v4 =
+      network.bits >= kMappedBits && std::memcmp(network.address.data(), mapped.data(), mapped.size()) == 0;
+  if (is_v4) {
+    ::inet_ntop(AF_INET, network.address.data() + mapped.size(), text.data(), text.size());
+  } else {
+    ::inet_ntop(AF_INET6, network.address.data(), text.data(), text.size());
+  }
+  std::string result(text.data());
+  if (network.bits < 128) result += '/' + std::to_string(is_v4 ? network.bits - kMappedBits : network.bits);
+  return result;
+}
+
+std::optional<Network> site_of(std::string_view address) {
+  const auto parsed = parse_address(address);
+  if (!parsed) return std::nullopt;
+  Network site{.address = parsed->first};
+  if (contains({.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, .bits = kMappedBits}, address))
+    return site;
+  site.bits = 64;
+  std::fill(site.address.begin() + 8, site.address.end(), std::uint8_t{0});
+  return site;
+}
+
 bool contains(const Network& network, std::string_view address) {
   const auto parsed = parse_address(address);
   if (!parsed) return false;
@@ -58,4 +85,4 @@ bool contains(const Network& network, std::string_view address) {
   return (parsed->first[whole] & mask) == (network.address[whole] & mask);
 }
 
-}  // namespace penstock::catalog
+}  // namespace penstock::model
