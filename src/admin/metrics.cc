@@ -167,6 +167,8 @@ void write_workers(Exposition& out, const ProcessView& process) {
     const Label labels[] = {{"reason", word_of(static_cast<telemetry::LoginFailure>(i))}};
     out.sample(labels, failures[i]);
   }
+  out.begin(Metric::kLoginBans);
+  out.sample({}, counts[static_cast<std::size_t>(WorkerCount::kBans)]);
 }
 
 void write_process(Exposition& out, Engine& engine) {

@@ -183,6 +183,14 @@ json::object build() {
     json::object user, tenant;
     add_fields(user, catalog::user_fields(), for_writing);
     user["name"] = {{"type", "string"}, {"maxLength", 63}, {"description", "As clients write it."}};
+    if (for_writing) {
+      user["keep_previous"] = {
+          {"type", "string"},
+          {"nullable", true},
+          {"description",
+           "With a new secret: the old one stays valid beside it for so long, such as \"1d\"; "
+           "\"0\": until `previous_secret` is null. Otherwise the old one ends at once."}};
+    }
     add_missing(user, kSupavisorUser, for_writing);
     add_fields(tenant, catalog::tenant_fields(), for_writing);
     add_missing(tenant, kSupavisorTenant, for_writing);

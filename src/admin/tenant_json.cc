@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "catalog/duration_text.h"
 #include "catalog/record.h"
+#include "catalog/rotation.h"
 #include "catalog/tenant_fields.h"
+#include "catalog/timestamp.h"
 #include "model/words.h"
 
 namespace penstock::admin {
@@ -130,8 +133,10 @@ void apply_users(const json::array& list, TenantSpec& tenant, const std::string&
     // A secret that is not mentioned stays what it was.
     const auto before = std::ranges::find(tenant.users, user.name, &UserSpec::name);
     if (before != tenant.users.end()) {
-      user.secret = before->secret;
-      user.upstream_secret = before->upstream_secret;
+      for (const auto& field : catalog::user_fields()) {
+        if (field.kind == catalog::FieldKind::kSecret) (void)field.set(user, field.get(*before));
+      }
+      user.previous_secret_until = before->previous_secret_until;
     }
     apply(wish, user, place, errors);
     const json::value* is_manager = wish.if_contains("is_manager");
@@ -189,9 +194,18 @@ void apply(const json::object& wish, TenantSpec& tenant, const std::string& path
 }
 
 void apply(const json::object& wish, UserSpec& user, const std::string& path, FieldErrors& errors) {
+  const UserSpec before = user;
+  catalog::KeepPrevious keep;
   for (const auto& member : wish) {
     const std::string_view name = member.key();
     if (name == "name" || name == "db_user_alias" || name == "is_manager" || name == "id") continue;
+    if (name == "keep_previous") {
+      if (!member.value().is_string()) continue;
+      const auto time = catalog::parse_duration(member.value().get_string());
+      if (time) keep = *time;
+      if (!time) blame(errors, path, name, time.error().message);
+      continue;
+    }
     if (name == "db_user" && member.value() == json::value(user.name)) {
       user.upstream_user.clear();  // the same name needs no second one
       continue;
@@ -199,6 +213,9 @@ void apply(const json::object& wish, UserSpec& user, const std::string& path, Fi
     const json::value value =
         name == "pool_checkout_timeout" ? as_duration(member.value(), "ms") : member.value();
     set(catalog::user_fields(), ours(kUserNames, name), value, user, path, name, errors);
+  }
+  if (auto settled = catalog::settle_previous(before, user, keep, catalog::wall_clock_now()); !settled) {
+    blame(errors, path, "keep_previous", settled.error().message);
   }
 }
 

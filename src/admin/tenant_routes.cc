@@ -5,6 +5,7 @@
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
 #include "admin/tenant_json.h"
+#include "catalog/rotation.h"
 #include "catalog/timestamp.h"
 
 namespace penstock::admin {
@@ -149,9 +150,11 @@ void put_credentials(Engine& engine, Call call) {
           return problem(400, "the tenant asks no auth_query, so there is nobody to run it");
         const auto user = std::ranges::find(tenant->users, tenant->auth_user, &model::UserSpec::name);
         if (user == tenant->users.end()) return problem(400, "the tenant has no user who runs auth_query");
+        const model::UserSpec before = *user;
         user->upstream_user = user_name == user->name ? "" : user_name;
         user->secret = password;
         user->upstream_secret.reset();
+        (void)catalog::settle_previous(before, *user, std::nullopt, {});  // nothing is kept
         return std::nullopt;
       });
   call.respond(changed ? http::Response{.status = 204} : changed.error());

@@ -1,5 +1,6 @@
 #include "auth/scram_server.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -126,14 +127,19 @@ base::Result<std::string_view> ScramServer::read_binding_type(std::string_view m
   return message.substr(2 + type->size());
 }
 
-base::Result<std::string> ScramServer::final(std::string_view client_final) {
+base::Status ScramServer::read_proof(std::string_view client_final) {
   if (std::exchange(state_, State::kFailed) != State::kChallenged) return out_of_order();
-  auto reply = read_final(client_final);
-  if (reply) state_ = State::kProven;
-  return reply;
+  auto read = read_final(client_final);
+  if (read) state_ = State::kAnswered;
+  return read;
 }
 
-base::Result<std::string> ScramServer::read_final(std::string_view message) {
+base::Result<std::string> ScramServer::final(std::string_view client_final) {
+  if (auto read = read_proof(client_final); !read) return base::fail(read.error());
+  return check(verifier_);
+}
+
+base::Status ScramServer::read_final(std::string_view message) {
   if (auto sound = check_message(message); !sound) return base::fail(sound.error());
   AttributeReader attributes(message);
   const auto binding = attributes.expect('c');
@@ -148,20 +154,24 @@ base::Result<std::string> ScramServer::read_final(std::string_view message) {
     if (!attribute) return base::fail(attribute.error());
     last = *attribute;
   }
-  const auto proof = base64_decode(last.value);
+  auto proof = base64_decode(last.value);
   if (!proof || proof->size() != Key::kSize) return malformed("Malformed proof in client-final-message.");
   if (!attributes.at_end()) return malformed("Garbage found at the end of client-final-message.");
   if (*nonce != nonce_) {
     return base::fail(base::kProtocolViolation, "invalid SCRAM response", "Nonce does not match.");
   }
-
   const std::size_t proof_size = 3 + last.value.size();  // ",p=" and the value
-  if (!proof_holds(*proof, message.substr(0, message.size() - proof_size)) || options_.doomed) {
-    return base::fail(base::kInvalidPassword, "password authentication failed");
-  }
+  client_final_without_proof_ = message.substr(0, message.size() - proof_size);
+  proof_ = std::move(*proof);
+  return {};
+}
+
+base::Result<std::string> ScramServer::check(const ScramVerifier& verifier) {
+  if (state_ != State::kAnswered) return out_of_order();
+  if (!proof_holds(verifier)) return base::fail(base::kInvalidPassword, "password authentication failed");
+  state_ = State::kProven;
   const Key signature = hmac_sha256(
-      verifier_.server_key.view(),
-      {client_first_bare_, ",", server_first_, ",", message.substr(0, message.size() - proof_size)});
+      verifier.server_key.view(), {client_first_bare_, ",", server_first_, ",", client_final_without_proof_});
   return "v=" + base64_encode(signature.view());
 }
 
@@ -181,13 +191,13 @@ base::Status ScramServer::check_binding(std::string_view encoded) const {
 }
 
 // StoredKey == H(ClientProof XOR HMAC(StoredKey, AuthMessage)); keeps the ClientKey found on the way.
-bool ScramServer::proof_holds(std::string_view proof, std::string_view without_proof) {
-  const Key signature =
-      hmac_sha256(verifier_.stored_key.view(), {client_first_bare_, ",", server_first_, ",", without_proof});
-  Key client_key = Key::from(base::as_bytes(proof));
+bool ScramServer::proof_holds(const ScramVerifier& verifier) {
+  const Key signature = hmac_sha256(
+      verifier.stored_key.view(), {client_first_bare_, ",", server_first_, ",", client_final_without_proof_});
+  Key client_key = Key::from(base::as_bytes(proof_));
   for (std::size_t i = 0; i < Key::kSize; ++i) client_key.data()[i] ^= signature.data()[i];
-  if (!(sha256(client_key.view()) == verifier_.stored_key)) return false;
-  keys_ = ScramKeys{.client_key = client_key, .server_key = verifier_.server_key};
+  if (!(sha256(client_key.view()) == verifier.stored_key)) return false;
+  keys_ = ScramKeys{.client_key = client_key, .server_key = verifier.server_key};
   return true;
 }
 
@@ -196,18 +206,60 @@ const ScramKeys& ScramServer::keys() const {
   return keys_;
 }
 
-LoginVerifiers::Choice LoginVerifiers::choose(const Secret* secret, std::string_view user) {
-  if (secret != nullptr && secret->kind() == Secret::Kind::kScram) return {.verifier = secret->verifier()};
-  const Key salt_key = hmac_sha256(process_secret_.view(), {"salt:", user});
-  const std::string salt(base::as_text(salt_key.view()).substr(0, kSaltBytes));
-  if (secret != nullptr && secret->kind() == Secret::Kind::kPlain && !secret->plain().empty()) {
-    return {.verifier = cache_.keys(secret->plain(), salt, iterations_).verifier(salt, iterations_)};
+namespace {
+
+bool same_challenge(const ScramVerifier& a, const ScramVerifier& b) {
+  return a.salt == b.salt && a.iterations == b.iterations;
+}
+
+// The verifiers among `secrets`, one for each challenge that they take.
+std::vector<const ScramVerifier*> challenges_of(std::span<const Secret> secrets) {
+  std::vector<const ScramVerifier*> distinct;
+  for (const Secret& secret : secrets) {
+    if (secret.kind() != Secret::Kind::kScram) continue;
+    const ScramVerifier& verifier = secret.verifier();
+    const auto same = [&](const ScramVerifier* other) { return same_challenge(*other, verifier); };
+    if (std::ranges::none_of(distinct, same)) distinct.push_back(&verifier);
   }
-  return {.verifier = {.iterations = iterations_,
-                       .salt = salt,
-                       .stored_key = hmac_sha256(process_secret_.view(), {"stored key:", user}),
-                       .server_key = hmac_sha256(process_secret_.view(), {"server key:", user})},
-          .doomed = true};
+  return distinct;
+}
+
+}  // namespace
+
+ScramVerifier LoginVerifiers::challenge(const Wish& wish) const {
+  const auto stored = challenges_of(wish.secrets);
+  ScramVerifier nobodys{.iterations = wish.iterations,
+                        .salt = {},
+                        .stored_key = hmac_sha256(salt_secret_.view(), {"stored key:", wish.user}),
+                        .server_key = hmac_sha256(salt_secret_.view(), {"server key:", wish.user})};
+  if (!stored.empty()) {
+    const ScramVerifier& one = *stored[wish.turn % stored.size()];
+    nobodys.salt = one.salt;
+    nobodys.iterations = one.iterations;
+  } else {
+    const Key salt = hmac_sha256(salt_secret_.view(), {"salt:", wish.user});
+    nobodys.salt = base::as_text(salt.view()).substr(0, kSaltBytes);
+  }
+  return nobodys;
+}
+
+std::size_t LoginVerifiers::turns(std::span<const Secret> secrets) {
+  return std::max<std::size_t>(1, challenges_of(secrets).size());
+}
+
+std::optional<ScramVerifier> LoginVerifiers::verifier(const Secret& secret, const ScramVerifier& challenge) {
+  switch (secret.kind()) {
+    case Secret::Kind::kScram:
+      if (!same_challenge(secret.verifier(), challenge)) return std::nullopt;
+      return secret.verifier();
+    case Secret::Kind::kPlain:
+      if (secret.plain().empty()) return std::nullopt;
+      return cache_.keys(secret.plain(), challenge.salt, challenge.iterations)
+          .verifier(challenge.salt, challenge.iterations);
+    case Secret::Kind::kMd5:
+      break;
+  }
+  return std::nullopt;
 }
 
 }  // namespace penstock::auth

@@ -2,7 +2,8 @@
 //
 // Table:      state      event    next
 //             kStart     first()  kChallenged, or kFailed
-//             kChallenged final()  kProven, or kFailed
+//             kChallenged read_proof()  kAnswered, or kFailed
+//             kAnswered  check()  kProven; or kAnswered: another verifier may fit
 //
 // Source: RFC 5802, 7677, 5929; where they leave a choice, PostgreSQL (src/backend/libpq/auth-scram.c):
 // authorization identities are refused, the user name inside SCRAM is ignored, the error words are the same.
@@ -17,6 +18,8 @@
 // Bounds:     messages of kScramMessageMax bytes.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,10 +37,9 @@ class ScramServer {
     bool on_tls = false;
     // The tls-server-end-point hash of our certificate; empty: none to be had, -PLUS is not offered.
     std::string channel_binding = {};
-    // There is no such user (or no usable secret): go through the motions and fail at the end.
-    bool doomed = false;
   };
 
+  // The client is challenged with the verifier's salt and iterations.
   ScramServer(ScramVerifier verifier, base::Random& random, Options options);
 
   // What to offer, in this order.
@@ -46,22 +48,27 @@ class ScramServer {
   // Takes the client's choice and first message; the result goes out as AuthenticationSASLContinue. (A client
   // that sends no initial response at all, length -1, gets an empty AuthenticationSASLContinue first.)
   base::Result<std::string> first(std::string_view mechanism, std::string_view client_first);
-  // Takes the proof; the result goes out as AuthenticationSASLFinal.
+  // Takes the proof, for check().
+  base::Status read_proof(std::string_view client_final);
+  // Whether the proof shows the password of this verifier, which has the challenge's salt and iterations; the result
+  // goes out as AuthenticationSASLFinal.
+  base::Result<std::string> check(const ScramVerifier& verifier);
+  // Both, with the verifier of the challenge.
   base::Result<std::string> final(std::string_view client_final);
 
-  // After final() succeeded: the keys that log in to a server with the same verifier. Secret, like a
+  // After check() succeeded: the keys that log in to a server with the same verifier. Secret, like a
   // password.
   const ScramKeys& keys() const;
 
  private:
-  enum class State { kStart, kChallenged, kProven, kFailed };
+  enum class State { kStart, kChallenged, kAnswered, kProven, kFailed };
 
   base::Result<std::string> read_first(std::string_view message);
   base::Result<std::string_view> read_gs2_header(std::string_view message);
   base::Result<std::string_view> read_binding_type(std::string_view message);
-  base::Result<std::string> read_final(std::string_view message);
+  base::Status read_final(std::string_view message);
   base::Status check_binding(std::string_view encoded) const;
-  bool proof_holds(std::string_view proof, std::string_view without_proof);
+  bool proof_holds(const ScramVerifier& verifier);
 
   ScramVerifier verifier_;
   base::Random& random_;
@@ -71,30 +78,40 @@ class ScramServer {
   std::string gs2_header_;
   std::string client_first_bare_;
   std::string server_first_;
-  std::string nonce_;  // the client's part, then ours
+  std::string nonce_;                       // the client's part, then ours
+  std::string client_final_without_proof_;  // what both sides sign, with the two messages above
+  std::string proof_;
   ScramKeys keys_;
 };
 
-// Tells what ScramServer should check for this user, so that an outsider cannot see whether the user exists.
+// Tells what ScramServer should ask and check for this user, so that an outsider cannot see whether the user exists.
 //
-// Users without a verifier (none at all, a plain password, an md5 one) get a salt that depends on the name
-// and the process's secret alone: the same answer at every attempt, as a stored verifier would give.
+// Users without a verifier (none at all, a plain password, an md5 one) get a salt that depends on the name and a secret
+// of ours alone: the same at every attempt, as a stored verifier would give. Keys are derived from plain passwords only
+// once there is a proof to check: how long the challenge takes tells nothing.
+//
+// While a password is being changed there are two secrets. One challenge has one salt: plain passwords are derived
+// under any, but of two verifiers with different salts only one can be checked. They take turns.
 class LoginVerifiers {
  public:
-  LoginVerifiers(const Key& process_secret, ScramKeyCache& cache, int iterations = kScramIterations)
-      : process_secret_(process_secret), cache_(cache), iterations_(iterations) {}
+  LoginVerifiers(const Key& salt_secret, ScramKeyCache& cache) : salt_secret_(salt_secret), cache_(cache) {}
 
-  struct Choice {
-    ScramVerifier verifier;
-    bool doomed = false;
+  struct Wish {
+    std::span<const Secret> secrets = {};  // newest first; empty: there is no such user
+    std::string_view user = {};            // with the tenant
+    std::size_t turn = 0;
+    int iterations = kScramIterations;  // where no verifier says: the setting scram_iterations
   };
-  // `secret` null: there is no such user.
-  Choice choose(const Secret* secret, std::string_view user);
+  // Nobody's verifier, with the salt and the iterations to ask with.
+  ScramVerifier challenge(const Wish& wish) const;
+  // How many challenges it takes to check all secrets.
+  static std::size_t turns(std::span<const Secret> secrets);
+  // What `secret` comes down to under a challenge's salt and iterations; nothing: it cannot be checked so.
+  std::optional<ScramVerifier> verifier(const Secret& secret, const ScramVerifier& challenge);
 
  private:
-  Key process_secret_;
+  Key salt_secret_;
   ScramKeyCache& cache_;
-  int iterations_;  // of verifiers that are not stored: the setting scram_iterations
 };
 
 }  // namespace penstock::auth

@@ -109,11 +109,28 @@ TEST(Scram, RefusesAWrongPassword) {
   EXPECT_EQ(exchange.error.sqlstate, base::kInvalidPassword);
 }
 
-TEST(Scram, RefusesTheDoomedEvenWithTheRightPassword) {
-  Exchange exchange;
-  exchange.server_options.doomed = true;
-  EXPECT_FALSE(exchange.run());
-  EXPECT_EQ(exchange.error.sqlstate, base::kInvalidPassword);
+TEST(ScramServer, ChecksAProofAgainstSeveralVerifiersOfOneSalt) {
+  base::SeededRandom random(1);
+  ScramKeyCache cache(random);
+  const std::string_view offered[] = {kScramSha256};
+  for (const char* password : {"old", "new", "neither"}) {
+    auto client = ScramClient::choose(offered, WipedText(password), random, cache, {});
+    ScramServer server(make_verifier("nobody", kSalt, 10), random, {});
+    const auto challenge = server.first(client->mechanism(), client->first());
+    ASSERT_TRUE(challenge);
+    EXPECT_FALSE(server.check(make_verifier("new", kSalt, 10))) << "before there is a proof";
+    ASSERT_TRUE(server.read_proof(*client->respond(*challenge)));
+    auto answer = server.check(make_verifier("new", kSalt, 10));
+    if (!answer) {
+      EXPECT_EQ(answer.error().sqlstate, base::kInvalidPassword);
+      answer = server.check(make_verifier("old", kSalt, 10));
+    }
+    EXPECT_EQ(answer.has_value(), std::string_view(password) != "neither");
+    if (!answer) continue;
+    EXPECT_TRUE(client->verify(*answer));
+    EXPECT_EQ(server.keys().stored_key(), make_verifier(password, kSalt, 10).stored_key);
+    EXPECT_FALSE(server.check(make_verifier("new", kSalt, 10))) << "it is over";
+  }
 }
 
 TEST(Scram, BindsTheChannelWheneverBothCan) {
@@ -372,41 +389,92 @@ TEST(Scram, NoticesEveryChangedBit) {
   }
 }
 
-TEST(LoginVerifiers, GiveUnknownUsersALastingFace) {
-  base::SeededRandom random(1);
-  ScramKeyCache cache(random);
-  LoginVerifiers verifiers(sha256(base::as_bytes("process")), cache);
-  const auto first = verifiers.choose(nullptr, "bob");
-  const auto again = verifiers.choose(nullptr, "bob");
-  const auto other = verifiers.choose(nullptr, "alice");
-  EXPECT_TRUE(first.doomed);
-  EXPECT_EQ(first.verifier.to_string(), again.verifier.to_string());
-  EXPECT_NE(first.verifier.salt, other.verifier.salt);
-  EXPECT_EQ(first.verifier.salt.size(), 16u);
-  EXPECT_EQ(first.verifier.iterations, 4096);
-  LoginVerifiers elsewhere(sha256(base::as_bytes("another process")), cache);
-  EXPECT_NE(elsewhere.choose(nullptr, "bob").verifier.salt, first.verifier.salt);
+class LoginVerifiersTest : public ::testing::Test {
+ public:
+  // Whether a client with `password` gets in.
+  bool lets_in(std::string_view password, const std::vector<Secret>& secrets, std::size_t turn = 0) {
+    const ScramVerifier asked = verifiers.challenge({.secrets = secrets, .user = "acme/bob", .turn = turn});
+    const std::string_view offered[] = {kScramSha256};
+    auto client = ScramClient::choose(offered, WipedText(password), random, cache, {});
+    ScramServer server(asked, random, {});
+    const auto challenge = server.first(client->mechanism(), client->first());
+    EXPECT_TRUE(server.read_proof(*client->respond(*challenge)));
+    bool is_in = false;
+    for (const Secret& secret : secrets) {
+      const auto verifier = verifiers.verifier(secret, asked);
+      if (verifier && !is_in) is_in = server.check(*verifier).has_value();
+    }
+    return is_in;
+  }
+  static Secret stored(std::string_view password, std::string_view salt) {
+    return Secret::parse(make_verifier(password, salt, 10).to_string());
+  }
+  base::SeededRandom random{1};
+  ScramKeyCache cache{random};
+  LoginVerifiers verifiers{sha256(base::as_bytes("ours")), cache};
+};
+
+TEST_F(LoginVerifiersTest, GiveUnknownUsersALastingFace) {
+  const auto first = verifiers.challenge({.user = "acme/bob"});
+  EXPECT_EQ(first.to_string(), verifiers.challenge({.user = "acme/bob"}).to_string());
+  EXPECT_NE(first.salt, verifiers.challenge({.user = "acme/alice"}).salt);
+  EXPECT_NE(first.salt, verifiers.challenge({.user = "globex/bob"}).salt)
+      << "one name in two tenants with one salt would be known for nobody's";
+  EXPECT_EQ(first.salt.size(), 16u);
+  EXPECT_EQ(first.iterations, 4096);
+  EXPECT_EQ(verifiers.challenge({.user = "acme/bob", .iterations = 9000}).iterations, 9000);
+  LoginVerifiers elsewhere(sha256(base::as_bytes("others")), cache);
+  EXPECT_NE(elsewhere.challenge({.user = "acme/bob"}).salt, first.salt);
 }
 
-TEST(LoginVerifiers, LetPlainPasswordsLogInByScram) {
-  Exchange exchange;
-  LoginVerifiers verifiers(sha256(base::as_bytes("process")), exchange.cache);
-  const Secret secret = Secret::parse("pencil");
-  const auto choice = verifiers.choose(&secret, "bob");
-  EXPECT_FALSE(choice.doomed);
-  EXPECT_EQ(choice.verifier.salt, verifiers.choose(nullptr, "bob").verifier.salt);
-  exchange.verifier = choice.verifier;
-  EXPECT_TRUE(exchange.run()) << exchange.error.to_string();
+TEST_F(LoginVerifiersTest, LetPlainPasswordsLogInByScramUnderTheFaceOfUnknownUsers) {
+  const std::vector<Secret> secrets = {Secret::parse("pencil")};
+  EXPECT_TRUE(lets_in("pencil", secrets));
+  EXPECT_FALSE(lets_in("pen", secrets));
+  EXPECT_EQ(verifiers.challenge({.secrets = secrets, .user = "acme/bob"}).to_string(),
+            verifiers.challenge({.user = "acme/bob"}).to_string());
 }
 
-TEST(LoginVerifiers, CannotDoScramWithMd5SecretsOrEmptyOnes) {
-  base::SeededRandom random(1);
-  ScramKeyCache cache(random);
-  LoginVerifiers verifiers(sha256(base::as_bytes("process")), cache);
-  const Secret md5 = Secret::parse("md50123456789abcdef0123456789abcdef");
-  const Secret empty = Secret::parse("");
-  EXPECT_TRUE(verifiers.choose(&md5, "bob").doomed);
-  EXPECT_TRUE(verifiers.choose(&empty, "bob").doomed);
+TEST_F(LoginVerifiersTest, DeriveNothingBeforeThereIsAProof) {
+  const std::vector<Secret> secrets = {Secret::parse("pencil")};
+  const auto challenge = verifiers.challenge({.secrets = secrets, .user = "acme/bob"});
+  EXPECT_EQ(cache.counts().misses, 0u);
+  EXPECT_TRUE(verifiers.verifier(secrets.front(), challenge));
+  EXPECT_EQ(cache.counts().misses, 1u);
+}
+
+TEST_F(LoginVerifiersTest, NobodyKnowsThePasswordOfAnUnknownUser) {
+  EXPECT_FALSE(lets_in("", {}));
+  EXPECT_FALSE(lets_in("pencil", {}));
+}
+
+TEST_F(LoginVerifiersTest, CannotDoScramWithMd5SecretsOrEmptyOnes) {
+  EXPECT_FALSE(lets_in("pencil", {Secret::parse("md50123456789abcdef0123456789abcdef")}));
+  EXPECT_FALSE(lets_in("", {Secret::parse("")}));
+}
+
+TEST_F(LoginVerifiersTest, CheckTwoPasswordsInOneExchange) {
+  for (const auto& secrets : {std::vector{Secret::parse("new"), Secret::parse("old")},
+                              std::vector{Secret::parse("new"), stored("old", "salt")},
+                              std::vector{stored("new", "salt"), Secret::parse("old")},
+                              std::vector{stored("new", "salt"), stored("old", "salt")},
+                              std::vector{Secret::parse("new"), Secret::parse("old"),
+                                          Secret::parse("md50123456789abcdef0123456789abcdef")}}) {
+    EXPECT_EQ(LoginVerifiers::turns(secrets), 1u);
+    EXPECT_TRUE(lets_in("new", secrets));
+    EXPECT_TRUE(lets_in("old", secrets));
+    EXPECT_FALSE(lets_in("other", secrets));
+  }
+}
+
+TEST_F(LoginVerifiersTest, VerifiersOfDifferentSaltsTakeTurns) {
+  const std::vector secrets = {stored("new", "one salt"), stored("old", "another salt")};
+  EXPECT_EQ(LoginVerifiers::turns(secrets), 2u);
+  EXPECT_TRUE(lets_in("new", secrets, 0));
+  EXPECT_FALSE(lets_in("old", secrets, 0));
+  EXPECT_TRUE(lets_in("old", secrets, 1));
+  EXPECT_FALSE(lets_in("new", secrets, 1));
+  EXPECT_TRUE(lets_in("new", secrets, 2));
 }
 
 }  // namespace

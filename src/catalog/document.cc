@@ -6,6 +6,7 @@
 
 #include "catalog/field_checks.h"
 #include "catalog/json_fields.h"
+#include "catalog/rotation.h"
 #include "catalog/tenant_fields.h"
 #include "catalog/yaml.h"
 #include "config/suggest.h"
@@ -173,6 +174,9 @@ TenantSpec merge(const TenantEntry& entry, const TenantSpec* stored) {
           field.kind == FieldKind::kSecret && !entry.told_secrets.contains({user.name, field.name});
       if (is_silent) (void)field.set(user, field.get(*old));
     }
+    if (entry.told_secrets.contains({user.name, "previous_secret"})) continue;
+    if (!user.previous_secret_until) user.previous_secret_until = old->previous_secret_until;
+    (void)settle_previous(*old, user, std::nullopt, {});  // fails only where something is to be kept
   }
   return tenant;
 }

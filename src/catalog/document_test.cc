@@ -72,6 +72,27 @@ TEST(Document, KeepsSecretsThatItDoesNotMention) {
   EXPECT_TRUE(merge(entry->at(0), &stored).users.empty());
 }
 
+TEST(Document, APreviousSecretGoesWithTheOneThatItGoesWith) {
+  TenantSpec stored = acme();
+  stored.users = {{.name = "app", .secret = "b", .previous_secret = "a"}};
+  stored.users[0].previous_secret_until = model::WallTime(std::chrono::hours(1));
+  const auto merged = [&](const char* text) {
+    const auto entry = read_document(text);
+    EXPECT_TRUE(entry) << entry.error().to_string();
+    return merge(entry->at(0), &stored).users.at(0);
+  };
+  const auto silent = merged("[{\"id\": \"acme\", \"hosts\": [\"db\"], \"users\": [{\"name\": \"app\"}]}]");
+  EXPECT_EQ(silent, stored.users[0]) << "not mentioned: its end neither";
+  const auto fresh = merged(
+      "[{\"id\": \"acme\", \"hosts\": [\"db\"], \"users\": [{\"name\": \"app\", \"secret\": \"c\"}]}]");
+  EXPECT_FALSE(fresh.previous_secret) << "a new secret ends the ones before";
+  EXPECT_FALSE(fresh.previous_secret_until);
+  const auto both = merged(
+      "[{\"id\": \"acme\", \"hosts\": [\"db\"], \"users\": [{\"name\": \"app\", \"secret\": \"c\", "
+      "\"previous_secret\": \"a\"}]}]");
+  EXPECT_EQ(both.previous_secret, "a") << "as it is declared";
+}
+
 TEST(Document, TakesWhatShowsSecretsOnlyByTheirKind) {
   const auto entry = read_document(
       R"([{"id":"acme","hosts":["db"],"users":[{"name":"app","secret":{"kind":"password"},"pool_size":3}]}])");

@@ -45,6 +45,8 @@ base::Status copy_tenant(Database& from, Database& to, const Database::Row& tena
 base::Status copy_all(Database& from, Database& to) {
   const base::Result<std::uint64_t> version = read_version(from);
   if (!version) return base::fail(version.error());
+  const base::Result<std::string> login_secret = read_login_secret(from);
+  if (!login_secret) return base::fail(login_secret.error());
   const base::Result<Rows> tenants = from.query(kTenants);
   if (!tenants) return base::fail(tenants.error());
   const base::Result<Rows> copied = to.query("SELECT id, revision FROM tenants");
@@ -72,7 +74,9 @@ base::Status copy_all(Database& from, Database& to) {
     status = copy_rows(from, to, (*tenant)[0], "SELECT kind, name, tenant FROM routes WHERE tenant = $1",
                        "INSERT INTO routes (kind, name, tenant) VALUES ($1, $2, $3)");
   }
-  return status ? to.run("UPDATE catalog SET version = $1", {std::to_string(*version)}) : status;
+  if (!status) return status;
+  return to.run("UPDATE catalog SET version = $1, login_secret = $2",
+                {std::to_string(*version), *login_secret});
 }
 
 }  // namespace

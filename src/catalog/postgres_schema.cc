@@ -4,6 +4,8 @@
 
 #include <iterator>
 
+#include "auth/keyring.h"
+
 namespace penstock::catalog {
 
 namespace {
@@ -58,6 +60,9 @@ CREATE TABLE penstock.audit (
 );
 CREATE INDEX audit_by_tenant ON penstock.audit (tenant, number);
 )sql"},
+    {"the secret behind mock log-ins", R"sql(
+ALTER TABLE penstock.catalog ADD COLUMN login_secret text NOT NULL DEFAULT '';
+)sql"},
 };
 
 constexpr std::int64_t kNewest = std::size(kSteps);
@@ -101,6 +106,11 @@ base::Status take_missing_steps(PostgresConnection& connection) {
     if (!status) break;
     status = connection.run("INSERT INTO penstock.migrations (version, name) VALUES ($1, $2)",
                             {std::to_string(index + 1), kSteps[index].name});
+  }
+  base::SystemRandom random;
+  if (status) {
+    status = connection.run("UPDATE penstock.catalog SET login_secret = $1 WHERE login_secret = ''",
+                            {auth::Keyring::make_key(random)});
   }
   return status ? connection.commit() : status;
 }

@@ -128,6 +128,17 @@ std::expected<Resolved, Unresolved> resolve(const model::CatalogSnapshot& snapsh
   return std::unexpected(Unresolved{.user = std::string(names.user), .reason = reason_nobody(names)});
 }
 
+Stated stated_names(const ClientNames& names) {
+  const std::string user(names.user);
+  if (std::string id = split_options(names.options).reference; !id.empty()) return {std::move(id), user};
+  const std::size_t dot = user.rfind('.');
+  if (dot != std::string::npos && dot > 0) return {user.substr(dot + 1), user.substr(0, dot)};
+  if (!names.server_name.empty()) {
+    return {lower(names.server_name.substr(0, names.server_name.find('.'))), user};
+  }
+  return {"database " + std::string(names.database), user};
+}
+
 std::string_view name_of(ResolveRule rule) {
   switch (rule) {
     case ResolveRule::kReference:

@@ -62,6 +62,13 @@ struct OptionsParts {
 };
 OptionsParts split_options(std::string_view options);
 
+// Whom a client speaks of, whether or not there is such a tenant: by the rules above, without looking.
+struct Stated {
+  std::string tenant;
+  std::string user;
+};
+Stated stated_names(const ClientNames& names);
+
 std::string_view name_of(ResolveRule rule);
 
 }  // namespace penstock::catalog

@@ -152,5 +152,17 @@ TEST(SplitOptions, EndsOnALonelyFlagOrBackslash) {
   EXPECT_EQ(split_options("").rest, "");
 }
 
+TEST(Resolve, WhatIsStatedIsTheSameForTenantsThatDoNotExist) {
+  const auto stated = [](const ClientNames& names) {
+    const Stated found = stated_names(names);
+    return found.tenant + "/" + found.user;
+  };
+  EXPECT_EQ(stated({.user = "app.nope"}), "nope/app");
+  EXPECT_EQ(stated({.user = "app", .options = "-c reference=nope"}), "nope/app");
+  EXPECT_EQ(stated({.user = "app", .server_name = "NOPE.db.example.com"}), "nope/app");
+  EXPECT_EQ(stated({.user = "app", .database = "shop"}), "database shop/app");
+  EXPECT_EQ(stated({.user = ".nope", .database = "shop"}), "database shop/.nope");
+}
+
 }  // namespace
 }  // namespace penstock::catalog

@@ -135,6 +135,12 @@ base::Result<std::uint64_t> read_version(Database& database) {
   return to_number(rows->front()[0]);
 }
 
+base::Result<std::string> read_login_secret(Database& database) {
+  const base::Result<Rows> rows = database.query("SELECT login_secret FROM catalog");
+  if (!rows) return base::fail(rows.error());
+  return rows->empty() ? std::string() : rows->front()[0];
+}
+
 base::Result<model::SnapshotPtr> read_snapshot(const Table& table, const std::string& default_tenant,
                                                const model::SnapshotPtr& known) {
   const base::Result<std::uint64_t> version = read_version(table.database);
@@ -164,8 +170,10 @@ base::Result<model::SnapshotPtr> read_snapshot(const Table& table, const std::st
     if (!all) return base::fail(all.error());
     for (const std::size_t place : missing) tenants[place] = (*all)[(*rows)[place][0]];
   }
+  auto login_secret = read_login_secret(table.database);
+  if (!login_secret) return base::fail(login_secret.error());
   return std::make_shared<const model::CatalogSnapshot>(std::move(tenants), default_tenant, *version,
-                                                        std::move(revisions));
+                                                        std::move(revisions), *std::move(login_secret));
 }
 
 base::Result<std::optional<StoredTenant>> read_tenant(const Table& table, std::string_view id) {

@@ -34,6 +34,8 @@ struct StoredTenant {
 };
 
 base::Result<std::uint64_t> read_version(Database& database);
+// See CatalogSnapshot.
+base::Result<std::string> read_login_secret(Database& database);
 // All tenants; those that `known` has in the same revision come from there.
 base::Result<model::SnapshotPtr> read_snapshot(const Table& table, const std::string& default_tenant,
                                                const model::SnapshotPtr& known);

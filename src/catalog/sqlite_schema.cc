@@ -6,6 +6,8 @@
 #include <iterator>
 #include <thread>
 
+#include "auth/keyring.h"
+
 namespace penstock::catalog {
 
 namespace {
@@ -64,6 +66,9 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_by_tenant ON audit (tenant, number);
 )sql"},
+    {"the secret behind mock log-ins", R"sql(
+ALTER TABLE catalog ADD COLUMN login_secret TEXT NOT NULL DEFAULT '';
+)sql"},
 };
 
 base::Status refuse_file(std::string_view path, std::string what, std::string hint) {
@@ -93,7 +98,10 @@ base::Status take_missing_steps(SqliteDatabase& database) {
   for (std::int64_t index = *version; index < newest_schema(); ++index) {
     if (const base::Status status = take_step(database, index); !status) return status;
   }
-  const base::Status status = database.run_script(fmt::format("PRAGMA application_id = {}", kApplicationId));
+  base::SystemRandom random;
+  base::Status status = database.run("UPDATE catalog SET login_secret = $1 WHERE login_secret = ''",
+                                     {auth::Keyring::make_key(random)});
+  if (status) status = database.run_script(fmt::format("PRAGMA application_id = {}", kApplicationId));
   return status ? transaction->commit() : status;
 }
 

@@ -363,6 +363,16 @@ TEST_F(SqliteStoreTest, SurvivesAWriterThatIsKilled) {
   }
 }
 
+TEST_F(SqliteStoreTest, HasALoginSecretOfItsOwnThatStays) {
+  const std::string secret = load(*open())->login_secret();
+  EXPECT_GE(secret.size(), 32u);
+  EXPECT_EQ(load(*open())->login_secret(), secret);
+  TemporaryDirectory another;
+  auto other = SqliteStore::open({.path = another / "penstock.db"});
+  ASSERT_TRUE(other);
+  EXPECT_NE(load(**other)->login_secret(), secret);
+}
+
 TEST_F(SqliteStoreTest, CanBeOpenedByManyProcessesForTheFirstTime) {
   std::vector<pid_t> children;
   for (int i = 0; i < 8; ++i) {

@@ -224,12 +224,23 @@ const FieldTable<UserSpec>& user_fields() {
     table.push_back(make::secret<UserSpec, PENSTOCK_MEMBER(secret), check_secret>(
         "secret", std::string(kSecretAllowed), "none: the tenant's auth_query is asked",
         "What the client must prove to know."));
+    table.push_back(make::secret<UserSpec, PENSTOCK_MEMBER(previous_secret), check_secret>(
+        "previous_secret", std::string(kSecretAllowed), "none",
+        "The secret before, while a password is being changed: as good as secret, for clients and (unless "
+        "there is "
+        "an upstream_secret) towards the server."));
+    table.push_back(make::moment<UserSpec, PENSTOCK_MEMBER(previous_secret_until)>(
+        "previous_secret_until", "until previous_secret is unset",
+        "When clients can no longer log in with previous_secret."));
     table.push_back(make::text<UserSpec, PENSTOCK_MEMBER(upstream_user), check_name>(
         "upstream_user", std::string(kNameAllowed), "the user's own name",
         "The role to log in as on the server."));
     table.push_back(make::secret<UserSpec, PENSTOCK_MEMBER(upstream_secret), check_secret>(
         "upstream_secret", std::string(kSecretAllowed), "secret, or the keys of the client's own login",
         "What Penstock proves to the server."));
+    table.push_back(make::secret<UserSpec, PENSTOCK_MEMBER(previous_upstream_secret), check_secret>(
+        "previous_upstream_secret", std::string(kSecretAllowed), "none",
+        "Tried when the server refuses upstream_secret, while its password is being changed."));
     table.push_back(make::optional_word<UserSpec, AuthMethod, PENSTOCK_MEMBER(auth_method)>(
         "auth_method", "the tenant's auth_method", "How this user proves who they are."));
     table.back().short_option = "--auth";

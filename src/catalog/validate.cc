@@ -64,6 +64,16 @@ void check_user(Problems& problems, const TenantSpec& tenant, const UserSpec& us
   check_fields(problems, user_fields(), user, path);
   check_overrides(problems, user.overrides, path);
 
+  if (user.previous_secret && !user.secret) {
+    add(problems, path + ".previous_secret", "needs a secret beside it: alone it would be the secret");
+  }
+  if (user.previous_upstream_secret && !user.upstream_secret) {
+    add(problems, path + ".previous_upstream_secret", "needs an upstream_secret beside it");
+  }
+  if (user.previous_secret_until && !user.previous_secret) {
+    warn(problems, path + ".previous_secret_until", "means nothing without a previous_secret");
+  }
+
   const AuthMethod method = user.auth_method.value_or(tenant.auth_method);
   const bool asks_for_password =
       method == AuthMethod::kScram || method == AuthMethod::kMd5 || method == AuthMethod::kPassword;

@@ -98,10 +98,14 @@ base::Result<std::optional<std::string>> read_password(const PasswordOptions& op
   return *std::move(password);
 }
 
-base::Result<std::string> verifier_of(const std::string& password, int iterations) {
+base::Result<std::string> verifier_of(const std::string& password, int iterations,
+                                      const std::string& beside) {
   if (!is_plain_password(password)) {
     return base::fail(base::kInvalidParameterValue,
                       "--verifier-only needs a password, not a hash or verifier");
+  }
+  if (const auto other = auth::ScramVerifier::parse(beside)) {
+    return auth::make_verifier(password, other->salt, other->iterations).to_string();
   }
   std::array<std::uint8_t, 16> salt{};
   base::SystemRandom().fill(salt);

@@ -33,8 +33,10 @@ base::Status check_password_options(const PasswordOptions& options);
 base::Result<std::optional<std::string>> read_password(const PasswordOptions& options, Terminal& terminal);
 
 // The verifier of a password, for a catalog that must not hold passwords. Anything that is no plain password
-// is an error: there is nothing to derive from it.
-base::Result<std::string> verifier_of(const std::string& password, int iterations);
+// is an error: there is nothing to derive from it. `beside`: a secret that stays valid for a while; if it is a verifier,
+// the new one gets its salt and iterations, so that one exchange can check both.
+base::Result<std::string> verifier_of(const std::string& password, int iterations,
+                                      const std::string& beside = {});
 
 // Whether a stored secret is a password as it is typed.
 bool is_plain_password(const std::string& secret);

@@ -401,5 +401,45 @@ TEST(Manual, HasEveryCommandAsItIs) {
       << "run this test with PENSTOCK_TEST_WRITE=1 and commit " << page;
 }
 
+// --- passwords that change ---
+
+TEST_F(RunTest, KeepsThePreviousSecretForATimeOnlyWhenTold) {
+  must({"tenant", "add", "a", "--host", "db"});
+  must({"user", "add", "app.a", "--secret", "one"});
+  must({"user", "set", "app.a", "--secret", "two", "--keep-previous", "1d"});
+  EXPECT_THAT(terminal_.written, HasSubstr("previous_secret: (not set: none) -> password\n"));
+  EXPECT_EQ(stored_user("a", "app")->previous_secret, "one");
+  EXPECT_TRUE(stored_user("a", "app")->previous_secret_until);
+  must({"user", "set", "app.a", "--secret", "three", "--keep-previous", "0"});
+  EXPECT_EQ(stored_user("a", "app")->previous_secret, "two");
+  EXPECT_FALSE(stored_user("a", "app")->previous_secret_until);
+  must({"user", "set", "app.a", "--secret", "four"});
+  EXPECT_FALSE(stored_user("a", "app")->previous_secret);
+}
+
+TEST_F(RunTest, RefusesToKeepWhatIsNotReplaced) {
+  must({"tenant", "add", "a", "--host", "db"});
+  must({"user", "add", "app.a", "--no-password"});
+  EXPECT_EQ(penstock({"user", "set", "app.a", "--keep-previous", "1d"}), kMisused);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("--keep-previous goes with a new secret"));
+  EXPECT_EQ(penstock({"user", "set", "app.a", "--secret", "x", "--keep-previous", "a while"}), kMisused);
+  EXPECT_EQ(penstock({"user", "set", "app.a", "--secret", "x", "--keep-previous", "1d"}), kFailed);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("there is no old secret that could be kept"));
+  EXPECT_EQ(penstock({"user", "set", "app.a", "--previous-secret", "x"}), kFailed);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("previous_secret: needs a secret beside it"));
+}
+
+TEST_F(RunTest, AVerifierBesideAnOldOneGetsItsSalt) {
+  must({"tenant", "add", "a", "--host", "db"});
+  must({"user", "add", "app.a", "--password", "one", "--verifier-only"});
+  must({"user", "set", "app.a", "--password", "two", "--verifier-only", "--keep-previous", "1h"});
+  const auto* user = stored_user("a", "app");
+  const auto fresh = auth::ScramVerifier::parse(*user->secret);
+  const auto old = auth::ScramVerifier::parse(*user->previous_secret);
+  ASSERT_TRUE(fresh && old);
+  EXPECT_EQ(fresh->salt, old->salt);
+  EXPECT_FALSE(fresh->stored_key == old->stored_key);
+}
+
 }  // namespace
 }  // namespace penstock::cli

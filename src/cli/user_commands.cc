@@ -4,9 +4,12 @@
 
 #include <algorithm>
 
+#include "catalog/duration_text.h"
 #include "catalog/field_checks.h"
 #include "catalog/record.h"
+#include "catalog/rotation.h"
 #include "catalog/tenant_fields.h"
+#include "catalog/timestamp.h"
 #include "cli/field_options.h"
 #include "cli/find.h"
 #include "cli/password.h"
@@ -25,6 +28,7 @@ struct UserOptions {
   std::string tenant = {};  // --tenant
   FieldOptions<UserSpec> fields = {};
   PasswordOptions password = {};
+  std::string keep_previous = {};  // a time; empty: not given
   bool lenient = false;
   bool all = false;
 };
@@ -34,7 +38,9 @@ std::string title(const UserPath& path) {
 }
 
 void warn_of_visible_secrets(const UserOptions& options, const Call& call) {
-  for (const char* name : {"secret", "upstream_secret"}) {
+  for (const auto& field : user_fields()) {
+    if (field.kind != catalog::FieldKind::kSecret) continue;
+    const std::string& name = field.name;
     const auto given = options.fields.given.find(name);
     if (given == options.fields.given.end() || given->second.empty() ||
         !is_plain_password(given->second.front())) {
@@ -47,11 +53,11 @@ void warn_of_visible_secrets(const UserOptions& options, const Call& call) {
 
 // The secret that the password options ask for, if they ask for one.
 base::Status apply_password(const UserOptions& options, const config::Settings& settings, Terminal& terminal,
-                            UserSpec& user) {
+                            UserSpec& user, const std::string& beside = {}) {
   base::Result<std::optional<std::string>> password = read_password(options.password, terminal);
   if (!password) return base::fail(password.error());
   if (*password && options.password.verifier_only) {
-    base::Result<std::string> verifier = verifier_of(**password, settings.scram_iterations);
+    base::Result<std::string> verifier = verifier_of(**password, settings.scram_iterations, beside);
     if (!verifier) return base::fail(verifier.error());
     *password = *std::move(verifier);
   }
@@ -68,6 +74,14 @@ std::optional<base::Error> misuse_of(const UserOptions& options) {
   if (options.fields.given.contains("secret") &&
       (options.password.is_given() || options.password.verifier_only)) {
     return base::Error{.message = "--secret cannot be used together with options of the password"};
+  }
+  if (options.keep_previous.empty()) return std::nullopt;
+  const bool has_new = options.password.is_given() || options.password.verifier_only ||
+                       options.fields.given.contains("secret") ||
+                       options.fields.given.contains("upstream_secret");
+  if (!has_new) return base::Error{.message = "--keep-previous goes with a new secret"};
+  if (auto time = catalog::parse_duration(options.keep_previous); !time) {
+    return base::Error{.message = "--keep-previous: " + time.error().message};
   }
   return std::nullopt;
 }
@@ -107,9 +121,15 @@ int run_add(const UserOptions& options, const Call& call) {
   return kDone;
 }
 
+base::Status settle_previous(const UserOptions& options, const UserSpec& before, UserSpec& after) {
+  catalog::KeepPrevious keep;
+  if (!options.keep_previous.empty()) keep = *catalog::parse_duration(options.keep_previous);
+  return catalog::settle_previous(before, after, keep, catalog::wall_clock_now());
+}
+
 int run_set(const UserOptions& options, const Call& call) {
   if (options.fields.given.empty() && options.fields.unset.empty() && !options.password.is_given() &&
-      !options.password.verifier_only) {
+      !options.password.verifier_only && options.keep_previous.empty()) {
     return call.misuse({.message = "nothing to set", .hint = "`penstock user set --help` lists the fields."});
   }
   if (const std::optional<base::Error> error = misuse_of(options)) return call.misuse(*error);
@@ -123,7 +143,9 @@ int run_set(const UserOptions& options, const Call& call) {
   UserSpec secret_holder;
   const bool sets_password = options.password.is_given() || options.password.verifier_only;
   if (sets_password) {
-    const base::Status status = apply_password(options, opened->settings, call.terminal(), secret_holder);
+    const std::string beside = options.keep_previous.empty() ? "" : found->secret.value_or("");
+    const base::Status status =
+        apply_password(options, opened->settings, call.terminal(), secret_holder, beside);
     if (!status && status.error().sqlstate == base::kInvalidParameterValue)
       return call.misuse(status.error());
     if (!status) return call.fail(status.error());
@@ -141,6 +163,7 @@ int run_set(const UserOptions& options, const Call& call) {
                             before = *user;
                             base::Status applied = options.fields.apply(user_fields(), *user);
                             if (sets_password) user->secret = secret_holder.secret;
+                            if (applied) applied = settle_previous(options, before, *user);
                             after = *user;
                             return applied;
                           },
@@ -257,11 +280,17 @@ void add_changing_commands(CLI::App& user, Call& call) {
   add_json_option(*app, set->catalog);
   set->fields.add_unset_to(*app);
   add_password_options(*app, set->password);
+  app->add_option(
+         "--keep-previous", set->keep_previous,
+         "With a new secret: the old one stays valid beside it for so long; 0: until previous_secret is "
+         "unset. Without this option the old one ends at once")
+      ->type_name("TIME");
   set->fields.add_to(*app, user_fields());
   app->footer(
       "Examples:\n"
       "  penstock user set app.acme --pool-size 20 --unset pool_mode\n"
-      "  penstock user set app.acme --password-stdin < new-password");
+      "  penstock user set app.acme --password-stdin < new-password\n"
+      "  penstock user set app.acme --password-stdin --keep-previous 1d < new-password");
   on_call(*app, call, set, run_set);
 
   auto remove = std::make_shared<UserOptions>();

@@ -4,6 +4,7 @@
 #include "config/draft.h"
 #include "config/listener_text.h"
 #include "config/words.h"
+#include "model/network.h"
 
 namespace penstock::config {
 namespace {
@@ -81,6 +82,15 @@ void check_api(Draft& draft) {
   }
 }
 
+void check_networks(Draft& draft) {
+  for (const std::string& network : draft.loaded.settings.ban_exempt) {
+    if (model::parse_network(network)) continue;
+    draft.fail(origin(draft, "auth.ban_exempt"),
+               fmt::format("auth.ban_exempt: {} is no network", show(network)),
+               "A network is an IP address, or such as 192.0.2.0/24 or 2001:db8::/32.");
+  }
+}
+
 template <class T>
 void check_order(Draft& draft, const std::string& small_name, const T& small, const std::string& large_name,
                  const T& large) {
@@ -97,6 +107,7 @@ void check_together(Draft& draft) {
   check_listeners(draft);
   check_tls(draft);
   check_api(draft);
+  check_networks(draft);
   check_order(draft, "pool.min_size", s.min_pool_size, "pool.size", s.pool_size);
   check_order(draft, "timeouts.upstream_login_retry", s.upstream_login_retry,
               "timeouts.upstream_login_retry_max", s.upstream_login_retry_max);

@@ -38,6 +38,13 @@ TEST(Load, GivesTheDefaultsWhenNothingIsSaid) {
   EXPECT_TRUE(loaded->origins.empty());
 }
 
+TEST(Load, ChecksNetworks) {
+  EXPECT_TRUE(load_text("auth.ban_exempt = []", "p.toml"));
+  EXPECT_TRUE(load_text("auth.ban_exempt = [\"10.0.0.0/8\", \"2001:db8::/32\"]", "p.toml"));
+  EXPECT_EQ(only_error_of("auth.ban_exempt = [\"10.0.0.0/8\", \"proxy\"]").message,
+            "auth.ban_exempt: \"proxy\" is no network");
+}
+
 TEST(Load, ReadsEveryKindOfValueFromTheFile) {
   const auto loaded = load_text(R"(
 timeouts.query = "90s"

@@ -63,6 +63,10 @@ struct Settings {
   Milliseconds auth_query_cache_ttl = std::chrono::seconds{60};
   Milliseconds auth_query_negative_ttl = std::chrono::seconds{2};
   int scram_iterations = 4096;
+  int ban_failures = 20;  // wrong passwords; 0: nobody is banned
+  Milliseconds ban_window = std::chrono::seconds{150};
+  Milliseconds ban_time = std::chrono::seconds{120};
+  std::vector<std::string> ban_exempt = {"127.0.0.0/8", "::1"};
 
   // [pool]: for all tenants; a tenant and its users may set their own (model::PoolOverrides)
   model::PoolMode pool_mode = model::PoolMode::kTransaction;

@@ -153,6 +153,29 @@ Rows auth_rows() {
                                    .min = 4096,
                                    .max = 10'000'000,
                                    .unit = "iterations"}),
+      entry<&S::ban_failures>({.section = "auth",
+                               .key = "ban_failures",
+                               .doc =
+                                   "So many wrong passwords from one address within ban_window, and nobody "
+                                   "there can log in to that "
+                                   "tenant for ban_time. IPv6 addresses count by their network of 64 bits.",
+                               .unit = "passwords",
+                               .zero = "nobody is banned"}),
+      entry<&S::ban_window>({.section = "auth",
+                             .key = "ban_window",
+                             .doc = "The time in which wrong passwords are counted together.",
+                             .min = kSecond,
+                             .max = kDay}),
+      entry<&S::ban_time>({.section = "auth",
+                           .key = "ban_time",
+                           .doc = "How long an address stays banned.",
+                           .min = kSecond,
+                           .max = 30 * kDay}),
+      entry<&S::ban_exempt>({.section = "auth",
+                             .key = "ban_exempt",
+                             .doc = "Networks from which nobody is ever banned: those of proxies and "
+                                    "balancers that hide who their "
+                                    "clients are. Unix sockets are never banned."}),
   };
 }
 

@@ -45,8 +45,9 @@ void CatalogSnapshot::Index::remove(const TenantSpec& tenant) {
 }
 
 CatalogSnapshot::CatalogSnapshot(const std::vector<TenantPtr>& tenants, std::string default_tenant,
-                                 std::uint64_t version, const TenantRevisions& revisions)
-    : default_id_(std::move(default_tenant)), version_(version) {
+                                 std::uint64_t version, const TenantRevisions& revisions,
+                                 std::string login_secret)
+    : default_id_(std::move(default_tenant)), version_(version), login_secret_(std::move(login_secret)) {
   std::vector<SharedMap<Stored>::Entry> stored;
   std::vector<SharedMap<TenantPtr>::Entry> sni, databases, members;
   stored.reserve(tenants.size());
@@ -64,8 +65,11 @@ CatalogSnapshot::CatalogSnapshot(const std::vector<TenantPtr>& tenants, std::str
             .member = SharedMap<TenantPtr>(std::move(members))};
 }
 
-CatalogSnapshot::CatalogSnapshot(std::uint64_t version, std::string default_id, Index index)
-    : index_(std::move(index)), default_id_(std::move(default_id)), version_(version) {}
+CatalogSnapshot::CatalogSnapshot(std::uint64_t version, const CatalogSnapshot& before, Index index)
+    : index_(std::move(index)),
+      default_id_(before.default_id_),
+      version_(version),
+      login_secret_(before.login_secret_) {}
 
 SnapshotPtr CatalogSnapshot::with(const std::vector<TenantChange>& changes, std::uint64_t version) const {
   if (changes.size() > kChangesMax) {
@@ -79,7 +83,7 @@ SnapshotPtr CatalogSnapshot::with(const std::vector<TenantChange>& changes, std:
       tenants.push_back(stored.tenant);
       revisions[id] = stored.revision;
     }
-    return std::make_shared<const CatalogSnapshot>(tenants, default_id_, version, revisions);
+    return std::make_shared<const CatalogSnapshot>(tenants, default_id_, version, revisions, login_secret_);
   }
   Index index = index_;
   // First all names become free: one may move from one tenant to another.
@@ -89,7 +93,7 @@ SnapshotPtr CatalogSnapshot::with(const std::vector<TenantChange>& changes, std:
   for (const TenantChange& change : changes) {
     if (change.tenant != nullptr) index.add(change.tenant, change.revision);
   }
-  return SnapshotPtr(new CatalogSnapshot(version, default_id_, std::move(index)));
+  return SnapshotPtr(new CatalogSnapshot(version, *this, std::move(index)));
 }
 
 TenantPtr CatalogSnapshot::by_id(std::string_view id) const {

@@ -38,7 +38,8 @@ struct TenantChange {
 class CatalogSnapshot {
  public:
   explicit CatalogSnapshot(const std::vector<TenantPtr>& tenants, std::string default_tenant = {},
-                           std::uint64_t version = 0, const TenantRevisions& revisions = {});
+                           std::uint64_t version = 0, const TenantRevisions& revisions = {},
+                           std::string login_secret = {});
   // This one, with these changes.
   std::shared_ptr<const CatalogSnapshot> with(const std::vector<TenantChange>& changes,
                                               std::uint64_t version) const;
@@ -56,6 +57,9 @@ class CatalogSnapshot {
   const std::vector<TenantPtr>& tenants() const;
   std::uint64_t version() const { return version_; }
   TenantRevision revision_of(std::string_view id) const;  // number 0: there is no such tenant
+  // The same on all nodes and after each start: what users who do not exist must look like is derived from it.
+  // Empty: the store has none.
+  const std::string& login_secret() const { return login_secret_; }
 
   // Calls `call(id, before, after)` for each tenant that is not the same object in both; null: there is none.
   template <class Call>
@@ -83,11 +87,12 @@ class CatalogSnapshot {
     void add(const TenantPtr& tenant, const TenantRevision& revision);
     void remove(const TenantSpec& tenant);
   };
-  CatalogSnapshot(std::uint64_t version, std::string default_id, Index index);
+  CatalogSnapshot(std::uint64_t version, const CatalogSnapshot& before, Index index);
 
   Index index_;
   std::string default_id_;
   std::uint64_t version_;
+  std::string login_secret_;
   mutable std::once_flag listed_;
   mutable std::vector<TenantPtr> list_;  // once listed_
 };

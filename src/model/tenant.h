@@ -58,10 +58,15 @@ struct UserSpec {
   // What the client must prove: plain text, "md5" + 32 hex digits, or "SCRAM-SHA-256$…". Empty:
   // ask auth_query.
   std::optional<std::string> secret = {};
+  // While a password is being changed: the one before, which is as good as `secret` until that moment (empty: until it
+  // is taken away).
+  std::optional<std::string> previous_secret = {};
+  std::optional<WallTime> previous_secret_until = {};
   std::string upstream_user = {};  // empty: `name`
   // Plain text or md5; empty: `secret`, or the keys of the client's login.
   std::optional<std::string> upstream_secret = {};
-  std::optional<AuthMethod> auth_method = {};    // empty: the tenant's
+  std::optional<std::string> previous_upstream_secret = {};  // tried when the server refuses the one above
+  std::optional<AuthMethod> auth_method = {};                // empty: the tenant's
   std::optional<int> guaranteed_pool_size = {};  // upstreams that other users of the tenant cannot take
   PoolOverrides overrides = {};
   friend bool operator==(const UserSpec&, const UserSpec&) = default;

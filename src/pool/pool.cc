@@ -64,16 +64,22 @@ Pool::~Pool() {
 }
 
 void Pool::change_config(PoolConfigPtr config) {
-  const bool elsewhere = config->plan != config_->plan;
+  const bool elsewhere = !upstream::same_target(*config->plan, *config_->plan);
   config_ = std::move(config);
   if (elsewhere) {
     pace_ = home_.ledger.pace(hosts_text(*config_->plan));
     retire_upstreams();
   }
-  last_error_.reset();
-  backoff_ = base::Duration(0);
-  no_dial_before_ = {};
+  forget_failure();
   plan_maintenance();
+  want_more();
+}
+
+// A pause that the old credential has earned is not the new one's.
+void Pool::change_credential(PoolConfigPtr config) {
+  config_ = std::move(config);
+  if (!log_in_is_refused()) return;
+  forget_failure();
   want_more();
 }
 

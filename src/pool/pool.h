@@ -87,7 +87,7 @@ class Pool final : private upstream::UpstreamUser {
   // Takes effect at once; upstreams that no longer fit are closed when free.
   void change_config(PoolConfigPtr config);
   // The same but for what it logs in with: upstreams that are logged in stay.
-  void change_credential(PoolConfigPtr config) { config_ = std::move(config); }
+  void change_credential(PoolConfigPtr config);
 
   // Grants at once (from within the call) or later. `wanted`: an upstream that has these settings is
   // preferred.
@@ -162,8 +162,12 @@ class Pool final : private upstream::UpstreamUser {
   bool dial_now();
   void dial_done(Dial& dial);
   void dial_failed(base::Error error);
+  void prefer_other_credential();
+  void forget_failure();
   bool may_yield(const Scope& scope, base::TimePoint since) const;
   bool pay_debt();
+  // Whether the server has refused the last log-in for who we are.
+  bool log_in_is_refused() const { return last_error_ && last_error_->sqlstate.category() == "28"; }
   Reservation reserve();
   void learn(std::shared_ptr<const upstream::ServerParameters> parameters);
   void take_in(upstream::LoggedIn logged_in, Reservation reservation);

@@ -130,6 +130,75 @@ TEST_F(PoolConnectTest, ANewConfigIsTriedAtOnce) {
   EXPECT_TRUE(two.served());
 }
 
+TEST_F(PoolConnectTest, ANewCredentialIsTriedAtOnceWhereTheOldOneWasRefused) {
+  make_pool();
+  refuse("28P01", "no");
+  come("one");
+  let(milliseconds(100));
+  welcome();
+  Customer& two = come("two");
+  let(milliseconds(100));
+  EXPECT_FALSE(two.served());
+  run([&] { pool().change_credential(make_config()); });
+  let(milliseconds(100));
+  EXPECT_TRUE(two.served());
+}
+
+TEST_F(PoolConnectTest, WhereItWasRefusedOneConnectionAtATimeTriesAgain) {
+  config.size = 10;
+  make_pool();
+  refuse("28P01", "no");
+  come("one");
+  let(milliseconds(100));
+  ASSERT_EQ(server->peers.size(), 1U);
+  // From now on the server takes its time.
+  server->script = [](sim::ScriptedPeer&, const sim::Message&) { return true; };
+  for (int i = 0; i < 5; ++i) come("waiting " + std::to_string(i));
+  let(seconds(2));
+  EXPECT_EQ(server->peers.size(), 2U);
+  EXPECT_EQ(pool().counts().dialling, 1U);
+}
+
+TEST_F(PoolConnectTest, ConnectionsThatFailTogetherMakeOnePause) {
+  config.size = 10;
+  make_pool();
+  refuse("57P03", "the database system is starting up");
+  for (int i = 0; i < 6; ++i) come("early " + std::to_string(i));
+  let(milliseconds(10));
+  EXPECT_EQ(server->peers.size(), 6U);
+  EXPECT_LE(until_next_attempt(), seconds(1) + milliseconds(50)) << "the first pause";
+}
+
+TEST_F(PoolConnectTest, TheCredentialThatWorkedIsTheFirstOneNextTime) {
+  plan.credential.secret = auth::Secret::parse("new");
+  plan.other_credential.secret = auth::Secret::parse("old");
+  config.size = 10;
+  make_pool();
+  int refused = 0;
+  server->script = [&](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type == 0) {
+      peer.send(sim::message('R', sim::be32(3)));  // in the clear, please
+    } else if (message.type == 'p') {
+      if (sim::Fields(message.body).text() == "old") {
+        peer.greet();
+      } else {
+        ++refused;
+        peer.send(sim::error_message("FATAL", "28P01", "no"));
+        peer.close();
+      }
+    } else {
+      return false;
+    }
+    return true;
+  };
+  serve("one");
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(pool().config().plan->credential.secret->plain(), "old");
+  serve("two");
+  serve("three");
+  EXPECT_EQ(refused, 1);
+}
+
 TEST_F(PoolConnectTest, ACredentialThatChangesLeavesConnectionsAlone) {
   make_pool();
   give_back(serve("one"));

@@ -92,6 +92,8 @@ Reservation Pool::reserve() {
 bool Pool::dial_now() {
   const base::TimePoint now = home_.tools.loop.now();
   if (now < no_dial_before_) return false;
+  // One at a time until the server lets us in again: many refused log-ins help nobody, and may get us banned there.
+  if (log_in_is_refused() && !dials_.empty()) return false;
   // The usual case under load: no need to ask all scopes.
   const int most = config_->size + config_->reserve_size;
   if (config_->size > 0 && scopes_->front()->open.load(std::memory_order_relaxed) >= most) return false;
@@ -99,7 +101,8 @@ bool Pool::dial_now() {
   if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
   auto dial = std::make_unique<Dial>();
   dial->reservation = std::move(reservation);
-  dial->task = upstream::dial(home_.tools, config_->plan);
+  dial->plan = config_->plan;
+  dial->task = upstream::dial(home_.tools, dial->plan);
   Dial& started = *dial;
   dials_.push_back(std::move(dial));
   // The first steps must not run within the caller's stack: they may fail at once and refuse the very waiter.
@@ -115,6 +118,7 @@ void Pool::dial_done(Dial& dial) {
   if (found == dials_.end()) return;  // given up
   auto result = dial.task.take_result();
   Reservation reservation = std::move(dial.reservation);
+  const bool is_present_plan = dial.plan == config_->plan;
   // The coroutine that calls this is part of the Dial: it dies at the end of the turn.
   home_.tools.loop.defer([ended = std::shared_ptr<Dial>(std::move(*found))] {});
   dials_.erase(found);
@@ -122,19 +126,38 @@ void Pool::dial_done(Dial& dial) {
     reservation = {};
     return dial_failed(std::move(result.error()));
   }
+  if (result->by_other_credential && is_present_plan) prefer_other_credential();
   last_error_.reset();
   backoff_ = base::Duration(0);
   take_in(std::move(*result), std::move(reservation));
 }
 
+void Pool::forget_failure() {
+  last_error_.reset();
+  backoff_ = base::Duration(0);
+  no_dial_before_ = {};
+}
+
+// The next connections begin with what the server has just accepted.
+void Pool::prefer_other_credential() {
+  auto plan = std::make_shared<upstream::DialPlan>(*config_->plan);
+  std::swap(plan->credential, plan->other_credential);
+  auto config = std::make_shared<PoolConfig>(*config_);
+  config->plan = std::move(plan);
+  config_ = std::move(config);
+}
+
 void Pool::dial_failed(base::Error error) {
   counters_->counts[telemetry::PoolCount::kConnectFailures].add();
-  const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
-  backoff_ = backoff_.count() == 0 ? first : std::min<base::Duration>(backoff_ * 2, config_->retry_max);
-  // Jitter, so that pools of one host do not all come back in the same instant.
-  const auto jitter = static_cast<std::int64_t>(home_.tools.loop.random().below(
-      static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_.count() / 4))));
-  no_dial_before_ = home_.tools.loop.now() + backoff_ - base::Duration(jitter);
+  // Connections that were under way together fail together: that makes one pause.
+  if (home_.tools.loop.now() >= no_dial_before_) {
+    const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
+    backoff_ = backoff_.count() == 0 ? first : std::min<base::Duration>(backoff_ * 2, config_->retry_max);
+    // Jitter, so that pools of one host do not all come back in the same instant.
+    const auto jitter = static_cast<std::int64_t>(home_.tools.loop.random().below(
+        static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_.count() / 4))));
+    no_dial_before_ = home_.tools.loop.now() + backoff_ - base::Duration(jitter);
+  }
   // While the server starts up, or other upstreams live, clients go on waiting; else they hear why.
   const bool starting = error.sqlstate == base::kCannotConnectNow;
   if (upstreams_.empty() && dials_.empty() && !starting) refuse_all(error);

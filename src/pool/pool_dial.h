@@ -9,6 +9,7 @@ namespace penstock::pool {
 struct Pool::Dial {
   io::Task<base::Result<upstream::LoggedIn>> task;
   Reservation reservation;
+  std::shared_ptr<const upstream::DialPlan> plan;
 };
 
 }  // namespace penstock::pool

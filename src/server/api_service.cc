@@ -42,8 +42,28 @@ std::uint64_t open_files() {
 
 }  // namespace
 
+std::vector<admin::NetworkBan> BanDesk::list(std::string_view tenant) {
+  const base::TimePoint now = std::chrono::steady_clock::now();
+  const auto today = std::chrono::system_clock::now();
+  std::vector<admin::NetworkBan> bans;
+  for (session::LoginBans::Ban& ban : bans_.list(tenant, now)) {
+    const auto left = std::chrono::duration_cast<std::chrono::system_clock::duration>(ban.until - now);
+    bans.push_back({.address = std::move(ban.address), .until = today + left});
+  }
+  return bans;
+}
+
+void BanDesk::lift(std::string_view tenant, const std::vector<std::string>& addresses) {
+  bans_.lift(tenant, addresses);
+  for (const std::string& address : addresses) {
+    log::info("client.ban_lifted", {{"tenant", tenant}, {"address", address}});
+  }
+}
+
 ApiService::ApiService(Process process)
-    : process_(std::move(process)), started_(std::chrono::system_clock::now()) {}
+    : process_(std::move(process)),
+      started_(std::chrono::system_clock::now()),
+      bans_(process_.shared.login_bans) {}
 
 ApiService::~ApiService() = default;
 

@@ -15,11 +15,15 @@
 
 namespace penstock::server {
 
-// Nothing bans addresses yet, so there are none to tell of.
-class NoBans final : public admin::BanList {
+// What the API is shown of the bans that log-ins bring about.
+class BanDesk final : public admin::BanList {
  public:
-  std::vector<admin::NetworkBan> list(std::string_view) override { return {}; }
-  void lift(std::string_view, const std::vector<std::string>&) override {}
+  explicit BanDesk(session::LoginBans& bans) : bans_(bans) {}
+  std::vector<admin::NetworkBan> list(std::string_view tenant) override;
+  void lift(std::string_view tenant, const std::vector<std::string>& addresses) override;
+
+ private:
+  session::LoginBans& bans_;
 };
 
 class ApiService final : public admin::Engine {
@@ -83,7 +87,7 @@ class ApiService final : public admin::Engine {
   const std::chrono::system_clock::time_point started_;
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<http::Server> server_;
-  NoBans bans_;
+  BanDesk bans_;
   pool::PauseListPtr pauses_ = std::make_shared<const pool::PauseList>();
   bool is_draining_ = false;
 };

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "auth/crypto.h"
 #include "base/version.h"
 #include "catalog/catalog.h"
 #include "catalog/open_store.h"
@@ -117,6 +118,15 @@ class Server {
     shared_.pool_counters = std::make_unique<telemetry::PoolCounterTable>(
         static_cast<std::size_t>(settings_->api_metrics_pools_max));
     shared_.random.fill({shared_.login_secret.data(), auth::Key::kSize});
+    if (const std::string& lasting = catalog_->snapshot()->login_secret(); !lasting.empty()) {
+      shared_.login_secret = auth::sha256(base::as_bytes(lasting));
+    }
+    shared_.read_catalog = [this](std::move_only_function<void()> done) {
+      loop_.post([this, done = std::move(done)]() mutable {
+        catalog_->poll();
+        done();
+      });
+    };
     if (auto made = make_workers(); !made) return made;
     api_ = std::make_unique<ApiService>(api_process());
     // Before there are threads: a start that fails ends without any.

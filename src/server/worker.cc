@@ -77,6 +77,13 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
       handshake_gate_(*loop_, instructions_.settings->tls_handshakes_per_second),
       login_pace_(*loop_),
       login_verifiers_(shared.login_secret, shared.scram_keys),
+      catalog_reread_(
+          *loop_,
+          [this](std::move_only_function<void()> done) {
+            if (!shared_.read_catalog) return loop_->post(std::move(done));
+            // Behind the instructions that the reading may have brought.
+            shared_.read_catalog([this, done = std::move(done)]() mutable { loop_->post(std::move(done)); });
+          }),
       pools_({.worker = index,
               .tools = {*loop_, shared.resolver, shared.scram_keys},
               .settings = settings_table_,
@@ -98,6 +105,9 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
             .handshake_gate = handshake_gate_,
             .login_pace = login_pace_,
             .login_verifiers = login_verifiers_,
+            .verifier_turns = shared.verifier_turns,
+            .login_bans = shared.login_bans,
+            .catalog_reread = catalog_reread_,
             .auth_query = auth_query_,
             .counters = counters_,
             .with_session =

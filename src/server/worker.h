@@ -32,6 +32,11 @@ struct Shared {
   io::Resolver resolver;
   auth::ScramKeyCache scram_keys{random};
   auth::Key login_secret;
+  session::VerifierTurns verifier_turns;
+  session::LoginBans login_bans;
+  // Has the catalog read on the control thread; `done` runs there, when the workers have been told what it says. Empty:
+  // there is nothing to read.
+  std::function<void(std::move_only_function<void()> done)> read_catalog;
   pool::Ledger ledger;
   std::unique_ptr<pool::PoolDirectory> directory;  // made before the workers
   session::CancelRegistry cancels{random};
@@ -105,6 +110,7 @@ class Worker {
   tls::HandshakeGate handshake_gate_;
   session::LoginPace login_pace_;
   auth::LoginVerifiers login_verifiers_;
+  session::CatalogReread catalog_reread_;
   session::AuthQuery auth_query_;
   session::PoolSet pools_;
   session::SessionHome home_;

@@ -12,6 +12,8 @@ namespace {
 
 // How long a secret is used without asking again.
 constexpr base::Duration kFreshFor = std::chrono::seconds(1);
+// How long an answer is not even doubted: many log-ins that fail together ask once.
+constexpr base::Duration kCertainFor = std::chrono::milliseconds(100);
 // How long a server is waited for when an older answer would do.
 constexpr base::Duration kPatience = std::chrono::seconds(2);
 
@@ -21,9 +23,10 @@ std::string AuthQuery::key(const model::TenantSpec& tenant, std::string_view use
   return tenant.id + '/' + std::string(user);
 }
 
-void AuthQuery::doubt(const model::TenantSpec& tenant, std::string_view user) {
+void AuthQuery::doubt(const model::TenantSpec& tenant, std::string_view user, base::TimePoint now) {
   const auto found = answers_.find(key(tenant, user));
-  if (found != answers_.end() && found->second.secret.has_value()) found->second.fresh_until = {};
+  if (found == answers_.end() || now - found->second.read_at < kCertainFor) return;
+  found->second.fresh_until = {};
 }
 
 base::Result<std::shared_ptr<pool::Pool>> AuthQuery::find_pool(SessionHome& home,
@@ -38,16 +41,14 @@ base::Result<std::shared_ptr<pool::Pool>> AuthQuery::find_pool(SessionHome& home
   const std::string upstream_user = reader->upstream_user.empty() ? reader->name : reader->upstream_user;
   const std::string pool_name = pool_key(*tenant, upstream_user, database);
   if (auto pool = home.pools.find(pool_name)) return pool;
-  upstream::Credential credential;
-  const auto& text = reader->upstream_secret.has_value() ? reader->upstream_secret : reader->secret;
-  if (text.has_value()) credential.secret = auth::Secret::parse(*text);
-  auto config = make_pool_config(*home.instructions.settings, {.tenant = tenant,
-                                                               .user = reader,
-                                                               .client_user = reader->name,
-                                                               .user_name = upstream_user,
-                                                               .database = std::move(database),
-                                                               .credential = std::move(credential),
-                                                               .parameters = {}});
+  auto config =
+      make_pool_config(*home.instructions.settings, {.tenant = tenant,
+                                                     .user = reader,
+                                                     .client_user = reader->name,
+                                                     .user_name = upstream_user,
+                                                     .database = std::move(database),
+                                                     .credentials = credentials_of(reader, std::nullopt),
+                                                     .parameters = {}});
   if (!config) return std::unexpected(std::move(config.error()));
   auto pool = home.pools.find_or_make(pool_name, *config);
   catch_up(home, *pool);
@@ -80,6 +81,7 @@ io::Task<base::Result<std::optional<std::string>>> AuthQuery::read(SessionHome& 
   }
   const config::Settings& settings = *home.instructions.settings;
   const base::TimePoint now = home.loop.now();
+  answer.read_at = now;
   if (answer.secret.has_value()) {
     answer.good_until = now + settings.auth_query_cache_ttl;
     answer.fresh_until = std::min(answer.good_until, now + kFreshFor);

@@ -29,12 +29,13 @@ class AuthQuery {
                                                           std::string user, std::string database,
                                                           base::TimePoint deadline);
   // A log-in with it has failed: it may have been changed, so the next read() asks again.
-  void doubt(const model::TenantSpec& tenant, std::string_view user);
+  void doubt(const model::TenantSpec& tenant, std::string_view user, base::TimePoint now);
 
  private:
   static constexpr std::size_t kEntriesMax = 100'000;
   struct Answer {
     std::optional<std::string> secret;
+    base::TimePoint read_at;
     base::TimePoint fresh_until;  // used without asking again
     base::TimePoint good_until;   // used when the server does not answer
   };

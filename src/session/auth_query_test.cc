@@ -91,10 +91,29 @@ TEST_F(AuthQueryTest, AChangedSecretCountsAMomentLater) {
 TEST_F(AuthQueryTest, ALogInThatFailsMakesItAskAgain) {
   EXPECT_EQ(secret_of("bob"), "bob's secret");
   secrets["bob"] = "changed";
-  auth_query.doubt(*acme, "somebody else");
+  let(milliseconds(200));
+  auth_query.doubt(*acme, "somebody else", world.now());
   EXPECT_EQ(secret_of("bob"), "bob's secret");
-  auth_query.doubt(*acme, "bob");
+  auth_query.doubt(*acme, "bob", world.now());
   EXPECT_EQ(secret_of("bob"), "changed");
+}
+
+TEST_F(AuthQueryTest, SoDoesOneOfARoleThatWasNotThere) {
+  EXPECT_EQ(secret_of("eve"), std::nullopt);
+  secrets["eve"] = "eve's secret";
+  let(milliseconds(200));
+  auth_query.doubt(*acme, "eve", world.now());
+  EXPECT_EQ(secret_of("eve"), "eve's secret");
+}
+
+TEST_F(AuthQueryTest, LogInsThatFailTogetherAskOnce) {
+  EXPECT_EQ(secret_of("bob"), "bob's secret");
+  let(milliseconds(200));
+  for (int i = 0; i < 10; ++i) {
+    auth_query.doubt(*acme, "bob", world.now());
+    EXPECT_EQ(secret_of("bob"), "bob's secret");
+  }
+  EXPECT_EQ(asked, 2);
 }
 
 TEST_F(AuthQueryTest, ARoleThatIsDroppedIsGone) {

@@ -70,6 +70,13 @@ class HomeTest : public ::testing::Test {
   tls::HandshakeGate handshake_gate{*loop, 0};
   LoginPace login_pace{*loop};
   auth::LoginVerifiers login_verifiers{auth::Key{}, scram_keys};
+  VerifierTurns verifier_turns;
+  LoginBans login_bans;
+  std::function<void()> on_reread = [] {};  // what a new reading of the catalog changes
+  CatalogReread catalog_reread{*loop, [this](std::move_only_function<void()> done) {
+                                 on_reread();
+                                 done();
+                               }};
   AuthQuery auth_query;
   telemetry::WorkerCounters counters;
   PoolSet pools{{.worker = 0,
@@ -90,6 +97,9 @@ class HomeTest : public ::testing::Test {
                    .handshake_gate = handshake_gate,
                    .login_pace = login_pace,
                    .login_verifiers = login_verifiers,
+                   .verifier_turns = verifier_turns,
+                   .login_bans = login_bans,
+                   .catalog_reread = catalog_reread,
                    .auth_query = auth_query,
                    .counters = counters,
                    .with_session = {},

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "catalog/admission.h"
-#include "catalog/timestamp.h"
 #include "io/await.h"
 #include "pgwire/backend.h"
 #include "pgwire/constants.h"
@@ -76,12 +74,6 @@ tls::TlsStream* Login::tls_stream() const {
   return dynamic_cast<tls::TlsStream*>(&reader_->stream());
 }
 
-base::Error Login::wrong_password() {
-  if (private_reason_.empty()) private_reason_ = "the password is wrong";
-  return {.sqlstate = base::kInvalidPassword,
-          .message = fmt::format("password authentication failed for user \"{}\"", outcome_.identity.user)};
-}
-
 std::string Login::reason_for_log(const base::Error& error) const {
   const bool is_about_identity =
       error.sqlstate == base::kInvalidPassword || error.sqlstate == base::kInvalidAuthorization;
@@ -103,7 +95,8 @@ io::Task<> Login::run() {
       pgwire::negotiate_protocol_version(out, outcome_.identity.protocol_minor, startup->pq_options);
       send(out);
     }
-    status = choose_tenant(*startup);
+    startup_ = &*startup;
+    status = choose_tenant();
     if (status) status = co_await authenticate();
     if (status) status = reserve();
     if (status) status = find_pool(*startup);
@@ -114,8 +107,12 @@ io::Task<> Login::run() {
     outcome_.reason = error.message;
     if (!error.message.empty()) {
       refuse(error);
-      home_.counters.failures[telemetry::failure_of(error.sqlstate.view())].add();
-      if (instructions_.settings->log_pooler_errors) {
+      home_.counters
+          .failures[is_banned_ ? telemetry::LoginFailure::kBanned
+                               : telemetry::failure_of(error.sqlstate.view())]
+          .add();
+      // A ban is in the log once, when it begins.
+      if (instructions_.settings->log_pooler_errors && !is_banned_) {
         log::warning("client.refused",
                      {{"client", session_.id()},
                       {"address", reader_->stream().peer().to_string()},
@@ -250,53 +247,6 @@ io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
   }
 }
 
-// --- who is it ---
-
-base::Status Login::choose_tenant(const pgwire::StartupMessage& startup) {
-  const std::string* options = startup.find("options");
-  const std::string* database = startup.find("database");
-  stated_user_ = startup.user();
-  auto resolved =
-      catalog::resolve(*instructions_.catalog,
-                       {.user = startup.user(),
-                        .options = options == nullptr ? std::string_view{} : std::string_view(*options),
-                        .server_name = server_name_,
-                        .database = database == nullptr ? std::string_view{} : std::string_view(*database)});
-  Identity& identity = outcome_.identity;
-  if (!resolved) {
-    // Played to its end with a tenant that has no users, so that nobody can tell.
-    log::info("client.unresolved", {{"client", session_.id()}, {"user", resolved.error().user}},
-              resolved.error().reason);
-    auto nobody = std::make_shared<model::TenantSpec>();
-    resolved_ = {.tenant = std::move(nobody), .user = resolved.error().user};
-  } else {
-    resolved_ = std::move(*resolved);
-    user_ = model::CatalogSnapshot::find_user(*resolved_.tenant, resolved_.user);
-  }
-  identity.tenant = resolved_.tenant;
-  identity.user = resolved_.user;
-  const io::PeerName& peer = reader_->stream().peer();
-  const std::string_view address = peer.is_unix() ? std::string_view() : std::string_view(peer.address);
-  if (auto admitted = catalog::admit(*resolved_.tenant, address, catalog::wall_clock_now()); !admitted) {
-    return admitted;
-  }
-  const auto replication = startup.replication();
-  if (!replication) return std::unexpected(replication.error());
-  identity.replication = *replication;
-  const std::string_view named =
-      database == nullptr || database->empty() ? std::string_view(resolved_.user) : *database;
-  identity.database =
-      resolved_.tenant->upstream_database.empty() ? std::string(named) : resolved_.tenant->upstream_database;
-
-  const bool tls_demanded =
-      resolved_.tenant->require_tls || instructions_.settings->client_tls_mode >= model::TlsMode::kRequire;
-  if (tls_demanded && tls_stream() == nullptr && !reader_->stream().peer().is_unix()) {
-    return base::fail(base::kInvalidAuthorization, "this connection must use TLS", "",
-                      "Connect with sslmode=require or stronger.");
-  }
-  return {};
-}
-
 // --- limits, pool, greeting ---
 
 base::Status Login::reserve() {
@@ -329,22 +279,18 @@ base::Status Login::find_pool(const pgwire::StartupMessage& startup) {
   std::string key = pool_key(*identity.tenant, upstream_user, identity.database);
   const bool replication = identity.replication != pgwire::Replication::kNo;
   if (!replication) outcome_.pool = home_.pools.find(key);
-  if (outcome_.pool != nullptr) renew_keys(*outcome_.pool, keys_);
+  const std::optional<auth::Secret> asked =
+      is_listed(user_) || secrets_.empty() ? std::nullopt : std::optional(secrets_.front());
+  if (outcome_.pool != nullptr) renew_credential(*outcome_.pool, {.secret = asked, .keys = keys_});
   if (outcome_.pool == nullptr) {
-    upstream::Credential credential;
-    if (user_ != nullptr) {
-      const auto& text = user_->upstream_secret.has_value() ? user_->upstream_secret : user_->secret;
-      if (text.has_value()) credential.secret = auth::Secret::parse(*text);
-    } else {
-      credential.secret = secret_;
-    }
-    credential.keys = keys_;
+    Credentials credentials = credentials_of(user_, asked);
+    credentials.show(keys_);
     PoolWish wish{.tenant = identity.tenant,
                   .user = user_,
                   .client_user = identity.user,
                   .user_name = upstream_user,
                   .database = identity.database,
-                  .credential = std::move(credential),
+                  .credentials = std::move(credentials),
                   .parameters = {}};
     if (replication) {
       wish.parameters.emplace_back(
@@ -469,6 +415,14 @@ void Login::greet() {
                {"user", identity.user},
                {"database", identity.database},
                {"tls", identity.tls.empty() ? std::string_view("no") : std::string_view(identity.tls)}});
+  }
+  if (by_previous_secret_) {
+    log::info("client.previous_secret",
+              {{"client", session_.id()},
+               {"address", reader_->stream().peer().to_string()},
+               {"tenant", identity.tenant->id},
+               {"user", identity.user}},
+              "this client still uses the secret that is being replaced");
   }
 }
 

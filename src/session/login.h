@@ -10,6 +10,7 @@
 //             like wrong passwords.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,22 +46,37 @@ class Login {
   io::Task<base::Result<pgwire::StartupMessage>> read_startup();
   io::Task<base::Status> become_encrypted(bool direct);
   io::Task<> serve_cancel(pgwire::CancelRequest request);
-  base::Status choose_tenant(const pgwire::StartupMessage& startup);
+  // --- to which tenant, and whether anybody may come in from there (login_tenant.cc) ---
+  base::Status choose_tenant();
+  base::Status refuse_banned_address();
+  std::string_view client_address() const;
+  LoginBans::Policy ban_policy() const;
+  void note_wrong_password();
+  base::Error wrong_password();
+
+  // --- what the client must know (login_secrets.cc) ---
+  using Fits = std::function<bool(const auth::Secret&)>;
+  io::Task<base::Result<std::vector<auth::Secret>>> find_secrets();
+  io::Task<base::Result<bool>> read_secrets_again();
+  bool try_secrets(Fits& fits);
+  io::Task<base::Status> check_proof(Fits fits);
+
+  // --- who is it (login_auth.cc) ---
   io::Task<base::Status> authenticate();
-  io::Task<base::Result<std::optional<auth::Secret>>> find_secret();
-  io::Task<base::Result<bool>> read_secret_again();
-  io::Task<base::Status> authenticate_scram(const auth::Secret* secret);
-  io::Task<base::Status> authenticate_md5(const auth::Secret& secret);
-  io::Task<base::Status> authenticate_password(const auth::Secret* secret);
+  bool can_do_md5() const;
+  io::Task<base::Status> authenticate_scram();
+  io::Task<base::Status> scram_exchange(auth::ScramServer& scram);
+  io::Task<base::Status> authenticate_md5();
+  io::Task<base::Status> authenticate_password();
   base::Status authenticate_certificate();
   base::Status authenticate_peer();
+
   base::Status reserve();
   base::Status find_pool(const pgwire::StartupMessage& startup);
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
   base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
   void greet();
 
-  base::Error wrong_password();
   std::string reason_for_log(const base::Error& error) const;
   tls::TlsStream* tls_stream() const;
   upstream::MessageReader& reader() { return *reader_; }
@@ -72,15 +88,21 @@ class Login {
   Instructions instructions_;  // as they were when the client came
   std::unique_ptr<upstream::MessageReader> reader_;
   base::TimePoint deadline_;
+  const pgwire::StartupMessage* startup_ = nullptr;  // on run()'s frame
   io::Task<> task_;
 
   catalog::Resolved resolved_;
   const model::UserSpec* user_ = nullptr;  // in resolved_.tenant; null: not listed
   std::string server_name_;
-  std::string stated_user_;             // as the client wrote it, with the tenant; md5 answers depend on it
-  std::string private_reason_;          // of a refusal: for our log, never for the client
-  std::optional<auth::Secret> secret_;  // what the client must prove
+  std::string stated_user_;            // as the client wrote it, with the tenant; md5 answers depend on it
+  std::string counted_tenant_;         // the one that wrong passwords count for, whether or not it exists
+  std::string face_;                   // tenant and user, as an outsider may imagine them
+  std::string private_reason_;         // of a refusal: for our log, never for the client
+  std::vector<auth::Secret> secrets_;  // one of which the client must prove to know; newest first
   bool secret_was_queried_ = false;
+  bool by_previous_secret_ = false;
+  bool is_last_turn_ = true;  // of the verifiers that are asked for in turn
+  bool is_banned_ = false;
   std::optional<auth::ScramKeys> keys_;  // shown by the client's own log-in
   Outcome outcome_;
 };

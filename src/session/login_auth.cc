@@ -2,66 +2,41 @@
 #include <fmt/format.h>
 #include <pwd.h>  // HOUSE(syscall): peer authentication means the system's own user names
 
+#include <algorithm>
 #include <array>
 
 #include "auth/md5.h"
 #include "pgwire/backend.h"
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
-#include "session/auth_query.h"
 #include "session/login.h"
 
 namespace penstock::session {
 
-// From the catalog, or for users and secrets that it does not hold, from the server.
-io::Task<base::Result<std::optional<auth::Secret>>> Login::find_secret() {
-  if (user_ != nullptr && user_->secret.has_value()) co_return auth::Secret::parse(*user_->secret);
-  if (resolved_.tenant->auth_query.empty()) co_return std::nullopt;
-  if (user_ == nullptr && resolved_.tenant->require_user) co_return std::nullopt;
-  auto text = co_await home_.auth_query.read(home_, resolved_.tenant, outcome_.identity.user,
-                                             outcome_.identity.database, deadline_);
-  if (!text) co_return base::fail(std::move(text.error()));
-  secret_was_queried_ = true;
-  if (!text->has_value()) co_return std::nullopt;
-  co_return auth::Secret::parse(**text);
-}
-
-// Whether the server has another secret than the one that did not fit.
-io::Task<base::Result<bool>> Login::read_secret_again() {
-  if (!secret_was_queried_) co_return false;
-  home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user);
-  auto secret = co_await find_secret();
-  if (!secret) co_return base::fail(std::move(secret.error()));
-  const bool changed =
-      secret->has_value() && (!secret_.has_value() || (*secret)->to_string() != secret_->to_string());
-  if (changed) secret_ = std::move(*secret);
-  co_return changed;
-}
-
 io::Task<base::Status> Login::authenticate() {
-  auto secret = co_await find_secret();
-  if (!secret) co_return base::fail(std::move(secret.error()));
-  secret_ = std::move(*secret);
-  const auth::Secret* known = secret_.has_value() ? &*secret_ : nullptr;
+  auto secrets = co_await find_secrets();
+  if (!secrets) co_return base::fail(std::move(secrets.error()));
+  secrets_ = std::move(*secrets);
   const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value()
                                        ? *user_->auth_method
                                        : resolved_.tenant->auth_method;
-  if (known == nullptr)
+  if (secrets_.empty()) {
     private_reason_ = user_ == nullptr ? "there is no such user" : "the user has no secret";
+  }
   base::Status status;
   switch (method) {
     case model::AuthMethod::kTrust:
       if (user_ == nullptr) status = std::unexpected(wrong_password());
       break;
     case model::AuthMethod::kMd5:
-      if (known != nullptr && known->kind() != auth::Secret::Kind::kScram) {
-        status = co_await authenticate_md5(*known);
+      if (can_do_md5()) {
+        status = co_await authenticate_md5();
       } else {
-        status = co_await authenticate_scram(known);
+        status = co_await authenticate_scram();
       }
       break;
     case model::AuthMethod::kPassword:
-      status = co_await authenticate_password(known);
+      status = co_await authenticate_password();
       break;
     case model::AuthMethod::kCertificate:
       status = authenticate_certificate();
@@ -70,14 +45,13 @@ io::Task<base::Status> Login::authenticate() {
       status = authenticate_peer();
       break;
     case model::AuthMethod::kScram:
-      status = co_await authenticate_scram(known);
+      status = co_await authenticate_scram();
       break;
   }
   if (status && method != model::AuthMethod::kCertificate && tls_stream() != nullptr &&
       instructions_.settings->client_tls_mode == model::TlsMode::kVerifyFull) {
     status = authenticate_certificate();  // verify-full: the certificate must be the user's, too
   }
-  if (!status && secret_was_queried_) home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user);
   if (!status) co_return status;
   private_reason_.clear();  // what fails from here on has other reasons
   base::ByteWriter out;
@@ -86,11 +60,50 @@ io::Task<base::Status> Login::authenticate() {
   co_return base::Status{};
 }
 
-io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
-  auto choice = home_.login_verifiers.choose(secret, outcome_.identity.user);
-  auth::ScramServer::Options options{.on_tls = tls_stream() != nullptr, .doomed = choice.doomed};
+// A verifier can be checked by SCRAM only, and SCRAM checks a plain password beside it. Users who do not exist are asked
+// as most are.
+bool Login::can_do_md5() const {
+  if (secrets_.empty() || secrets_.front().kind() == auth::Secret::Kind::kMd5) return true;
+  return std::ranges::none_of(
+      secrets_, [](const auth::Secret& secret) { return secret.kind() == auth::Secret::Kind::kScram; });
+}
+
+io::Task<base::Status> Login::authenticate_scram() {
+  const std::size_t turns = auth::LoginVerifiers::turns(secrets_);
+  const std::string who = face_ + '\0' + std::string(client_address());
+  const std::size_t turn = turns == 1 ? 0 : home_.verifier_turns.turn_of(who);
+  is_last_turn_ = turn % turns == turns - 1;
+  const auth::ScramVerifier asked =
+      home_.login_verifiers.challenge({.secrets = secrets_,
+                                       .user = face_,
+                                       .turn = turn,
+                                       .iterations = instructions_.settings->scram_iterations});
+  auth::ScramServer::Options options{.on_tls = tls_stream() != nullptr};
   if (options.on_tls) options.channel_binding = tls_stream()->engine().channel_binding();
-  auth::ScramServer scram(std::move(choice.verifier), home_.loop.random(), std::move(options));
+  auth::ScramServer scram(asked, home_.loop.random(), std::move(options));
+  if (auto shown = co_await scram_exchange(scram); !shown) co_return shown;
+
+  std::string last;
+  Fits fits = [&](const auth::Secret& secret) {
+    const auto verifier = home_.login_verifiers.verifier(secret, asked);
+    auto answer = verifier ? scram.check(*verifier) : base::fail(base::kInvalidPassword, "");
+    if (!answer) return false;
+    last = std::move(*answer);
+    if (secret.kind() == auth::Secret::Kind::kScram) keys_ = scram.keys();
+    return true;
+  };
+  if (secrets_.empty()) (void)scram.check(asked);  // as much work as for those who exist
+  auto status = co_await check_proof(std::move(fits));
+  if (!status && turns > 1) home_.verifier_turns.next(who);
+  if (!status) co_return status;
+  base::ByteWriter done;
+  pgwire::authentication_sasl_final(done, last);
+  send(done);
+  co_return base::Status{};
+}
+
+// Up to the client's proof.
+io::Task<base::Status> Login::scram_exchange(auth::ScramServer& scram) {
   base::ByteWriter out;
   pgwire::authentication_sasl(out, scram.mechanisms());
   send(out);
@@ -130,19 +143,10 @@ io::Task<base::Status> Login::authenticate_scram(const auth::Secret* secret) {
     co_return base::fail(base::kProtocolViolation,
                          fmt::format("expected SASL response, got message type {}", proof->type));
   }
-  auto last = scram.final(pgwire::parse_sasl_response(proof->body));
-  if (!last) {
-    if (last.error().sqlstate == base::kInvalidPassword) co_return base::fail(wrong_password());
-    co_return base::fail(std::move(last.error()));
-  }
-  if (secret != nullptr && secret->kind() == auth::Secret::Kind::kScram) keys_ = scram.keys();
-  base::ByteWriter done;
-  pgwire::authentication_sasl_final(done, *last);
-  send(done);
-  co_return base::Status{};
+  co_return scram.read_proof(pgwire::parse_sasl_response(proof->body));
 }
 
-io::Task<base::Status> Login::authenticate_md5(const auth::Secret& secret) {
+io::Task<base::Status> Login::authenticate_md5() {
   std::array<std::uint8_t, 4> salt{};
   home_.loop.random().fill(salt);
   base::ByteWriter out;
@@ -155,18 +159,20 @@ io::Task<base::Status> Login::authenticate_md5(const auth::Secret& secret) {
   if (message->type != pgwire::msg::kPassword || !response) {
     co_return base::fail(base::kProtocolViolation, "expected password response");
   }
-  auto matches = auth::md5_matches(secret, stated_user_, salt, *response);
-  if (matches && !*matches) {
-    const auto changed = co_await read_secret_again();
-    if (!changed) co_return base::fail(changed.error());
-    if (*changed) matches = auth::md5_matches(*secret_, stated_user_, salt, *response);
-  }
-  if (!matches) co_return base::fail(matches.error());
-  if (!*matches) co_return base::fail(wrong_password());
-  co_return base::Status{};
+  const std::string given(*response);
+  std::optional<base::Error> impossible;
+  Fits fits = [&](const auth::Secret& secret) {
+    if (secret.kind() == auth::Secret::Kind::kScram) return false;
+    auto matches = auth::md5_matches(secret, stated_user_, salt, given);
+    if (!matches) impossible = std::move(matches.error());
+    return matches && *matches;
+  };
+  auto status = co_await check_proof(std::move(fits));
+  if (!status && impossible.has_value()) co_return base::fail(std::move(*impossible));
+  co_return status;
 }
 
-io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) {
+io::Task<base::Status> Login::authenticate_password() {
   if (tls_stream() == nullptr && !instructions_.settings->allow_cleartext_without_tls &&
       !reader_->stream().peer().is_unix()) {
     co_return base::fail(base::kInvalidAuthorization, "passwords in the clear are accepted over TLS only", "",
@@ -182,14 +188,11 @@ io::Task<base::Status> Login::authenticate_password(const auth::Secret* secret) 
     co_return base::fail(base::kProtocolViolation, "expected password response");
   auto password = pgwire::parse_password(message->body);
   if (!password) co_return base::fail(std::move(password.error()));
-  const auto matches = [&](const auth::Secret& candidate) {
-    return auth::password_matches(candidate, outcome_.identity.user, *password, home_.tools.scram_keys);
+  const auth::WipedText given(*password);
+  Fits fits = [&](const auth::Secret& secret) {
+    return auth::password_matches(secret, outcome_.identity.user, given.view(), home_.tools.scram_keys);
   };
-  if (secret != nullptr && matches(*secret)) co_return base::Status{};
-  const auto changed = co_await read_secret_again();
-  if (!changed) co_return base::fail(changed.error());
-  if (*changed && matches(*secret_)) co_return base::Status{};
-  co_return base::fail(wrong_password());
+  co_return co_await check_proof(std::move(fits));
 }
 
 base::Status Login::authenticate_certificate() {

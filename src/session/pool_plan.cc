@@ -33,7 +33,8 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   plan->hosts = tenant.hosts;
   plan->user = wish.user_name;
   plan->database = wish.database;
-  plan->credential = std::move(wish.credential);
+  plan->credential = std::move(wish.credentials.first);
+  plan->other_credential = std::move(wish.credentials.other);
   plan->parameters = std::move(wish.parameters);
   // Of a parameter given twice the server takes the last: the client's own goes before the tenant's.
   const std::size_t own = plan->parameters.size();
@@ -89,17 +90,75 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
 
 namespace {
 
-bool same_target(const upstream::DialPlan& a, const upstream::DialPlan& b, const model::TenantSpec& before,
-                 const model::TenantSpec& after) {
-  const auto text = [](const upstream::Credential& credential) {
-    return credential.secret.has_value() ? credential.secret->to_string() : std::string();
-  };
-  return a.hosts == b.hosts && a.user == b.user && a.database == b.database && a.parameters == b.parameters &&
-         a.tls_mode == b.tls_mode && text(a.credential) == text(b.credential) &&
-         before.upstream_tls_ca_file == after.upstream_tls_ca_file &&
-         before.upstream_tls_cert_file == after.upstream_tls_cert_file &&
-         before.upstream_tls_key_file == after.upstream_tls_key_file;
+std::string text_of(const upstream::Credential& credential) {
+  return credential.secret.has_value() ? credential.secret->to_string() : std::string();
 }
+
+bool proves(const upstream::Credential& credential, const auth::ScramKeys& keys) {
+  return credential.secret.has_value() && credential.secret->kind() == auth::Secret::Kind::kScram &&
+         credential.secret->verifier().stored_key == keys.stored_key();
+}
+
+bool same_keys(const std::optional<auth::ScramKeys>& a, const std::optional<auth::ScramKeys>& b) {
+  if (!a.has_value() || !b.has_value()) return a.has_value() == b.has_value();
+  return a->client_key == b->client_key && a->server_key == b->server_key;
+}
+
+bool same_credential(const upstream::Credential& a, const upstream::Credential& b) {
+  return text_of(a) == text_of(b) && same_keys(a.keys, b.keys);
+}
+
+bool same_tls_files(const model::TenantSpec& a, const model::TenantSpec& b) {
+  return a.upstream_tls_ca_file == b.upstream_tls_ca_file &&
+         a.upstream_tls_cert_file == b.upstream_tls_cert_file &&
+         a.upstream_tls_key_file == b.upstream_tls_key_file;
+}
+
+// Keys of verifiers that are still there, and the credential that works at the front.
+void keep_what_is_known(const upstream::DialPlan& old, upstream::DialPlan& plan) {
+  const auto remember = [&](upstream::Credential& credential) {
+    for (const upstream::Credential* before : {&old.credential, &old.other_credential}) {
+      if (before->keys.has_value() && text_of(*before) == text_of(credential)) credential.keys = before->keys;
+    }
+  };
+  remember(plan.credential);
+  if (!plan.other_credential.secret.has_value()) {
+    // Until a client shows the keys of a new verifier, those of the one before are all there is.
+    if (!plan.credential.usable()) plan.other_credential.keys = old.credential.keys;
+    return;
+  }
+  remember(plan.other_credential);
+  if (text_of(plan.other_credential) == text_of(old.credential)) {
+    std::swap(plan.credential, plan.other_credential);
+  }
+}
+
+}  // namespace
+
+bool is_listed(const model::UserSpec* user) {
+  return user != nullptr && (user->upstream_secret.has_value() || user->secret.has_value());
+}
+
+void Credentials::show(const std::optional<auth::ScramKeys>& keys) {
+  if (keys.has_value()) (proves(other, *keys) ? other : first).keys = keys;
+}
+
+Credentials credentials_of(const model::UserSpec* user, const std::optional<auth::Secret>& asked) {
+  const auto parsed = [](const std::optional<std::string>& text) {
+    upstream::Credential credential;
+    if (text.has_value()) credential.secret = auth::Secret::parse(*text);
+    return credential;
+  };
+  if (user != nullptr && user->upstream_secret.has_value()) {
+    return {.first = parsed(user->upstream_secret), .other = parsed(user->previous_upstream_secret)};
+  }
+  if (user != nullptr && user->secret.has_value()) {
+    return {.first = parsed(user->secret), .other = parsed(user->previous_secret)};
+  }
+  return {.first = {.secret = asked, .keys = {}}, .other = {}};
+}
+
+namespace {
 
 void follow(SessionHome& home, pool::Pool& pool) {
   const pool::PoolConfig& old = pool.config();
@@ -112,22 +171,22 @@ void follow(SessionHome& home, pool::Pool& pool) {
   }
   const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
   // Of users that only the server knows, the secret it told us stays.
-  upstream::Credential credential = old.plan->credential;
-  if (user != nullptr) {
-    credential.secret.reset();
-    const auto& text = user->upstream_secret.has_value() ? user->upstream_secret : user->secret;
-    if (text.has_value()) credential.secret = auth::Secret::parse(*text);
-  }
-  auto config = make_pool_config(*home.instructions.settings, {.tenant = tenant,
-                                                               .user = user,
-                                                               .client_user = old.client_user,
-                                                               .user_name = old.user,
-                                                               .database = old.database,
-                                                               .credential = std::move(credential),
-                                                               .parameters = {}});
+  auto config = make_pool_config(*home.instructions.settings,
+                                 {.tenant = tenant,
+                                  .user = user,
+                                  .client_user = old.client_user,
+                                  .user_name = old.user,
+                                  .database = old.database,
+                                  .credentials = credentials_of(user, old.plan->credential.secret),
+                                  .parameters = {}});
   if (!config) return;  // TLS files that cannot be read: the old ones stay in force
+  auto plan = std::make_shared<upstream::DialPlan>(*(*config)->plan);
+  keep_what_is_known(*old.plan, *plan);
+  if (same_tls_files(*old.tenant_spec, *tenant) && plan->tls_mode == old.plan->tls_mode) {
+    plan->tls = old.plan->tls;
+  }
   auto changed = std::make_shared<pool::PoolConfig>(**config);
-  if (same_target(*old.plan, *changed->plan, *old.tenant_spec, *tenant)) changed->plan = old.plan;
+  changed->plan = std::move(plan);
   pool.change_config(std::move(changed));
 }
 
@@ -145,16 +204,33 @@ void catch_up(SessionHome& home, pool::Pool& pool) {
   if (home.instructions.catalog->by_id(pool.config().tenant) != pool.config().tenant_spec) follow(home, pool);
 }
 
-void renew_keys(pool::Pool& pool, const std::optional<auth::ScramKeys>& keys) {
-  const auto& have = pool.config().plan->credential.keys;
-  const bool same = have.has_value() && keys.has_value() && have->client_key == keys->client_key &&
-                    have->server_key == keys->server_key;
-  if (!keys.has_value() || same) return;
-  auto plan = std::make_shared<upstream::DialPlan>(*pool.config().plan);
-  plan->credential.keys = keys;
+void renew_credential(pool::Pool& pool, const upstream::Credential& shown) {
+  const upstream::DialPlan& old = *pool.config().plan;
+  Credentials fresh{.first = old.credential, .other = old.other_credential};
+  if (shown.secret.has_value() && text_of(shown) != text_of(fresh.first)) {
+    fresh.first = {.secret = shown.secret, .keys = {}};
+  }
+  fresh.show(shown.keys);
+  if (same_credential(fresh.first, old.credential) && same_credential(fresh.other, old.other_credential)) {
+    return;
+  }
+  auto plan = std::make_shared<upstream::DialPlan>(old);
+  plan->credential = std::move(fresh.first);
+  plan->other_credential = std::move(fresh.other);
   auto config = std::make_shared<pool::PoolConfig>(pool.config());
   config->plan = std::move(plan);
   pool.change_credential(std::move(config));
+}
+
+void renew_credential(pool::Pool& pool, const pool::PoolConfig& elsewhere) {
+  const upstream::DialPlan& plan = *elsewhere.plan;
+  if (!is_listed(model::CatalogSnapshot::find_user(*elsewhere.tenant_spec, elsewhere.client_user))) {
+    renew_credential(pool, {.secret = plan.credential.secret, .keys = {}});
+  }
+  renew_credential(pool, {.secret = {}, .keys = plan.credential.keys});
+  if (plan.other_credential.secret.has_value()) {
+    renew_credential(pool, {.secret = {}, .keys = plan.other_credential.keys});
+  }
 }
 
 }  // namespace penstock::session

@@ -13,13 +13,24 @@
 
 namespace penstock::session {
 
+// Whether the catalog has what a pool of this user logs in with; otherwise auth_query tells.
+bool is_listed(const model::UserSpec* user);
+
+// What a pool of this user logs in with. `asked`: what auth_query has told of the user, where the catalog has no secret.
+struct Credentials {
+  upstream::Credential first, other;
+  // Keys go with the verifier that they prove.
+  void show(const std::optional<auth::ScramKeys>& keys);
+};
+Credentials credentials_of(const model::UserSpec* user, const std::optional<auth::Secret>& asked);
+
 struct PoolWish {
   model::TenantPtr tenant;
   const model::UserSpec* user;  // null: known to auth_query only
   std::string client_user;      // as the client says it
   std::string user_name;        // at the server, where `user` says nothing else
   std::string database;
-  upstream::Credential credential;
+  Credentials credentials;
   pgwire::Parameters parameters;  // further start-up parameters
 };
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish);
@@ -30,13 +41,17 @@ std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_
                      std::string_view database);
 
 // Tells the pools of this worker what home.instructions now says about them; only those of one tenant. Pools of tenants
-// that are gone are retired; those whose target or credential changed get new upstreams, while their clients stay.
+// that are gone are retired; those whose target changed get new upstreams, while their clients stay. A changed credential
+// is for the next upstreams: those that have logged in stay.
 void follow_settings(SessionHome& home);
 void follow_catalog(SessionHome& home, const std::string& tenant);
 // The same for one pool, if it was made from another state of its tenant than the present one.
 void catch_up(SessionHome& home, pool::Pool& pool);
 
-// A client has proven itself with keys the pool may not have: its password has changed, or the pool had none.
-void renew_keys(pool::Pool& pool, const std::optional<auth::ScramKeys>& keys);
+// A client has proven itself with what the pool may not have: its password has changed, or the pool had none.
+// A secret is passed only if it comes from auth_query.
+void renew_credential(pool::Pool& pool, const upstream::Credential& shown);
+// The same for a client who has proven itself on another worker, to that worker's share of the pool.
+void renew_credential(pool::Pool& pool, const pool::PoolConfig& elsewhere);
 
 }  // namespace penstock::session

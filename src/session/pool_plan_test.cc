@@ -22,21 +22,19 @@ class PoolPlanTest : public HomeTest {
                                               .client_user = "alice",
                                               .user_name = "alice_at_server",
                                               .database = "shop",
-                                              .credential = {},
+                                              .credentials = {},
                                               .parameters = std::move(parameters)});
     EXPECT_TRUE(config.has_value());
     return *config;
   }
   std::shared_ptr<pool::Pool> make_pool() {
     const auto* user = &acme->users[0];
-    upstream::Credential credential;
-    credential.secret = auth::Secret::parse(*user->secret);
     auto config = make_pool_config(settings, {.tenant = acme,
                                               .user = user,
                                               .client_user = "alice",
                                               .user_name = "alice",
                                               .database = "shop",
-                                              .credential = credential,
+                                              .credentials = credentials_of(user, std::nullopt),
                                               .parameters = {}});
     return pools.find_or_make(pool_key(*acme, "alice", "shop"), *config);
   }
@@ -137,7 +135,7 @@ TEST_F(PoolPlanTest, TlsFilesThatCannotBeReadAreAnError) {
                                                   .client_user = "alice",
                                                   .user_name = "alice",
                                                   .database = "shop",
-                                                  .credential = {},
+                                                  .credentials = {},
                                                   .parameters = {}});
   ASSERT_FALSE(config.has_value());
   EXPECT_NE(config.error().to_string().find("/nowhere/ca.pem"), std::string::npos)
@@ -175,15 +173,8 @@ TEST_F(PoolPlanTest, NewSettingsTakeEffectAndKeepConnections) {
   EXPECT_EQ(server.open_peers(), 1U);
 }
 
-TEST_F(PoolPlanTest, AnotherHostOrPasswordClosesOldConnections) {
+TEST_F(PoolPlanTest, AnotherHostClosesOldConnections) {
   const auto pool = make_pool();
-  warm_up(*pool);
-  tenant.users[0].secret = "changed";
-  instruct();
-  run([&] { follow_catalog(home, "acme"); });
-  let(seconds(1));
-  EXPECT_EQ(server.open_peers(), 0U);
-  EXPECT_EQ(pool->config().plan->credential.secret->plain(), "changed");
   warm_up(*pool);
   tenant.hosts = {{.host = "10.0.0.6"}};
   instruct();
@@ -191,6 +182,42 @@ TEST_F(PoolPlanTest, AnotherHostOrPasswordClosesOldConnections) {
   let(seconds(1));
   EXPECT_EQ(server.open_peers(), 0U);
   EXPECT_EQ(pool->config().plan->hosts, tenant.hosts);
+}
+
+TEST_F(PoolPlanTest, AnotherPasswordIsForTheNextConnections) {
+  const auto pool = make_pool();
+  warm_up(*pool);
+  tenant.users[0].secret = "changed";
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  let(seconds(1));
+  EXPECT_EQ(server.open_peers(), 1U);
+  EXPECT_EQ(pool->config().plan->credential.secret->plain(), "changed");
+}
+
+TEST_F(PoolPlanTest, WhileAPasswordIsBeingChangedTheOneThatWorkedIsTriedFirst) {
+  const auto pool = make_pool();
+  const auto secrets = [&] {
+    const upstream::DialPlan& plan = *pool->config().plan;
+    return std::string(plan.credential.secret->plain()) + ", " +
+           (plan.other_credential.secret ? std::string(plan.other_credential.secret->plain()) : "-");
+  };
+  EXPECT_EQ(secrets(), "secret, -");
+  tenant.users[0].secret = "new";
+  tenant.users[0].previous_secret = "secret";
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(secrets(), "secret, new");
+  tenant.users[0].previous_secret.reset();
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(secrets(), "new, -");
+  // Of a user's own secret towards the server likewise.
+  tenant.users[0].upstream_secret = "theirs";
+  tenant.users[0].previous_upstream_secret = "new";
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(secrets(), "new, theirs");
 }
 
 TEST_F(PoolPlanTest, ATenantThatIsGoneHasNoConnections) {
@@ -233,16 +260,83 @@ TEST_F(PoolPlanTest, NewKeysAreForTheNextConnections) {
   auth::ScramKeys keys;
   keys.client_key.data()[0] = 7;
   run([&] {
-    renew_keys(*pool, std::nullopt);
+    renew_credential(*pool, upstream::Credential{});
     EXPECT_FALSE(pool->config().plan->credential.keys.has_value());
-    renew_keys(*pool, keys);
+    renew_credential(*pool, {.secret = {}, .keys = keys});
     ASSERT_TRUE(pool->config().plan->credential.keys.has_value());
     const auto* plan = pool->config().plan.get();
-    renew_keys(*pool, keys);
+    renew_credential(*pool, {.secret = {}, .keys = keys});
     EXPECT_EQ(pool->config().plan.get(), plan) << "the same keys change nothing";
   });
   let(seconds(1));
   EXPECT_EQ(server.open_peers(), 1U);
+}
+
+TEST_F(PoolPlanTest, KeysBelongToTheVerifierThatTheyProve) {
+  const auth::ScramKeys old_keys = auth::derive_keys("old", "salt1", 1);
+  const auth::ScramKeys new_keys = auth::derive_keys("new", "salt2", 1);
+  tenant.users[0].secret = old_keys.verifier("salt1", 1).to_string();
+  instruct();
+  const auto pool = make_pool();
+  run([&] { renew_credential(*pool, {.secret = {}, .keys = old_keys}); });
+  tenant.users[0].previous_secret = tenant.users[0].secret;
+  tenant.users[0].secret = new_keys.verifier("salt2", 1).to_string();
+  instruct();
+  const auto same = [](const upstream::Credential& credential, const auth::ScramKeys& keys) {
+    return credential.keys.has_value() && credential.keys->client_key == keys.client_key;
+  };
+  run([&] {
+    follow_catalog(home, "acme");
+    EXPECT_TRUE(same(pool->config().plan->credential, old_keys)) << "still the one that worked";
+    EXPECT_FALSE(pool->config().plan->other_credential.usable());
+    renew_credential(*pool, {.secret = {}, .keys = new_keys});
+    EXPECT_TRUE(same(pool->config().plan->credential, old_keys));
+    EXPECT_TRUE(same(pool->config().plan->other_credential, new_keys));
+  });
+}
+
+TEST_F(PoolPlanTest, UntilAClientShowsTheKeysOfANewVerifierTheOldOnesServe) {
+  const auth::ScramKeys old_keys = auth::derive_keys("old", "salt1", 1);
+  const auth::ScramKeys new_keys = auth::derive_keys("new", "salt2", 1);
+  tenant.users[0].secret = old_keys.verifier("salt1", 1).to_string();
+  instruct();
+  const auto pool = make_pool();
+  run([&] { renew_credential(*pool, {.secret = {}, .keys = old_keys}); });
+  tenant.users[0].secret = new_keys.verifier("salt2", 1).to_string();
+  instruct();
+  run([&] {
+    follow_catalog(home, "acme");
+    EXPECT_TRUE(pool->config().plan->other_credential.usable());
+    renew_credential(*pool, {.secret = {}, .keys = new_keys});
+    EXPECT_EQ(pool->config().plan->credential.keys->client_key, new_keys.client_key);
+  });
+}
+
+TEST_F(PoolPlanTest, ASecretThatAuthQueryFoundFollowsTheServers) {
+  const auto pool = make_pool();
+  run([&] {
+    renew_credential(*pool, {.secret = auth::Secret::parse("asked"), .keys = {}});
+    EXPECT_EQ(pool->config().plan->credential.secret->plain(), "asked");
+  });
+}
+
+TEST_F(PoolPlanTest, WhatAClientHasShownElsewhereIsLearnt) {
+  tenant.users[0].secret.reset();
+  tenant.auth_query = "select 1";
+  instruct();
+  const auto* user = &acme->users[0];
+  const auto wish = [&](const char* secret) {
+    return *make_pool_config(settings, {.tenant = acme,
+                                        .user = user,
+                                        .client_user = "alice",
+                                        .user_name = "alice",
+                                        .database = "shop",
+                                        .credentials = credentials_of(user, auth::Secret::parse(secret)),
+                                        .parameters = {}});
+  };
+  const auto pool = pools.find_or_make(pool_key(*acme, "alice", "shop"), wish("old"));
+  run([&] { renew_credential(*pool, *wish("new")); });
+  EXPECT_EQ(pool->config().plan->credential.secret->plain(), "new");
 }
 
 }  // namespace

@@ -182,7 +182,7 @@ void Session::arrive(Traveller& traveller) {
   need_exchange();
   pool_ = home_.pools.find_or_make(traveller.pool_key, traveller.pool_config);
   catch_up(home_, *pool_);
-  renew_keys(*pool_, traveller.pool_config->plan->credential.keys);
+  renew_credential(*pool_, *traveller.pool_config);
   (void)pool_->parameters();  // learns from the other workers what a fresh session is like
   settings_ = home_.settings_table.intern(std::move(traveller.settings));
   start_settings_ = settings_;

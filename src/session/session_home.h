@@ -19,8 +19,11 @@
 #include "pool/ledger.h"
 #include "pool/pool.h"
 #include "session/cancel_registry.h"
+#include "session/catalog_reread.h"
 #include "session/identity.h"
+#include "session/login_bans.h"
 #include "session/login_pace.h"
+#include "session/verifier_turns.h"
 #include "telemetry/worker_counters.h"
 #include "tls/context.h"
 #include "tls/handshake_gate.h"
@@ -65,6 +68,9 @@ struct SessionHome {
   tls::HandshakeGate& handshake_gate;
   LoginPace& login_pace;
   auth::LoginVerifiers& login_verifiers;
+  VerifierTurns& verifier_turns;
+  LoginBans& login_bans;
+  CatalogReread& catalog_reread;
   AuthQuery& auth_query;
   telemetry::WorkerCounters& counters;
   // Runs `call` with the session of that id on its worker; null when it has gone meanwhile.

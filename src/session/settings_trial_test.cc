@@ -22,7 +22,7 @@ class SettingsTrialTest : public HomeTest {
                                               .client_user = "alice",
                                               .user_name = "alice",
                                               .database = "shop",
-                                              .credential = {},
+                                              .credentials = {},
                                               .parameters = {}});
     pool = pools.find_or_make("acme/shop/alice", *config);
   }

@@ -32,15 +32,6 @@ Subject subject_of(const TenantSpec& tenant, const UserSpec& user) {
   return subject;
 }
 
-// A verifier proves nothing to a server.
-upstream::Credential credential_of(const UserSpec& user) {
-  const auto& text = user.upstream_secret.has_value() ? user.upstream_secret : user.secret;
-  if (!text.has_value()) return {};
-  auto secret = auth::Secret::parse(*text);
-  if (secret.kind() == auth::Secret::Kind::kScram) return {};
-  return {.secret = std::move(secret), .keys = {}};
-}
-
 base::Error explain(const TenantSpec& tenant, const Subject& subject, base::Error error) {
   std::string hosts;
   for (const model::HostPort& host : tenant.hosts) {
@@ -92,7 +83,7 @@ io::Task<base::Status> try_user(pool::PoolHome home, std::shared_ptr<const confi
                                                    .client_user = user.name,
                                                    .user_name = subject.role,
                                                    .database = subject.database,
-                                                   .credential = credential_of(user),
+                                                   .credentials = credentials_of(&user, std::nullopt),
                                                    .parameters = {}});
   if (!config) co_return base::fail(explain(*tenant, subject, config.error()));
   TrialPool pool(home, **config);
@@ -124,7 +115,7 @@ io::Task<base::Status> try_tenant(pool::PoolHome home, std::shared_ptr<const con
   const base::TimePoint deadline = home.tools.loop.now() + kTrialPatience;
   for (const UserSpec& user : tenant->users) {
     const bool has_certificate = !tenant->upstream_tls_cert_file.empty();
-    if (!credential_of(user).secret.has_value() && !has_certificate) continue;
+    if (!credentials_of(&user, std::nullopt).first.usable() && !has_certificate) continue;
     auto status = co_await try_user(home, settings, tenant, user, deadline);
     if (!status) co_return base::fail(std::move(status.error()));
   }

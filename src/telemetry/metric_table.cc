@@ -53,6 +53,8 @@ constexpr MetricRow kTable[] = {
     {Metric::kLogins, "penstock_logins_total", kCounter, kPool, "Clients that have logged in."},
     {Metric::kLoginFailures, "penstock_login_failures_total", kCounter, "reason",
      "Clients that were refused, by reason."},
+    {Metric::kLoginBans, "penstock_login_bans_total", kCounter, "",
+     "Addresses that were banned from a tenant for a while, for too many wrong passwords."},
     {Metric::kErrors, "penstock_errors_total", kCounter, "tenant,user,database,class",
      "Errors that servers have reported to clients, by class of SQLSTATE (its first two characters)."},
     {Metric::kCancels, "penstock_cancels_total", kCounter, "", "Cancel requests of clients."},

@@ -38,6 +38,7 @@ enum class Metric : std::uint8_t {
   kQueryTime,
   kLogins,
   kLoginFailures,
+  kLoginBans,
   kErrors,
   kCancels,
   kPreparedHits,

@@ -4,7 +4,7 @@ namespace penstock::telemetry {
 
 std::string_view word_of(LoginFailure reason) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(LoginFailure::kCount)> kWords = {
-      "password", "forbidden", "limit", "server", "timeout", "protocol", "shutdown", "other"};
+      "password", "forbidden", "banned", "limit", "server", "timeout", "protocol", "shutdown", "other"};
   return kWords[static_cast<std::size_t>(reason)];
 }
 

@@ -9,12 +9,13 @@
 
 namespace penstock::telemetry {
 
-enum class WorkerCount : std::uint8_t { kAccepted, kCancels, kTlsOk, kTlsFailed, kCount };
+enum class WorkerCount : std::uint8_t { kAccepted, kCancels, kTlsOk, kTlsFailed, kBans, kCount };
 
 // Why a client was refused at log-in.
 enum class LoginFailure : std::uint8_t {
   kPassword,   // wrong, or no such tenant or user: clients cannot tell, but the log does
   kForbidden,  // TLS demanded, method not allowed
+  kBanned,     // too many wrong passwords from that address
   kLimit,      // too many clients
   kServer,     // the server behind could not be asked or reached
   kTimeout,

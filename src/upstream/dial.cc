@@ -73,8 +73,9 @@ io::Task<base::Result<io::StreamPtr>> secure(DialTools tools, std::shared_ptr<co
 
 class Login {
  public:
-  Login(DialTools tools, const DialPlan& plan, MessageReader& reader, base::TimePoint deadline)
-      : tools_(tools), plan_(plan), reader_(reader), deadline_(deadline) {}
+  Login(DialTools tools, const DialPlan& plan, const Credential& credential, MessageReader& reader,
+        base::TimePoint deadline)
+      : tools_(tools), plan_(plan), credential_(credential), reader_(reader), deadline_(deadline) {}
 
   io::Task<base::Result<LoggedIn>> run() {
     base::ByteWriter startup;
@@ -170,9 +171,8 @@ class Login {
   }
 
   base::Result<std::string> plain_password() const {
-    if (plan_.credential.secret.has_value() &&
-        plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
-      return std::string(plan_.credential.secret->plain());
+    if (credential_.secret.has_value() && credential_.secret->kind() == auth::Secret::Kind::kPlain) {
+      return std::string(credential_.secret->plain());
     }
     return base::fail(
         base::kInvalidPassword,
@@ -189,7 +189,7 @@ class Login {
   }
 
   base::Status answer_md5(const std::array<std::uint8_t, 4>& salt) {
-    const auto& secret = plan_.credential.secret;
+    const auto& secret = credential_.secret;
     if (!secret.has_value() || secret->kind() == auth::Secret::Kind::kScram) {
       return send_password(plain_password());
     }
@@ -198,11 +198,10 @@ class Login {
 
   base::Status start_scram(const std::vector<std::string_view>& mechanisms) {
     auth::ScramCredential credential;
-    if (plan_.credential.secret.has_value() &&
-        plan_.credential.secret->kind() == auth::Secret::Kind::kPlain) {
-      credential = auth::WipedText(std::string(plan_.credential.secret->plain()));
-    } else if (plan_.credential.keys.has_value()) {
-      credential = *plan_.credential.keys;
+    if (credential_.secret.has_value() && credential_.secret->kind() == auth::Secret::Kind::kPlain) {
+      credential = auth::WipedText(std::string(credential_.secret->plain()));
+    } else if (credential_.keys.has_value()) {
+      credential = *credential_.keys;
     } else {
       auto missing = plain_password();
       return std::unexpected(std::move(missing.error()));
@@ -234,6 +233,7 @@ class Login {
 
   DialTools tools_;
   const DialPlan& plan_;
+  const Credential& credential_;
   MessageReader& reader_;
   base::TimePoint deadline_;
   std::optional<auth::ScramClient> scram_;
@@ -241,8 +241,10 @@ class Login {
   std::size_t parameters_bytes_ = 0;
 };
 
+enum class Which : std::uint8_t { kCredential, kOther };
+
 io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const DialPlan> plan,
-                                        io::Address address, std::string host, bool with_tls) {
+                                        io::Address address, std::string host, Which which, bool with_tls) {
   const std::string name = host;
   auto stream = co_await io::ConnectAwait(tools.loop, address, tools.loop.now() + plan->connect_timeout);
   if (!stream) co_return base::fail(std::move(stream.error()));
@@ -256,11 +258,13 @@ io::Task<base::Result<LoggedIn>> log_in(DialTools tools, std::shared_ptr<const D
   pgwire::MessageAssembler::Limits limits;
   limits.message_bytes_max = 1 << 20;
   MessageReader reader(std::move(ready), limits);
-  Login login(tools, *plan, reader, deadline);
+  const bool is_other = which == Which::kOther;
+  Login login(tools, *plan, is_other ? plan->other_credential : plan->credential, reader, deadline);
   auto result = co_await login.run();
   if (result) {
     result->address = address;
     result->host = name;
+    result->by_other_credential = is_other;
     if (auto* tls = dynamic_cast<tls::TlsStream*>(&reader.stream())) result->tls = tls->engine().negotiated();
     result->stream = reader.release(result->received);
   }
@@ -280,19 +284,37 @@ bool refused_for_encryption(const base::Error& error) {
 }
 
 io::Task<base::Result<LoggedIn>> log_in_with_fallback(DialTools tools, std::shared_ptr<const DialPlan> plan,
-                                                      io::Address address, std::string host) {
+                                                      io::Address address, std::string host, Which which) {
   const bool tls_first = wants_tls_first(*plan, address);
-  auto result = co_await log_in(tools, plan, address, host, tls_first);
+  auto result = co_await log_in(tools, plan, address, host, which, tls_first);
   const bool other_kind_allowed = plan->tls != nullptr && !address.is_unix() &&
                                   !demands_tls(*plan, address) && plan->tls_mode != model::TlsMode::kDisable;
   if (!result && other_kind_allowed && refused_for_encryption(result.error())) {
-    auto second = co_await log_in(tools, plan, address, host, !tls_first);
+    auto second = co_await log_in(tools, plan, address, host, which, !tls_first);
+    if (second) co_return second;
+  }
+  co_return result;
+}
+
+io::Task<base::Result<LoggedIn>> log_in_by_either(DialTools tools, std::shared_ptr<const DialPlan> plan,
+                                                  io::Address address, std::string host) {
+  const bool has_other = plan->other_credential.usable();
+  const bool only_other = has_other && !plan->credential.usable();
+  const Which which = only_other ? Which::kOther : Which::kCredential;
+  auto result = co_await log_in_with_fallback(tools, plan, address, host, which);
+  if (!result && has_other && !only_other && result.error().sqlstate == base::kInvalidPassword) {
+    auto second = co_await log_in_with_fallback(tools, plan, address, host, Which::kOther);
     if (second) co_return second;
   }
   co_return result;
 }
 
 }  // namespace
+
+bool same_target(const DialPlan& a, const DialPlan& b) {
+  return a.hosts == b.hosts && a.user == b.user && a.database == b.database && a.parameters == b.parameters &&
+         a.tls_mode == b.tls_mode && a.tls == b.tls;
+}
 
 io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const DialPlan> plan) {
   base::Error last{.sqlstate = base::kConnectionFailure, .message = "no host is configured"};
@@ -304,7 +326,7 @@ io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const Dia
       continue;
     }
     for (const io::Address& address : *addresses) {
-      auto result = co_await log_in_with_fallback(tools, plan, address, host.host);
+      auto result = co_await log_in_by_either(tools, plan, address, host.host);
       if (result) co_return result;
       last = about(address, std::move(result.error()));
       last.where = address.to_string();

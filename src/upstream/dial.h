@@ -32,6 +32,11 @@ namespace penstock::upstream {
 struct Credential {
   std::optional<auth::Secret> secret;
   std::optional<auth::ScramKeys> keys;
+
+  // A verifier alone proves nothing.
+  bool usable() const {
+    return keys.has_value() || (secret.has_value() && secret->kind() != auth::Secret::Kind::kScram);
+  }
 };
 
 struct DialPlan {
@@ -40,11 +45,16 @@ struct DialPlan {
   std::string database;
   pgwire::Parameters parameters;  // further start-up parameters
   Credential credential;
+  // Tried when the server refuses that one: while a password is being changed, either may be in force.
+  Credential other_credential = {};
   model::TlsMode tls_mode = model::TlsMode::kPrefer;
   std::shared_ptr<const tls::ClientContext> tls;  // null: TLS is off
   base::Duration connect_timeout = std::chrono::seconds(15);
   base::Duration login_timeout = std::chrono::seconds(15);
 };
+
+// Whether both lead to the same session at the same place, however they log in.
+bool same_target(const DialPlan& a, const DialPlan& b);
 
 // What dialling needs of the process.
 struct DialTools {

@@ -207,6 +207,51 @@ TEST_F(DialTest, AWrongPasswordIsTheServersToRefuse) {
   EXPECT_EQ(result.error().message, "password authentication failed");
 }
 
+TEST_F(DialTest, TriesTheOtherCredentialWhenTheServerRefusesTheFirst) {
+  sim::Checkers checkers;
+  sim::SimPostgres server(*far, checkers, {.password = "secret"});
+  plan.credential = password("new");
+  plan.other_credential = password("secret");
+  auto result = run();
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_TRUE(result->by_other_credential);
+  std::swap(plan.credential, plan.other_credential);
+  result = run();
+  ASSERT_TRUE(result);
+  EXPECT_FALSE(result->by_other_credential);
+}
+
+TEST_F(DialTest, WhenTheServerRefusesBothCredentialsItsErrorIsTold) {
+  sim::Checkers checkers;
+  sim::SimPostgres server(*far, checkers, {.password = "secret"});
+  plan.credential = password("one");
+  plan.other_credential = password("another");
+  const auto result = run();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().sqlstate, base::kInvalidPassword);
+}
+
+TEST_F(DialTest, ACredentialThatProvesNothingIsNotTried) {
+  ScriptedPostgres counting(*far);
+  counting.script = refusing("FATAL", "28P01", "no");
+  plan.credential = password(auth::make_verifier("secret", "salt", 1).to_string());
+  plan.other_credential = password("guess");
+  ASSERT_FALSE(run());
+  EXPECT_EQ(counting.peers.size(), 1U);
+  std::swap(plan.credential, plan.other_credential);
+  ASSERT_FALSE(run());
+  EXPECT_EQ(counting.peers.size(), 2U);
+}
+
+TEST_F(DialTest, OtherRefusalsAreNotForTheOtherCredential) {
+  ScriptedPostgres server(*far);
+  server.script = refusing("FATAL", "3D000", "no such database");
+  plan.credential = password("one");
+  plan.other_credential = password("another");
+  ASSERT_FALSE(run());
+  EXPECT_EQ(server.peers.size(), 1U);
+}
+
 TEST_F(DialTest, SaysWhichPasswordIsMissing) {
   sim::Checkers checkers;
   sim::SimPostgres server(*far, checkers, {.password = "secret"});

@@ -53,6 +53,7 @@ struct LoggedIn {
   std::string cancel_key;
   ServerParameters parameters;
   std::string tls;  // "TLSv1.3/…" or empty
+  bool by_other_credential = false;
 };
 
 class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {

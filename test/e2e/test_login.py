@@ -272,8 +272,7 @@ def transcript(pooler: Pooler, user: str, password: str, tls: bool, **parameters
         while True:
             got = wire.read()
             if got.type == "E":
-                fields = {key: value.replace(user, "NAME").replace(user.split(".")[0], "NAME")
-                          for key, value in got.fields.items()}
+                fields = {key: value.replace(f'"{user}"', "NAME") for key, value in got.fields.items()}
                 seen.append(("E", tuple(sorted(fields.items()))))
                 seen.append(("end", wire.at_end()))
                 return seen

@@ -1,0 +1,307 @@
+// Whole log-ins on a simulated loop: which secrets are valid, what is counted, and what an outsider can see.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "auth/scram_client.h"
+#include "auth/scram_message.h"
+#include "catalog/timestamp.h"
+#include "session/home_sim_test.h"
+#include "session/session.h"
+
+namespace penstock::session {
+namespace {
+
+using namespace testing;
+
+// A client that logs in by SCRAM and notes what it sees.
+class Guest final : public io::StreamSink {
+ public:
+  Guest(io::SimLoop& loop, std::string user, std::string password)
+      : loop_(loop), user_(std::move(user)), cache_(loop.random()) {
+    const std::string_view offered[] = {auth::kScramSha256};
+    scram_ = std::make_unique<auth::ScramClient>(
+        *auth::ScramClient::choose(offered, auth::WipedText(password), loop.random(), cache_, {}));
+  }
+  void start(std::string_view options = {}) {
+    const auto address = io::Address::from_ip("10.0.0.9", 6432);
+    connecting_ = loop_.connect(*address, base::kNever, [this, options](base::Result<io::StreamPtr> stream) {
+      ASSERT_TRUE(stream.has_value());
+      stream_ = std::move(*stream);
+      stream_->set_sink(*this);
+      std::string fields = sim::zero_ended("user") + sim::zero_ended(user_) + sim::zero_ended("database") +
+                           sim::zero_ended("shop");
+      if (!options.empty()) fields += sim::zero_ended("options") + sim::zero_ended(options);
+      send(sim::startup_packet(sim::kProtocol3, fields + '\0'));
+    });
+  }
+  void leave() { stream_.reset(); }
+
+  bool is_in = false;
+  bool vanishes_before_its_proof = false;
+  std::string salt;
+  std::string seen;  // kinds of messages and lengths
+  sim::ErrorFields error;
+  base::TimePoint refused_at{};
+
+ private:
+  void send(const std::string& bytes) { stream_->write(base::as_bytes(bytes)); }
+  void on_end(const base::Error*) override {}
+  void on_data(io::Chunk bytes) override {
+    splitter_.feed(bytes.view());
+    while (auto message = splitter_.next()) {
+      seen += message->type;
+      if (message->type == 'Z') is_in = true;
+      if (message->type == 'E') {
+        error = sim::error_fields(message->body);
+        refused_at = loop_.now();
+      }
+      if (message->type == 'R') on_authentication(message->body);
+      if (stream_ == nullptr) return;
+    }
+  }
+  void on_authentication(const std::string& body) {
+    sim::Fields fields(body);
+    const std::uint32_t code = fields.be32();
+    const std::string rest = body.substr(4);
+    seen += std::to_string(code);
+    if (code == 10) {
+      const std::string first = scram_->first();
+      send(sim::message('p', sim::zero_ended(scram_->mechanism()) +
+                                 sim::be32(static_cast<std::uint32_t>(first.size())) + first));
+    } else if (code == 11) {
+      salt = rest.substr(rest.find(",s="));
+      if (vanishes_before_its_proof) return leave();
+      send(sim::message('p', *scram_->respond(rest)));
+    } else if (code == 12) {
+      EXPECT_TRUE(scram_->verify(rest));
+    }
+  }
+  io::SimLoop& loop_;
+  std::string user_;
+  auth::ScramKeyCache cache_;
+  std::unique_ptr<auth::ScramClient> scram_;
+  sim::Splitter splitter_{false};
+  io::StreamPtr stream_;
+  std::unique_ptr<io::Connecting> connecting_;
+};
+
+class LoginTest : public HomeTest, private io::AcceptSink {
+ public:
+  LoginTest() {
+    tenant.users = {{.name = "alice", .secret = "new"}};
+    settings.ban_failures = 3;
+    instruct();
+    home.bury = [this](Session& session) {
+      const auto found = sessions_.find(session.id());
+      loop->defer([remains = std::shared_ptr<Session>(std::move(found->second))] {});
+      sessions_.erase(found);
+    };
+    home.worker_count = [] { return 1U; };
+    home.has_room = [](unsigned) { return true; };
+    run([this] {
+      auto listener = loop->listen(*io::Address::from_ip("10.0.0.9", 6432), {}, *this);
+      ASSERT_TRUE(listener.has_value());
+      listener_ = std::move(*listener);
+    });
+  }
+  ~LoginTest() override {
+    let(seconds(1));
+    run([this] {
+      listener_.reset();
+      guests_.clear();
+    });
+    let(seconds(5));
+    run([this] { sessions_.clear(); });
+  }
+
+  Guest& log_in(const std::string& user, const std::string& password, std::string_view options = {}) {
+    Guest& guest = *guests_.emplace_back(std::make_unique<Guest>(*loop, user, password));
+    run([&] { guest.start(options); });
+    let(milliseconds(500));
+    return guest;
+  }
+  bool may_log_in(const std::string& user, const std::string& password) {
+    Guest& guest = log_in(user, password);
+    run([&] { guest.leave(); });
+    let(milliseconds(10));
+    return guest.is_in;
+  }
+  std::size_t banned() const { return login_bans.list("acme", world.now()).size(); }
+  model::UserSpec& alice() { return tenant.users[0]; }
+
+ private:
+  void on_accept(io::StreamPtr stream) override {
+    const std::uint64_t id = ++next_;
+    auto session = std::make_unique<Session>(home, id);
+    Session& started = *session;
+    sessions_.emplace(id, std::move(session));
+    started.start(std::move(stream), {});
+  }
+  io::ListenerPtr listener_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<Guest>> guests_;
+  std::uint64_t next_ = 0;
+};
+
+TEST_F(LoginTest, BothPasswordsAreValidWhileOneIsBeingChanged) {
+  EXPECT_FALSE(may_log_in("alice.acme", "old"));
+  alice().previous_secret = "old";
+  instruct();
+  EXPECT_TRUE(may_log_in("alice.acme", "old"));
+  EXPECT_TRUE(may_log_in("alice.acme", "new"));
+  EXPECT_FALSE(may_log_in("alice.acme", "other"));
+}
+
+TEST_F(LoginTest, ThePreviousPasswordEndsAtItsTime) {
+  alice().previous_secret = "old";
+  alice().previous_secret_until = catalog::wall_clock_now() + std::chrono::hours(1);
+  instruct();
+  EXPECT_TRUE(may_log_in("alice.acme", "old"));
+  alice().previous_secret_until = catalog::wall_clock_now() - milliseconds(1);
+  instruct();
+  EXPECT_FALSE(may_log_in("alice.acme", "old"));
+  EXPECT_TRUE(may_log_in("alice.acme", "new"));
+}
+
+TEST_F(LoginTest, VerifiersOfDifferentSaltsTakeTurnsAfterAFailure) {
+  alice().secret = auth::make_verifier("new", "salt one", 1).to_string();
+  alice().previous_secret = auth::make_verifier("old", "salt two", 1).to_string();
+  alice().upstream_secret = "x";
+  instruct();
+  EXPECT_TRUE(may_log_in("alice.acme", "new"));
+  EXPECT_FALSE(may_log_in("alice.acme", "old"));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(may_log_in("alice.acme", "old"));
+  EXPECT_EQ(login_bans.size(), 0U) << "a password that fits one of the two is not wrong";
+  // One that fits neither is, once both have been asked for.
+  for (int i = 0; i < 6; ++i) EXPECT_FALSE(may_log_in("alice.acme", "guess"));
+  EXPECT_EQ(banned(), 1U);
+}
+
+TEST_F(LoginTest, ARefusalReadsTheCatalogFirst) {
+  alice().secret = "newer";
+  // The worker hears of it only when it asks.
+  auto fresh = std::make_shared<const model::TenantSpec>(tenant);
+  auto changed = std::make_shared<const model::CatalogSnapshot>(std::vector<model::TenantPtr>{fresh});
+  on_reread = [&] { instructions.catalog = changed; };
+  EXPECT_TRUE(may_log_in("alice.acme", "newer"));
+  EXPECT_EQ(login_bans.size(), 0U);
+}
+
+TEST_F(LoginTest, SoDoesThatOfAUserWhoWasAddedAMomentAgo) {
+  tenant.users.push_back({.name = "bob", .secret = "bob's"});
+  auto fresh = std::make_shared<const model::TenantSpec>(tenant);
+  auto changed = std::make_shared<const model::CatalogSnapshot>(std::vector<model::TenantPtr>{fresh});
+  on_reread = [&] { instructions.catalog = changed; };
+  EXPECT_TRUE(may_log_in("bob.acme", "bob's"));
+}
+
+TEST_F(LoginTest, ASecretThatHasJustChangedMakesNoPasswordWrong) {
+  alice().secret = auth::make_verifier("newer", "another salt", 1).to_string();
+  auto fresh = std::make_shared<const model::TenantSpec>(tenant);
+  auto changed = std::make_shared<const model::CatalogSnapshot>(std::vector<model::TenantPtr>{fresh});
+  on_reread = [&] { instructions.catalog = changed; };
+  EXPECT_FALSE(may_log_in("alice.acme", "newer")) << "asked with the old salt";
+  EXPECT_EQ(login_bans.size(), 0U);
+  EXPECT_TRUE(may_log_in("alice.acme", "newer"));
+}
+
+TEST_F(LoginTest, TooManyWrongPasswordsBanTheAddress) {
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(log_in("alice.acme", "guess").error.sqlstate, "28P01");
+  const Guest& guest = log_in("alice.acme", "new");
+  EXPECT_EQ(guest.error.sqlstate, "28000");
+  EXPECT_EQ(guest.error.text, "too many wrong passwords from address \"10.0.0.1\"");
+  EXPECT_EQ(guest.seen, "E") << "before anything is asked";
+  EXPECT_EQ(counters.counts[telemetry::WorkerCount::kBans].read(), 1U);
+  EXPECT_EQ(counters.failures[telemetry::LoginFailure::kBanned].read(), 1U);
+  EXPECT_EQ(counters.failures[telemetry::LoginFailure::kPassword].read(), 3U);
+  let(settings.ban_time);
+  EXPECT_TRUE(may_log_in("alice.acme", "new"));
+}
+
+TEST_F(LoginTest, ABanIsLiftedAtOnce) {
+  for (int i = 0; i < 3; ++i) log_in("alice.acme", "guess");
+  EXPECT_FALSE(may_log_in("alice.acme", "new"));
+  login_bans.lift("acme", {"10.0.0.1"});
+  EXPECT_TRUE(may_log_in("alice.acme", "new"));
+}
+
+TEST_F(LoginTest, OnlyWrongPasswordsCount) {
+  server.script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type != 0) return false;
+    peer.send(sim::error_message("FATAL", "28P01", "password authentication failed for user \"alice\""));
+    peer.close();
+    return true;
+  };
+  std::vector<Guest*> guests;
+  for (int i = 0; i < 5; ++i) guests.push_back(&log_in("alice.acme", "new"));
+  let(seconds(60));
+  for (const Guest* guest : guests)
+    EXPECT_EQ(guest->error.sqlstate, "28P01") << "the server's, not the client's";
+  EXPECT_EQ(login_bans.size(), 0U);
+}
+
+TEST_F(LoginTest, WhoVanishesBeforeThereIsAProofIsNotCounted) {
+  settings.ban_failures = 1;
+  instruct();
+  Guest guest(*loop, "alice.acme", "guess");
+  guest.vanishes_before_its_proof = true;
+  run([&] { guest.start(); });
+  let(milliseconds(500));
+  EXPECT_NE(guest.salt, "");
+  EXPECT_EQ(login_bans.size(), 0U);
+}
+
+TEST_F(LoginTest, UnknownUsersAndTenantsLookLikeWrongPasswords) {
+  settings.ban_failures = 0;
+  instruct();
+  const auto face = [&](const std::string& user, std::string_view options = {}) {
+    Guest& guest = log_in(user, "guess", options);
+    std::string text = guest.error.text;
+    const std::size_t at = text.find('"' + user + '"');
+    EXPECT_NE(at, std::string::npos) << text;
+    if (at != std::string::npos) text.replace(at, user.size() + 2, "NAME");
+    const auto offset = guest.refused_at.time_since_epoch() % CatalogReread::kEvery;
+    EXPECT_LT(offset, milliseconds(20)) << "all are told at the moments of one grid";
+    return guest.seen + " " + guest.error.sqlstate + " " + text + " " + std::to_string(guest.salt.size());
+  };
+  const std::string wrong = face("alice.acme");
+  EXPECT_THAT(wrong, ::testing::HasSubstr("28P01"));
+  EXPECT_EQ(face("nobody.acme"), wrong);
+  EXPECT_EQ(face("alice.nosuch"), wrong);
+  EXPECT_EQ(face("alice", "reference=nosuch"), wrong);
+  EXPECT_EQ(face("alice", "reference=acme"), wrong);
+}
+
+TEST_F(LoginTest, SaltsAreStableAndOfEachUserAlone) {
+  const auto salt = [&](const std::string& user, std::string_view options = {}) {
+    return log_in(user, "guess", options).salt;
+  };
+  settings.ban_failures = 0;
+  instruct();
+  EXPECT_EQ(salt("nobody.acme"), salt("nobody.acme"));
+  EXPECT_EQ(salt("alice.nosuch"), salt("alice.nosuch"));
+  EXPECT_EQ(salt("alice.nosuch"), salt("alice", "reference=nosuch"));
+  EXPECT_EQ(salt("alice.acme"), salt("alice", "reference=acme"));
+  EXPECT_NE(salt("alice.nosuch"), salt("alice.nosuch2"));
+  EXPECT_NE(salt("nobody.nosuch"), salt("alice.nosuch"));
+}
+
+TEST_F(LoginTest, ATenantThatDoesNotExistBansLikeOneThatDoes) {
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(log_in("alice.nosuch", "guess").error.sqlstate, "28P01");
+  EXPECT_EQ(log_in("alice.nosuch", "guess").error.sqlstate, "28000");
+  EXPECT_EQ(log_in("alice.nosuch2", "guess").error.sqlstate, "28P01");
+  EXPECT_TRUE(may_log_in("alice.acme", "new"));
+}
+
+TEST_F(LoginTest, NothingIsDerivedForAUserBeforeTheProof) {
+  const auto before = scram_keys.counts().misses;
+  Guest guest(*loop, "alice.acme", "new");
+  guest.vanishes_before_its_proof = true;
+  run([&] { guest.start(); });
+  let(milliseconds(200));
+  EXPECT_NE(guest.salt, "");
+  EXPECT_EQ(scram_keys.counts().misses, before) << "how long the challenge takes would tell who exists";
+}
+
+}  // namespace
+}  // namespace penstock::session
