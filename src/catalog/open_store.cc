@@ -19,10 +19,14 @@ base::Result<std::unique_ptr<Store>> open_store(const config::Settings& settings
     return *std::move(opened);
   };
   const KeySource keys = key_source(settings, environment);
+  // A server has more to do than to wait for a lock: who asks for a change is told to try again, and whoever watches
+  // the process gets an answer in time.
+  const auto at_work = std::chrono::milliseconds(opening == Opening::kServer ? 250 : 5000);
   if (!is_postgres_url(settings.catalog)) {
     return as_store(SqliteStore::open({.path = settings.catalog,
                                        .default_tenant = settings.default_tenant,
                                        .create = opening != Opening::kMustBe,
+                                       .patience_at_work = at_work,
                                        .keys = keys}));
   }
   const bool migrates =

@@ -81,11 +81,15 @@ base::Result<SqliteDatabase> SqliteDatabase::open(const OpenOptions& options) {
   SqliteDatabase database;
   database.database_.reset(handle);
   if (code != SQLITE_OK) return base::fail(make_error(handle, code, options.path));
-  sqlite3_busy_timeout(handle, static_cast<int>(options.patience.count()));
+  database.set_patience(options.patience);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   if (const base::Status status = database.run_script(kConnectionSettings); !status)
     return base::fail(status.error());
   return database;
+}
+
+void SqliteDatabase::set_patience(std::chrono::milliseconds patience) {
+  sqlite3_busy_timeout(database_.get(), static_cast<int>(patience.count()));
 }
 
 base::Result<Database::Rows> SqliteDatabase::query(std::string_view sql, Parameters parameters) {

@@ -27,6 +27,7 @@ class SqliteDatabase final : public Database {
     std::chrono::milliseconds patience{5000};
   };
   SqliteDatabase() = default;  // not open
+  void set_patience(std::chrono::milliseconds patience);
   // The file must exist.
   static base::Result<SqliteDatabase> open(const OpenOptions& options);
 

@@ -23,11 +23,10 @@ base::Error file_error(const std::string& path, std::string_view what, int errno
 }
 
 // An empty file that only its owner may read: SQLite gives its companions (-wal, -shm) the same mode.
-base::Status create_file(const std::string& path) {
+base::Status create_empty(const std::string& path, const std::string& known_as) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (descriptor < 0) {
-    if (errno == EEXIST) return {};
-    return base::fail(file_error(path, "cannot be created", errno,
+    return base::fail(file_error(known_as, "cannot be created", errno,
                                  "Its directory must exist and be writable for the user who runs Penstock."));
   }
   // `sudo penstock tenant add` must not lock out a server that runs as a user of its own.
@@ -38,6 +37,31 @@ base::Status create_file(const std::string& path) {
   }
   ::close(descriptor);
   return {};
+}
+
+void remove_database(const std::string& path) {
+  std::error_code ignored;
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(path + suffix, ignored);
+}
+
+// The file with its tables, if there is none. It is made beside its place and then appears there as a whole: so an
+// empty file is never one that a process did not live to fill.
+base::Status create_catalog(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) return {};
+  const std::string draft = fmt::format("{}.new-{}", path, ::getpid());
+  remove_database(draft);  // of a process that had the same number
+  base::Status status = create_empty(draft, path);
+  if (status) {
+    base::Result<SqliteDatabase> database = SqliteDatabase::open({.path = draft});
+    status = database ? bring_up_to_date(*database, draft) : base::fail(database.error());
+  }
+  if (status && ::link(draft.c_str(), path.c_str()) != 0 && errno != EEXIST) {
+    status =
+        base::fail(file_error(path, "cannot be created", errno, "Its file system must know hard links."));
+  }
+  remove_database(draft);
+  return status;
 }
 
 }  // namespace
@@ -53,7 +77,7 @@ base::Result<SqliteStore::FileId> SqliteStore::identify(const std::string& path)
   return FileId{.device = found.st_dev, .inode = found.st_ino, .is_empty = found.st_size == 0};
 }
 
-// SQLite takes an empty file for a new database; to a server with tenants it would say that all have gone.
+// SQLite takes an empty file for a new database; instead of one with tenants it would say that there are none.
 base::Result<SqliteStore::FileId> SqliteStore::identify_filled(const std::string& path) {
   base::Result<FileId> file = identify(path);
   if (!file || !file->is_empty) return file;
@@ -63,11 +87,11 @@ base::Result<SqliteStore::FileId> SqliteStore::identify_filled(const std::string
                      .where = path});
 }
 
-base::Result<SqliteDatabase> SqliteStore::open_database(const Options& options) {
-  base::Result<SqliteDatabase> database =
-      SqliteDatabase::open({.path = options.path, .patience = options.patience});
+base::Result<SqliteDatabase> SqliteStore::open_database(const std::string& path,
+                                                        std::chrono::milliseconds patience) {
+  base::Result<SqliteDatabase> database = SqliteDatabase::open({.path = path, .patience = patience});
   if (!database) return base::fail(database.error());
-  if (const base::Status status = bring_up_to_date(*database, options.path); !status) {
+  if (const base::Status status = bring_up_to_date(*database, path); !status) {
     return base::fail(status.error());
   }
   return database;
@@ -77,19 +101,21 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
   base::Result<auth::Keyring> keys = read_keys(options.keys);
   if (!keys) return base::fail(keys.error());
   if (options.create) {
-    if (const base::Status status = create_file(options.path); !status) return base::fail(status.error());
+    if (const base::Status status = create_catalog(options.path); !status) return base::fail(status.error());
   }
-  const base::Result<FileId> file = options.create ? identify(options.path) : identify_filled(options.path);
+  const base::Result<FileId> file = identify_filled(options.path);
   if (!file) return base::fail(file.error());
-  base::Result<SqliteDatabase> database = open_database(options);
+  base::Result<SqliteDatabase> database = open_database(options.path, options.patience);
   if (!database) return base::fail(database.error());
-  return std::unique_ptr<SqliteStore>(
+  std::unique_ptr<SqliteStore> store(
       new SqliteStore(std::move(options), *std::move(keys), *std::move(database), *file));
+  store->database_.set_patience(store->patience_at_work());
+  return store;
 }
 
 base::Result<SqliteDatabase> SqliteStore::open_file(const std::string& path) {
-  if (const base::Status status = create_file(path); !status) return base::fail(status.error());
-  return open_database({.path = path});
+  if (const base::Status status = create_catalog(path); !status) return base::fail(status.error());
+  return open_database(path, Options{}.patience);
 }
 
 base::Result<Database*> SqliteStore::database() {
@@ -137,7 +163,7 @@ base::Status SqliteStore::follow_replaced_file() {
   }
   database_ = SqliteDatabase();
   drop_stale_log();
-  base::Result<SqliteDatabase> fresh = open_database(options_);
+  base::Result<SqliteDatabase> fresh = open_database(options_.path, patience_at_work());
   if (!fresh) return base::fail(fresh.error());
   database_ = *std::move(fresh);
   file_ = *file;
@@ -162,16 +188,13 @@ base::Status SqliteStore::back_up(const std::string& path) {
     return base::fail(base::kIoError, fmt::format("\"{}\" exists already", path), {},
                       "A backup is written to a new file.");
   }
-  if (const base::Status status = create_file(path); !status) return status;
+  if (const base::Status status = create_empty(path, path); !status) return status;
   base::Status status;
   {
     base::Result<SqliteDatabase> copy = SqliteDatabase::open({.path = path, .patience = options_.patience});
     status = copy ? database_.copy_to(*copy) : base::fail(copy.error());
   }
-  if (!status) {
-    for (const char* suffix : {"", "-wal", "-shm", "-journal"})
-      std::filesystem::remove(path + suffix, ignored);
-  }
+  if (!status) remove_database(path);
   return status;
 }
 

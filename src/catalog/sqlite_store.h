@@ -7,7 +7,8 @@
 // Home:       one thread.
 // Invariants: 1. The file has mode 0600 when we create it, and belongs to the owner of its directory when
 //                root does.
-//             2. `routes` agrees with the records of `tenants` (both are written by edit() only).
+//             2. A file that we create appears with its tables in it; one that is empty has been damaged.
+//             3. `routes` agrees with the records of `tenants` (both are written by edit() only).
 // Errors:     see Store; a file that was deleted or replaced while open is noticed by changed_since().
 // See:        sqlite_schema.h, docs/manual/tenants.md
 #pragma once
@@ -27,10 +28,11 @@ class SqliteStore final : public SqlStore {
  public:
   struct Options {
     std::string path;
-    std::string default_tenant = "default";    // see CatalogSnapshot
-    bool create = true;                        // false: a missing file is an error
-    std::chrono::milliseconds patience{5000};  // with locks of other processes
-    KeySource keys = {};                       // that seal secrets
+    std::string default_tenant = "default";                          // see CatalogSnapshot
+    bool create = true;                                              // false: a missing file is an error
+    std::chrono::milliseconds patience{5000};                        // with locks of other processes
+    std::optional<std::chrono::milliseconds> patience_at_work = {};  // once it is open; not set: the same
+    KeySource keys = {};                                             // that seal secrets
   };
   static base::Result<std::unique_ptr<SqliteStore>> open(Options options);
   // Only the file, created if need be, with its tables.
@@ -66,10 +68,15 @@ class SqliteStore final : public SqlStore {
   static base::Result<FileId> identify(const std::string& path);
   // The same, where an empty file can only be one that was damaged.
   static base::Result<FileId> identify_filled(const std::string& path);
-  static base::Result<SqliteDatabase> open_database(const Options& options);
+  static base::Result<SqliteDatabase> open_database(const std::string& path,
+                                                    std::chrono::milliseconds patience);
   // Opens the file anew when another one has taken its place, or when that failed the last time.
   base::Status follow_replaced_file();
   void drop_stale_log();
+
+  std::chrono::milliseconds patience_at_work() const {
+    return options_.patience_at_work.value_or(options_.patience);
+  }
 
   Options options_;
   SqliteDatabase database_;

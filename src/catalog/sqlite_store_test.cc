@@ -321,7 +321,8 @@ TEST_F(SqliteStoreTest, DoesNotTakeAnEmptyFileForACatalogWithoutTenants) {
   EXPECT_THAT(replaced.error().message, HasSubstr("is empty"));
   EXPECT_FALSE(server->load());
   EXPECT_THAT(open_error({.path = {}, .create = false}).message, HasSubstr("is empty"));
-  EXPECT_TRUE(try_open()) << "before there was anything, an empty file is a new catalog";
+  EXPECT_THAT(open_error({.path = {}}).message, HasSubstr("is empty"))
+      << "a restart would lose all tenants without a word";
 }
 
 TEST_F(SqliteStoreTest, NoticesThatItsFileWasTruncated) {
@@ -333,6 +334,23 @@ TEST_F(SqliteStoreTest, NoticesThatItsFileWasTruncated) {
   EXPECT_FALSE(server->changed_since(snapshot->version()));
   ASSERT_EQ(::truncate(file_.c_str(), 4096), 0);
   EXPECT_FALSE(server->load());
+}
+
+// Whoever creates the catalog may die at any moment: there is none then, or a whole one.
+TEST_F(SqliteStoreTest, IsThereAsAWholeOrNotAtAll) {
+  for (int round = 0; round < 30; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      (void)try_open();
+      ::_exit(0);
+    }
+    ::usleep(round * 400);
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    if (::access(file_.c_str(), F_OK) == 0) ASSERT_TRUE(try_open({.path = {}, .create = false})) << round;
+    ASSERT_TRUE(try_open()) << round;
+    for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((file_ + suffix).c_str());
+  }
 }
 
 // A writer that is killed in the middle: the tenant is as before one of its edits or as after, never in
