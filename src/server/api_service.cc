@@ -19,6 +19,16 @@ namespace {
 // How long the answer to a change waits for workers: one that has not got to its mailbox by then is in trouble.
 constexpr std::chrono::milliseconds kSettleMax{2000};
 
+// One part in each turn of the worker's loop, between which queries go on.
+void look_on(Worker& worker, std::shared_ptr<Look> look,
+             std::shared_ptr<Gathering<admin::Findings>> gathering) {
+  worker.on_loop([&worker, look = std::move(look), gathering = std::move(gathering)](
+                     session::PoolSet& pools, Worker::Sessions& sessions) mutable {
+    if (look->step(pools, sessions)) return look_on(worker, std::move(look), std::move(gathering));
+    gathering->add([look](admin::Findings& sum) { join(sum, look->take()); });
+  });
+}
+
 double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
@@ -165,18 +175,16 @@ void ApiService::settle(std::move_only_function<void(bool)> done) {
 }
 
 void ApiService::look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) {
-  auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
-  ask_workers<admin::Findings>(
-      process_.loop, process_.shared.workers,
-      [shared_wish](unsigned worker, session::PoolSet& pools, Worker::Sessions& sessions) {
-        admin::Findings part;
-        look_at(*shared_wish, worker, pools, sessions, part);
-        return part;
-      },
-      [done = std::move(done)](admin::Findings found) mutable {
+  const auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
+  auto& workers = process_.shared.workers;
+  auto gathering = std::make_shared<Gathering<admin::Findings>>(
+      process_.loop, workers.size(), [done = std::move(done)](admin::Findings found) mutable {
         merge_shards(found.pools);
         done(std::move(found));
       });
+  for (unsigned i = 0; i < workers.size(); ++i) {
+    look_on(*workers[i], std::make_shared<Look>(shared_wish, i), gathering);
+  }
 }
 
 }  // namespace penstock::server

@@ -41,53 +41,62 @@ admin::PoolView view_of(const pool::Pool& pool) {
   return view;
 }
 
-void look_at_servers(const admin::LookWish& wish, unsigned worker, const pool::Pool& pool,
-                     std::vector<admin::ServerView>& servers) {
-  pool.for_each_upstream([&](const upstream::Upstream& upstream, std::string_view state) {
-    if (servers.size() >= wish.limit) return;
-    servers.push_back({.id = (upstream.id << 8) | worker,
-                       .worker = worker,
-                       .tenant = pool.config().tenant,
-                       .user = pool.config().client_user,
-                       .database = pool.config().database,
-                       .host = upstream.address.to_string(),
-                       .state = std::string(state),
-                       .tls = upstream.tls,
-                       .process_id = upstream.process_id});
+}  // namespace
+
+bool Look::step(const session::PoolSet& pools, const Worker::Sessions& sessions) {
+  if (!pools_done_) {
+    pools_done_ = !(wish_->pools || wish_->servers) || !step_pools(pools);
+    return !pools_done_ || wish_->clients;
+  }
+  return step_clients(sessions);
+}
+
+bool Look::step_pools(const session::PoolSet& pools) {
+  return pools_.step(pools.by_key(), [this](const auto& entry) {
+    const pool::Pool& pool = *entry.second;
+    if (!wants(*wish_, pool.config().tenant)) return;
+    if (wish_->pools) found_.pools.push_back(view_of(pool));
+    if (wish_->servers) add_servers(pool);
   });
 }
 
-}  // namespace
+bool Look::step_clients(const Worker::Sessions& sessions) {
+  const bool more = clients_.step(
+      sessions, [this] { found_.clients.clear(); },
+      [this](const auto& entry) {
+        const session::Session& session = *entry.second;
+        if (found_.clients.size() >= wish_->limit || !session.logged_in()) return;
+        if (wants(*wish_, session.identity().tenant->id)) add_client(entry.first, session);
+      });
+  return more && found_.clients.size() < wish_->limit;
+}
 
-void look_at(const admin::LookWish& wish, unsigned worker, session::PoolSet& pools,
-             Worker::Sessions& sessions, admin::Findings& found) {
-  std::vector<admin::ServerView> servers;
-  if (wish.pools || wish.servers) {
-    pools.for_each([&](const pool::Pool& pool) {
-      if (!wants(wish, pool.config().tenant)) return;
-      if (wish.pools) found.pools.push_back(view_of(pool));
-      if (wish.servers) look_at_servers(wish, worker, pool, servers);
-    });
-  }
-  std::ranges::move(servers, std::back_inserter(found.servers));
-  if (!wish.clients) return;
-  std::size_t count = 0;
-  for (const auto& [id, session] : sessions) {
-    if (count >= wish.limit) break;
-    if (!session->logged_in()) continue;
-    const session::Identity& identity = session->identity();
-    if (!wants(wish, identity.tenant->id)) continue;
-    ++count;
-    found.clients.push_back({.id = id,
-                             .worker = worker,
-                             .tenant = identity.tenant->id,
-                             .user = identity.user,
-                             .database = identity.database,
-                             .application_name = identity.application_name,
-                             .address = session->address(),
-                             .state = std::string(session->state_word()),
-                             .tls = identity.tls});
-  }
+void Look::add_servers(const pool::Pool& pool) {
+  pool.for_each_upstream([&](const upstream::Upstream& upstream, std::string_view state) {
+    if (found_.servers.size() >= wish_->limit) return;
+    found_.servers.push_back({.id = (upstream.id << 8) | worker_,
+                              .worker = worker_,
+                              .tenant = pool.config().tenant,
+                              .user = pool.config().client_user,
+                              .database = pool.config().database,
+                              .host = upstream.address.to_string(),
+                              .state = std::string(state),
+                              .tls = upstream.tls,
+                              .process_id = upstream.process_id});
+  });
+}
+
+void Look::add_client(std::uint64_t id, const session::Session& session) {
+  const session::Identity& identity = session.identity();
+  found_.clients.push_back({.id = id,
+                            .worker = worker_,
+                            .tenant = identity.tenant->id,
+                            .user = identity.user,
+                            .database = identity.database,
+                            .application_name = identity.application_name,
+                            .address = session.address(),
+                            .state = std::string(session.state_word()),
+                            .tls = identity.tls});
 }
 
 void merge_shards(std::vector<admin::PoolView>& pools) {

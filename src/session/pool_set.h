@@ -66,6 +66,8 @@ class PoolSet {
     }
   }
   const pool::PoolHome& home() const { return home_; }
+  // For those who visit all, but not in one turn of the loop.
+  const std::map<std::string, std::shared_ptr<pool::Pool>>& by_key() const { return pools_; }
   // Forgets all; a pool that still has users dies with the last of them.
   void clear() { pools_.clear(); }
 

@@ -100,6 +100,24 @@ TEST(PoolCounterTable, BoundsTheNumberOfSeries) {
   EXPECT_EQ(tenants, (std::vector<std::string>{"_other", "a", "b"}));
 }
 
+TEST(PoolCounterTable, TellsOfThousandsInOrderAndLetsOthersComeMeanwhile) {
+  PoolCounterTable table(100'000);
+  constexpr int kPools = 2000;
+  for (int i = 0; i < kPools; ++i) table.find_or_make({"t" + std::to_string(i), "app", "app"}, i % 2);
+  std::vector<std::string> tenants;
+  table.for_each(
+      [&](const PoolLabels& labels, const PoolCounters&) {
+        tenants.push_back(labels.tenant);
+        // As a worker does that gets its first client of a pool; it must not have to wait for the end.
+        if (tenants.size() == 1) table.find_or_make({"a", "app", "app"}, 0);
+        if (tenants.size() == 1) table.find_or_make({"z", "app", "app"}, 0);
+      },
+      PoolCounterTable::Clock::now());
+  EXPECT_TRUE(std::ranges::is_sorted(tenants));
+  EXPECT_EQ(tenants.size(), kPools + 1U);
+  EXPECT_EQ(tenants.back(), "z");
+}
+
 TEST(PoolCounterTable, ForgetsPoolsThatEndedLongAgo) {
   PoolCounterTable table(10);
   auto living = table.find_or_make({"living", "u", "d"}, 0);

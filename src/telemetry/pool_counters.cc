@@ -53,17 +53,29 @@ std::shared_ptr<PoolCounters> PoolCounterTable::find_or_make(const PoolLabels& l
   return found->second.counters;
 }
 
-void PoolCounterTable::for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
-                                Clock::time_point now) {
+std::vector<PoolCounterTable::Found> PoolCounterTable::next_part(const Key* behind, Clock::time_point now) {
+  std::vector<Found> part;
+  part.reserve(kPart);
   const std::scoped_lock lock(mutex_);
-  for (auto entry = entries_.begin(); entry != entries_.end();) {
+  auto entry = behind == nullptr ? entries_.begin() : entries_.upper_bound(*behind);
+  while (entry != entries_.end() && part.size() < kPart) {
     if (entry->second.counters.use_count() > 1) entry->second.last_used = now;
     if (now - entry->second.last_used > kKept) {
       entry = entries_.erase(entry);
       continue;
     }
-    call(entry->first.first, *entry->second.counters);
+    part.emplace_back(entry->first, entry->second.counters);
     ++entry;
+  }
+  return part;
+}
+
+void PoolCounterTable::for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
+                                Clock::time_point now) {
+  for (std::vector<Found> part = next_part(nullptr, now); !part.empty();) {
+    for (const auto& [key, counters] : part) call(key.first, *counters);
+    const Key last = part.back().first;
+    part = next_part(&last, now);
   }
 }
 

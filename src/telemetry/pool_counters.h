@@ -3,7 +3,7 @@
 // Owner:      Pool and PoolCounterTable, shared; the table keeps those of a pool that has ended for kKept, so that
 //             what it counted last is still seen.
 // Home:       counters: writing LOOP, reading any thread. The table: SYNC (one mutex, at the start of a pool and at a
-//             scrape only).
+//             scrape only, which takes it for a few pools at a time: no worker waits until all are written down).
 // Bounds:     `pools_max` sets of counters; pools beyond share one with the labels "_other".
 #pragma once
 
@@ -16,6 +16,8 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "telemetry/counters.h"
 #include "telemetry/histogram.h"
@@ -79,7 +81,7 @@ class PoolCounterTable {
   explicit PoolCounterTable(std::size_t pools_max) : pools_max_(pools_max) {}
 
   std::shared_ptr<PoolCounters> find_or_make(const PoolLabels& labels, unsigned worker);
-  // All, in the order of labels; equal labels (several workers) follow each other.
+  // All, in the order of labels; equal labels (several workers) follow each other. Pools may come meanwhile.
   void for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
                 Clock::time_point now);
   std::uint64_t overflow() const;
@@ -89,10 +91,16 @@ class PoolCounterTable {
     std::shared_ptr<PoolCounters> counters;
     Clock::time_point last_used;
   };
+  using Key = std::pair<PoolLabels, unsigned>;  // of a pool and a worker
+  using Found = std::pair<Key, std::shared_ptr<PoolCounters>>;
+  static constexpr std::size_t kPart = 256;
+  // Those behind this key, at most kPart.
+  std::vector<Found> next_part(const Key* behind, Clock::time_point now);
+
   const std::size_t pools_max_;
   mutable std::mutex mutex_;
-  std::map<std::pair<PoolLabels, unsigned>, Entry> entries_;  // guarded by mutex_
-  std::uint64_t overflow_ = 0;                                // guarded by mutex_
+  std::map<Key, Entry> entries_;  // guarded by mutex_
+  std::uint64_t overflow_ = 0;    // guarded by mutex_
 };
 
 }  // namespace penstock::telemetry

@@ -1,0 +1,90 @@
+#include "server/look.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+
+namespace penstock::server {
+namespace {
+
+using Table = std::unordered_map<int, int>;
+
+TEST(BucketWalk, FindsEveryEntryOnceInShortParts) {
+  Table table;
+  for (int i = 0; i < 10'000; ++i) table[i] = i;
+  BucketWalk walk;
+  std::multiset<int> found;
+  int parts = 0;
+  for (bool more = true; more; ++parts) {
+    std::size_t here = 0;
+    more = walk.step(
+        table, [] {},
+        [&](const auto& entry) {
+          found.insert(entry.first);
+          ++here;
+        });
+    EXPECT_LE(here, 2 * BucketWalk::kBucketsPerPart);
+  }
+  EXPECT_GT(parts, 20);
+  EXPECT_EQ(found.size(), 10'000U);
+  EXPECT_EQ(std::set<int>(found.begin(), found.end()).size(), 10'000U);
+}
+
+TEST(BucketWalk, BeginsAnewWhenTheTableIsRebuilt) {
+  Table table;
+  for (int i = 0; i < 2000; ++i) table[i] = i;
+  BucketWalk walk;
+  std::vector<int> found;
+  const auto step = [&] {
+    return walk.step(table, [&] { found.clear(); }, [&](const auto& entry) { found.push_back(entry.first); });
+  };
+  ASSERT_TRUE(step());
+  for (int i = 2000; i < 20'000; ++i) table[i] = i;
+  while (step()) {
+  }
+  EXPECT_EQ(found.size(), 20'000U);
+}
+
+TEST(BucketWalk, IsDoneAtOnceWithAnEmptyTable) {
+  BucketWalk walk;
+  const Table table;
+  EXPECT_FALSE(walk.step(table, [] {}, [](const auto&) { FAIL(); }));
+}
+
+TEST(KeyWalk, FindsWhatStaysWhileOthersComeAndGo) {
+  std::map<std::string, int> table;
+  for (int i = 0; i < 1000; ++i) table["stays" + std::to_string(i)] = i;
+  KeyWalk walk;
+  std::multiset<std::string> found;
+  for (int part = 0; walk.step(table, [&](const auto& entry) { found.insert(entry.first); }); ++part) {
+    table.erase("comes" + std::to_string(part - 1));
+    table["comes" + std::to_string(part)] = part;
+  }
+  std::erase_if(found, [](const std::string& key) { return key.starts_with("comes"); });
+  EXPECT_EQ(found.size(), 1000U);
+  EXPECT_EQ(std::set<std::string>(found.begin(), found.end()).size(), 1000U);
+}
+
+TEST(MergeShards, AddsUpWhatSeveralWorkersHaveOfOnePool) {
+  std::vector<admin::PoolView> pools(3);
+  pools[0].tenant = pools[2].tenant = "b";
+  pools[1].tenant = "a";
+  pools[0].idle = 1;
+  pools[0].waiting = 2;
+  pools[0].longest_wait = std::chrono::milliseconds(5);
+  pools[2].idle = 3;
+  pools[2].longest_wait = std::chrono::milliseconds(9);
+  pools[2].last_error = "no";
+  merge_shards(pools);
+  ASSERT_EQ(pools.size(), 2U);
+  EXPECT_EQ(pools[0].tenant, "a");
+  EXPECT_EQ(pools[1].idle, 4U);
+  EXPECT_EQ(pools[1].waiting, 2U);
+  EXPECT_EQ(pools[1].longest_wait.count(), 9);
+  EXPECT_EQ(pools[1].last_error, "no");
+}
+
+}  // namespace
+}  // namespace penstock::server
