@@ -16,6 +16,7 @@ BENCHMARKS = {
     "idle": ("idle", "memory per idle client, up to 250,000 in one process and a million on this machine"),
     "login": ("login", "logins per second and CPU per login; queries during a storm of reconnects"),
     "tenants": ("tenants", "cost per query and memory with 1, 1,000 and 10,000 idle pools; start of a cold pool"),
+    "scrape": ("scrape", "a scrape of the metrics of 1, 1,000 and 10,000 tenants, and what queries notice of it"),
     "checkout": ("checkout", "the ledger and the check-out of a pool alone, 1 to 16 threads"),
     "load": ("load", "many clients doing everything at once, with kills and cancels; any wrong byte fails"),
 }

@@ -3,7 +3,7 @@
 from .lab import REPOSITORY
 
 PATH = REPOSITORY / "docs" / "benchmarks.md"
-ORDER = ["query", "bulk", "idle", "login", "tenants", "checkout"]
+ORDER = ["query", "bulk", "idle", "login", "tenants", "scrape", "checkout"]
 
 HEAD = """# Benchmarks
 

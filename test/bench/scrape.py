@@ -1,0 +1,162 @@
+"""`scrape`: how long Prometheus waits for the metrics of thousands of tenants, and what 64 clients notice of that.
+
+Each tenant has been used once by one client, who has left: its pool is there, with an idle server connection and all its counters.
+Then 64 clients of another tenant ask at a fixed rate, first alone and then while somebody scrapes once a second, which is fifteen
+times as often as Prometheus does.
+"""
+
+import sys
+import threading
+import time
+import urllib.request
+
+import tenants as tenants_benchmark
+from harness import benchmark, measure, report
+from harness.lab import Lab, Unusable, free_port, say
+from harness.servers import DATABASE, USER, Canned
+from harness.subjects import SUBJECTS, Setup
+
+CLIENTS = 64
+SCRAPE_S_MAX = 1.0
+DISTURBED_MAX = 1.5
+
+
+def parse(arguments):
+    parser = benchmark.parser("scrape", __doc__)
+    parser.add_argument("--tenants", type=benchmark.numbers, help="that are in use; default 1,1000,10000")
+    parser.add_argument("--subjects", type=benchmark.words, default=["penstock", "penstock-epoll"],
+                        help=",".join(name for name in SUBJECTS if name.startswith("penstock")))
+    parser.add_argument("--rate", type=float, default=5_000, help="queries per second of the 64 clients")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds from scrape to scrape")
+    parser.add_argument("--seconds", type=float, help="of each measurement")
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (2.0 if options.quick else 10.0)
+    options.tenants = options.tenants or ([1, 300] if options.quick else [1, 1_000, 10_000])
+    for name in options.subjects:
+        if not name.startswith("penstock"):
+            parser.error(f"{name} has no such metrics")
+    return options
+
+
+class Scraper(threading.Thread):
+    """Scrapes in a rhythm until it is told to stop."""
+
+    def __init__(self, port, every):
+        super().__init__(daemon=True)
+        self.url, self.every = f"http://127.0.0.1:{port}/metrics", every
+        self.over = threading.Event()
+        self.times, self.series, self.size, self.error = [], 0, 0, None
+
+    def run(self):
+        try:
+            while not self.over.wait(self.every):
+                self.once()
+        except OSError as error:
+            self.error = error
+
+    def once(self):
+        start = time.monotonic()
+        with urllib.request.urlopen(self.url, timeout=60) as answer:
+            body = answer.read()
+        self.times.append(time.monotonic() - start)
+        self.size, self.series = len(body), sum(not line.startswith(b"#") for line in body.splitlines())
+
+    def end(self):
+        self.over.set()
+        self.join()
+        if self.error:
+            raise Unusable(f"a scrape failed: {self.error}")
+        return self
+
+
+class Instance:
+    """One Penstock whose tenants t0, t1, … have all been used."""
+
+    def __init__(self, lab, name, count):
+        self.lab, self.tenants, self.port = lab, count, free_port()
+        self.server = Canned(lab)
+        sets = (f"api.port={self.port}", "api.metrics_without_token=true", "api.requests_per_second=0")
+        self.subject = SUBJECTS[name](lab, self.server, Setup(pool_size=20, sets=sets), catalog=tenants_benchmark.add_tenants(count))
+        for first in range(0, count, tenants_benchmark.CLIENTS_AT_ONCE):
+            clients = min(tenants_benchmark.CLIENTS_AT_ONCE, count - first)
+            measure.LoadRun(lab, self.subject, threads=1, clients=clients, first_client=first, names=count, greet=True, seconds=0,
+                            user=f"{USER}.t{{}}", database=DATABASE).result()
+        pools = self.server.stats()["connections"]
+        if pools < count:
+            raise Unusable(f"only {pools:,} server connections came to be")
+
+    def load(self, options):
+        return measure.LoadRun(self.lab, self.subject, mode="simple", clients=CLIENTS, rate=options.rate, seconds=options.seconds,
+                               warmup=0.5)
+
+
+class Scrape(benchmark.Benchmark):
+    name = "scrape"
+    title = "Scrapes: thousands of tenants in the metrics"
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.rows = []
+
+    def measure(self):
+        for name in self.options.subjects:
+            for count in self.options.tenants:
+                say(f"{name}, {count:,} tenants")
+                with Lab(self.cores) as lab, self.excused(f"{name}, {count:,} tenants"):
+                    self.measure_one(name, Instance(lab, name, count))
+        self.tell()
+        self.judge()
+        self.section.figures["results"] = self.rows
+
+    def measure_one(self, name, instance):
+        alone, scraped, scrapers = [], [], []
+        for _ in range(self.options.rounds):
+            alone.append(self.checked(instance.load(self.options).result()))
+            run = instance.load(self.options)
+            run.wait_for("measuring")
+            scraper = Scraper(instance.port, self.options.every)
+            scraper.start()
+            scraped.append(self.checked(run.result()))
+            scrapers.append(scraper.end())
+        times = sorted(time for scraper in scrapers for time in scraper.times)
+        if not times:
+            raise Unusable("there was no scrape during the load")
+        self.rows.append({
+            "subject": name, "tenants": instance.tenants, "scrapes": len(times), "median_s": report.median(times), "worst_s": times[-1],
+            "bytes": scrapers[-1].size, "series": scrapers[-1].series, "alone": summary(alone), "scraped": summary(scraped)})
+
+    def tell(self):
+        number = report.number
+        head = ["subject", "tenants", "series", "MB", "scrapes", "median ms", "worst ms"]
+        body = [[row["subject"], number(row["tenants"], 0), number(row["series"], 0), number(row["bytes"] / 1e6), row["scrapes"],
+                 number(1000 * row["median_s"], 0), number(1000 * row["worst_s"], 0)] for row in self.rows]
+        self.section.add_table("A scrape, from the request to its last byte", head, body)
+        head = ["subject", "tenants", "CPU µs/query alone", "scraped", *(f"{key}{when}" for key in ("p50", "p99", "p99.9", "max")
+                                                                          for when in (" µs alone", " scraped")), "errors"]
+        body = [[row["subject"], number(row["tenants"], 0), number(row["alone"]["cpu_us"]), number(row["scraped"]["cpu_us"]),
+                 *(number(row[when][key], 0) for key in ("p50", "p99", "p99.9", "max") for when in ("alone", "scraped")),
+                 row["alone"]["errors"] + row["scraped"]["errors"]] for row in self.rows]
+        self.section.add_table(f"{CLIENTS} clients at {self.options.rate:,.0f} queries/s, with a scrape every {self.options.every:g} s",
+                               head, body)
+
+    def judge(self):
+        for row in self.rows:
+            where = f"{row['subject']}, {row['tenants']:,} tenants"
+            self.section.target("a scrape", row["worst_s"], SCRAPE_S_MAX, where=where, unit="s")
+            self.section.target("p99 of queries while somebody scrapes, of before", report.ratio(row["scraped"]["p99"], row["alone"]["p99"]),
+                                DISTURBED_MAX, where=where)
+
+
+def summary(results):
+    row = {key: report.median([result["latency_us"][key] for result in results]) for key in ("p50", "p99", "p99.9", "max")}
+    return row | {"cpu_us": report.median([result["cpu_us"] for result in results]),
+                  "errors": sum(sum(result["errors"].values()) + result["unanswered"] for result in results), "rounds": results}
+
+
+def main(arguments):
+    return Scrape(parse(arguments)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
