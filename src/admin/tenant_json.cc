@@ -237,6 +237,7 @@ json::object to_json(const TenantSpec& tenant) {
   object["default_pool_size"] = or_null(tenant.overrides.pool_size);
   object["default_max_clients"] = or_null(tenant.overrides.max_clients);
   object["sni_hostname"] = tenant.sni_names.empty() ? json::value() : json::value(tenant.sni_names.front());
+  object["ip_version"] = model::word_of(tenant.ip_version);
   json::array users;
   for (const UserSpec& user : tenant.users) users.push_back(to_json(tenant, user));
   object["users"] = std::move(users);

@@ -74,7 +74,14 @@ void get_tenant(Engine& engine, Call call) {
 
 std::optional<http::Response> apply_wish(const json::object& wish, TenantSpec& tenant) {
   FieldErrors errors;
+  // Each ban is one of its own: nothing of an earlier one that is over stays in force.
+  if (wish.contains("banned")) {
+    tenant.ban_reason.clear();
+    tenant.banned_until.reset();
+    tenant.banned_at.reset();
+  }
   apply(wish, tenant, "tenant", errors);
+  if (tenant.banned && !tenant.banned_at) tenant.banned_at = catalog::wall_clock_now();
   if (errors.empty()) return std::nullopt;
   return problem(errors);
 }

@@ -59,7 +59,7 @@ class TrialPool {
   TrialPool(const pool::PoolHome& home, pool::PoolConfig config) : loop_(home.tools.loop) {
     config.size = 1;
     config.min_size = config.reserve_size = 0;
-    auto hub = std::make_shared<pool::PoolHub>(std::make_shared<upstream::Schema>());
+    auto hub = std::make_shared<pool::PoolHub>(std::make_shared<upstream::Schema>(), home.worker + 1);
     std::string key = pool_key(pool::name_of(config)) + "/trial";
     pool_ = std::make_shared<pool::Pool>(home, std::move(key),
                                          std::make_shared<const pool::PoolConfig>(config), std::move(hub));

@@ -148,7 +148,13 @@ def test_reading_banning_and_removing(served, curl, pg):
         except psycopg.OperationalError:
             assert time.monotonic() < deadline, "the ban does not end"
             time.sleep(0.2)
-    assert curl(f"""curl -X PATCH {tenant} {head} -d '{{"banned": true}}'""")[0] == 422
+    status, body = curl(f"""curl -X PATCH {tenant} {head} -d '{{"banned": true}}'""")
+    assert status == 422 and "ban_reason" in body, "each ban needs a reason of its own"
+    # Nor does the end of the last one hold for the next.
+    assert curl(f"""curl -X PATCH {tenant} {head} -d '{{"banned": true, "ban_reason": "again"}}'""")[0] == 200
+    assert api.get("/api/tenants/dev_tenant").json["data"]["banned_at"]
+    with pytest.raises(psycopg.OperationalError, match="again"):
+        login.connect()
     assert curl(f"""curl -X PATCH {tenant} {head} -d '{{"banned": false}}'""")[0] == 200
 
     with login.connect() as connection:
