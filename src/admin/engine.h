@@ -15,6 +15,7 @@
 #include "catalog/catalog.h"
 #include "config/load.h"
 #include "pool/pause_list.h"
+#include "session/slow_log.h"
 #include "telemetry/pool_counters.h"
 #include "telemetry/worker_counters.h"
 
@@ -115,6 +116,8 @@ class Engine {
   virtual BanList& bans() = 0;
   // When all workers follow what catalog and configuration say at the call (true), or when they take too long.
   virtual void settle(std::move_only_function<void(bool all_did)> done) = 0;
+  // Newest first.
+  virtual std::vector<session::SlowQuery> slow_queries() = 0;
   virtual void look(LookWish wish, std::move_only_function<void(Findings)> done) = 0;
   // Whether the tenant's servers let its users in, and its auth_query works. Tells the first thing that is wrong.
   virtual void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) = 0;

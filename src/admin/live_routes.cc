@@ -3,6 +3,7 @@
 
 #include "admin/api.h"
 #include "admin/problem.h"
+#include "catalog/timestamp.h"
 
 namespace penstock::admin {
 
@@ -128,10 +129,48 @@ Route list_route(Engine& engine, What what, bool of_tenant) {
   return route;
 }
 
+json::object to_json(const session::SlowQuery& query) {
+  const auto milliseconds = [](std::chrono::microseconds time) {
+    return static_cast<double>(time.count()) / 1000;
+  };
+  return {{"at", catalog::to_text(query.at)},
+          {"client", std::to_string(query.client)},
+          {"tenant", query.tenant},
+          {"user", query.user},
+          {"database", query.database},
+          {"application_name", query.application_name},
+          {"duration_ms", milliseconds(query.duration)},
+          {"wait_ms", milliseconds(query.wait)},
+          {"rows", query.rows},
+          {"bytes", query.bytes},
+          {"statements", query.statements},
+          {"fingerprint", or_null(query.fingerprint)},
+          {"query", or_null(query.text)}};
+}
+
+void list_slow_queries(Engine& engine, Call call) {
+  const std::string tenant = call.text("tenant");
+  json::array data;
+  for (const session::SlowQuery& query : engine.slow_queries()) {
+    if (!call.grant.allows_tenant(query.tenant) || (!tenant.empty() && query.tenant != tenant)) continue;
+    data.push_back(to_json(query));
+  }
+  call.answer({{"data", std::move(data)}});
+}
+
 }  // namespace
 
 Routes live_routes(Engine& engine) {
-  Routes routes;
+  Routes routes{
+      {.method = "GET",
+       .path = "/api/slow-queries",
+       .name = "listSlowQueries",
+       .tag = "live",
+       .summary = "The last queries that ran longer than `slow_query`, newest first; without values",
+       .filters = true,
+       .query = {{"tenant", "string", "Only those of this tenant."}},
+       .answers = {{200, "Those there are.", "SlowQueryList"}},
+       .act = [&engine](Call call) { list_slow_queries(engine, std::move(call)); }}};
   for (const bool of_tenant : {false, true}) {
     for (const What what : {What::kPools, What::kClients, What::kServers}) {
       routes.push_back(list_route(engine, what, of_tenant));

@@ -74,6 +74,7 @@ void write_counters(Exposition& out, const PoolSums& sums) {
       {Metric::kPreparedMisses, PoolCount::kPreparedMisses},
       {Metric::kServerConnects, PoolCount::kConnects},
       {Metric::kServerConnectFailures, PoolCount::kConnectFailures},
+      {Metric::kSlowQueries, PoolCount::kSlowQueries},
   };
   for (const auto& [metric, count] : kCounters) {
     out.begin(metric);

@@ -137,6 +137,15 @@ json::object schema_of(FieldKind kind) {
     case FieldKind::kInteger:
       return {{"type", "integer"}};
     case FieldKind::kBoolean:
+  "SlowQueryList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+    "type": "object", "properties": {
+      "at": {"type": "string"}, "client": {"type": "string"}, "tenant": {"type": "string"},
+      "user": {"type": "string"}, "database": {"type": "string"}, "application_name": {"type": "string"},
+      "duration_ms": {"type": "number", "description": "At the server."},
+      "wait_ms": {"type": "number", "description": "For a server, before."},
+      "rows": {"type": "integer"}, "bytes": {"type": "integer"}, "statements": {"type": "integer"},
+      "fingerprint": {"type": "string", "nullable": true},
+      "query": {"type": "string", "nullable": true, "description": "Without constants."}}}}}},
       return {{"type", "boolean"}};
     case FieldKind::kList:
       return {{"type", "array"}, {"items", {{"type", "string"}}}};

@@ -78,6 +78,8 @@ void add_overrides(FieldTable<Spec>& table, const std::string& outer) {
   table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.client_idle_timeout)>(
       "client_idle_timeout", outer,
       "The longest a client may sit idle outside a transaction; 0 is no limit."));
+  table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.slow_query)>(
+      "slow_query", outer, "Queries that run at least so long are written to the log; 0 is none."));
   table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.pool_size_percent), 1, 100>(
       "pool_size_percent", outer, "Like pool_size, but as a share of the server's max_connections."));
   table.back().standing = Standing::kReserved;

@@ -124,6 +124,8 @@ struct Settings {
   bool log_pooler_errors = true;
   int log_events_per_second = 200;  // per kind of event
   Milliseconds query_wait_notify = std::chrono::seconds{5};
+  Milliseconds log_slow_query{0};
+  std::string log_slow_query_text = "normalized";
 
   // [api]
   std::string api_address = "127.0.0.1";

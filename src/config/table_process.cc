@@ -254,6 +254,19 @@ Rows log_rows() {
                                     .doc = "A client that waits longer for a server is told why by a notice.",
                                     .pgbouncer = "query_wait_notify",
                                     .zero = kOff}),
+      entry<&S::log_slow_query>(
+          {.section = "log",
+           .key = "slow_query",
+           .doc = "Queries that run at least so long at the server are written, each with its "
+                  "form and its fingerprint. A tenant and each of its users may have "
+                  "their own.",
+           .zero = kOff}),
+      entry<&S::log_slow_query_text>(
+          {.section = "log",
+           .key = "slow_query_text",
+           .doc = "normalized: slow queries are written without constants and comments, so "
+                  "that no value of an application is in the log; full: as they are.",
+           .words = {"normalized", "full"}}),
   };
 }
 

@@ -50,6 +50,7 @@ struct PoolOverrides {
   std::optional<std::chrono::milliseconds> transaction_timeout = {};
   std::optional<std::chrono::milliseconds> idle_transaction_timeout = {};
   std::optional<std::chrono::milliseconds> client_idle_timeout = {};
+  std::optional<std::chrono::milliseconds> slow_query = {};
   friend bool operator==(const PoolOverrides&, const PoolOverrides&) = default;
 };
 

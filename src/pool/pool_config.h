@@ -44,6 +44,7 @@ struct PoolConfig {
   std::chrono::milliseconds retry{1000};
   std::chrono::milliseconds retry_max{15000};
   std::chrono::milliseconds cleanup_timeout{10000};
+  std::chrono::milliseconds slow_query{0};  // queries that run so long are logged
 };
 using PoolConfigPtr = std::shared_ptr<const PoolConfig>;
 

@@ -64,6 +64,7 @@ class ApiService final : public admin::Engine {
   telemetry::PoolCounterTable& pool_counters() override { return *process_.shared.pool_counters; }
   admin::BanList& bans() override { return bans_; }
   void settle(std::move_only_function<void(bool)> done) override;
+  std::vector<session::SlowQuery> slow_queries() override { return process_.shared.slow_log.recent(); }
   void look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) override;
   void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) override;
   void kill_client(std::uint64_t id, std::vector<std::string> tenants,

@@ -122,7 +122,8 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
                   shared_.workers[worker]->take_in(std::move(traveller));
                 },
             .logged_in = [this](session::Session& session) { end_if_unwelcome(session); },
-            .bury = [this](session::Session& session) { bury(session); }},
+            .bury = [this](session::Session& session) { bury(session); },
+            .slow_log = &shared.slow_log},
       upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
   configure_loop();
 }

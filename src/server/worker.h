@@ -21,6 +21,7 @@
 #include "session/pool_set.h"
 #include "session/session.h"
 #include "session/session_home.h"
+#include "session/slow_log.h"
 #include "telemetry/pool_counters.h"
 #include "telemetry/worker_counters.h"
 
@@ -42,6 +43,7 @@ struct Shared {
   session::CancelRegistry cancels{random};
   session::IdentityTable identities;
   upstream::StatementTable statements;
+  session::SlowLog slow_log;
   std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // likewise
   std::vector<std::unique_ptr<class Worker>> workers;
 };

@@ -60,7 +60,11 @@ void Session::forward(const io::Chunk& chunk) {
 }
 
 void Session::push(Reply reply) {
-  if (!reply.ends_with_ready()) upstream_->in_batch = true;
+  if (!reply.ends_with_ready()) {
+    upstream_->in_batch = true;
+  } else if (reply.visible && exchange_->slow_watch != nullptr) {
+    exchange_->slow_watch->close();
+  }
   if (upstream_->replies.empty()) {
     exchange_->request_since = home_.loop.now();
     upstream_->replies.push(std::move(reply));
@@ -72,6 +76,7 @@ void Session::push(Reply reply) {
 // An error ends the session; a Terminate has ended it.
 base::Status Session::on_client_event(const Event& event, PassThrough& run) {
   if (event.kind == EventKind::kPart && !event.first) {
+    if (exchange_->slow_watch != nullptr) exchange_->slow_watch->more(base::as_text(event.bytes), event.last);
     if (!exchange_->dropping) run.pass(event);
     return {};
   }
@@ -94,6 +99,7 @@ base::Status Session::on_client_event(const Event& event, PassThrough& run) {
     case msg::kClose:
       return on_close(event, run);
     case msg::kExecute:
+      if (SlowWatch* watch = slow_watch()) watch->executed();
       push({.kind = Reply::Kind::kExecute});
       break;
     case msg::kSync:
@@ -140,6 +146,9 @@ void Session::on_query(const Event& event, PassThrough& run) {
   }
   unnamed_.reset();
   upstream_->unnamed_of = 0;
+  if (SlowWatch* watch = slow_watch()) {
+    watch->queried(base::as_text(event.body()), event.kind == EventKind::kMessage);
+  }
   push({.kind = Reply::Kind::kQuery});
   run.pass(event);
 }
@@ -225,6 +234,13 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
     if (const auto text = first_text(definition)) look_for_state(*text);
   }
   const bool translated = identity_->mode != model::PoolMode::kSession;
+  if (SlowWatch* watch = slow_watch()) {
+    if (!translated && whole && !name->empty()) {
+      watch->parsed(*name, home_.statement_table.intern(definition));
+    } else {
+      watch->parsed(base::as_text(definition));
+    }
+  }
   if (translated && whole && !name->empty()) {
     parse_named(*name, definition, event, run);
     return {};
@@ -339,6 +355,10 @@ base::Status Session::on_bind(const Event& event, PassThrough& run) {
       translated && statements_ != nullptr && !(*prefix)->statement.empty()
           ? statements_->find((*prefix)->statement)
           : nullptr;
+  if (SlowWatch* watch = slow_watch()) {
+    const bool is_remembered = (*prefix)->statement.empty() && unnamed_ != nullptr;
+    watch->bound((*prefix)->statement, is_remembered ? unnamed_ : statement);
+  }
   if (statement == nullptr) {
     if (translated && (*prefix)->statement.empty()) prepare_unnamed(run);
     push({.kind = Reply::Kind::kBind});

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "io/timer_wheel.h"
 #include "pgwire/frame_scanner.h"
 #include "pool/pool.h"
+#include "session/slow_watch.h"
 
 namespace penstock::session {
 
@@ -37,6 +39,7 @@ struct Exchange {
   std::vector<std::string> resets;  // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
   std::string taken_name;           // of the last Parse that gave a name twice
   std::vector<std::move_only_function<void()>> held_cancels;  // until what is our own has been answered
+  std::unique_ptr<SlowWatch> slow_watch;                      // null: slow queries are not logged
   base::TimePoint request_since{}, transaction_since{}, idle_transaction_since{};
   io::Timer timer;
 };

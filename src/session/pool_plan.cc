@@ -76,6 +76,7 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   config->max_upstreams_of_database = settings.max_upstreams_per_database;
   config->max_upstreams_of_process = settings.max_upstreams;
   config->max_waiting = chosen(&model::PoolOverrides::max_waiting_clients, settings.max_waiting_clients);
+  config->slow_query = chosen(&model::PoolOverrides::slow_query, settings.log_slow_query);
   config->connects_per_second = settings.connects_per_second;
   config->prepared_max = static_cast<std::size_t>(std::max(1, settings.max_prepared_statements));
   config->reserve_timeout = settings.reserve_pool_timeout;

@@ -16,6 +16,7 @@ using upstream::Reply;
 void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
   PassThrough run(*client_, bytes);
   count(telemetry::PoolCount::kBytesToClients, bytes.view().size());
+  if (exchange_->slow_watch != nullptr) exchange_->slow_watch->bytes += bytes.view().size();
   upstream.scanner.feed(bytes.view());
   bool ready = false;
   for (Event event = upstream.scanner.next(); event.kind != EventKind::kMore;
@@ -61,7 +62,10 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
   if (event.type == reply::kParseComplete && names) statements_->confirm_one();
-  if (event.type == reply::kCommandComplete && tracked->visible) note_command(tracked->tag);
+  if (event.type == reply::kCommandComplete && tracked->visible) {
+    note_command(tracked->tag);
+    if (exchange_->slow_watch != nullptr) count_rows(event.body());
+  }
   if (tracked->failed) {
     run.flush();
     upstream.broken = true;
@@ -110,6 +114,9 @@ void Session::count_answer(const Event& event, const upstream::Upstream::Tracked
   count(telemetry::PoolCount::kQueries);
   pool_->counters().query.record(home_.loop.now() - exchange_->request_since);
   if (upstream_->status == pgwire::kStatusIdle) count(telemetry::PoolCount::kTransactions);
+  if (exchange_->slow_watch != nullptr) note_if_slow();
+  // Of a pipeline, the server begins with the next one now.
+  exchange_->request_since = home_.loop.now();
 }
 
 // State that cannot be carried to another upstream keeps the client on this one.
@@ -197,6 +204,7 @@ void Session::answer_ours(PassThrough& run) {
         pgwire::close_complete(out);
         break;
       default:
+        if (exchange_->slow_watch != nullptr) (void)exchange_->slow_watch->answered();
         pgwire::command_complete(out, "DEALLOCATE");
         pgwire::ready_for_query(out, upstream_->status);
         break;

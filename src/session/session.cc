@@ -277,7 +277,9 @@ void Session::on_granted(upstream::Upstream& upstream) {
   upstream_ = &upstream;
   upstream.set_user(*this);
   count(telemetry::PoolCount::kCheckouts);
-  pool_->counters().checkout.record(home_.loop.now() - exchange_->request_since);
+  const base::Duration waited = home_.loop.now() - exchange_->request_since;
+  pool_->counters().checkout.record(waited);
+  if (SlowWatch* watch = slow_watch()) watch->waited = waited;
   upstream.adopt_settings(settings_);
   exchange_->transaction_since = home_.loop.now();
   plan_timer();

@@ -104,6 +104,9 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void count(telemetry::PoolCount what, std::uint64_t number = 1) {
     pool_->counters().counts[what].add(number);
   }
+  SlowWatch* slow_watch();
+  void count_rows(base::ByteView body);
+  void note_if_slow();
   void count_answer(const pgwire::FrameScanner::Event& event, const upstream::Upstream::Tracked& tracked);
 
   // --- from the client (client_side.cc) ---

@@ -35,6 +35,7 @@ namespace penstock::session {
 class AuthQuery;
 class Session;
 class PoolSet;
+class SlowLog;
 
 // What a worker is told from outside; replaced whole on a reload or a change of the catalog.
 struct Instructions {
@@ -85,6 +86,7 @@ struct SessionHome {
   // The session has ended; it is to be destroyed at the end of the turn.
   std::function<void(Session&)> bury;
   bool draining = false;
+  SlowLog* slow_log = nullptr;  // null: nobody reads it
 };
 
 }  // namespace penstock::session

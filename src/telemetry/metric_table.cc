@@ -50,6 +50,8 @@ constexpr MetricRow kTable[] = {
      "From a client's first message to the server it is given."},
     {Metric::kQueryTime, "penstock_query_duration_seconds", kHistogram, kPool,
      "From a request, once it has a server, to the server's ReadyForQuery."},
+    {Metric::kSlowQueries, "penstock_slow_queries_total", kCounter, kPool,
+     "Requests that ran longer than the pool's slow_query; 0 where none is set."},
     {Metric::kLogins, "penstock_logins_total", kCounter, kPool, "Clients that have logged in."},
     {Metric::kLoginFailures, "penstock_login_failures_total", kCounter, "reason",
      "Clients that were refused, by reason."},

@@ -36,6 +36,7 @@ enum class Metric : std::uint8_t {
   kCheckouts,
   kCheckoutTime,
   kQueryTime,
+  kSlowQueries,
   kLogins,
   kLoginFailures,
   kLoginBans,

@@ -35,6 +35,7 @@ enum class PoolCount : std::uint8_t {
   kPreparedMisses,
   kConnects,
   kConnectFailures,
+  kSlowQueries,
   kCount
 };
 

@@ -2,7 +2,7 @@
 
 BUILD_PACKAGES=(
   ca-certificates ccache clang-19 cmake libbenchmark-dev libboost1.81-dev libc-ares-dev libc6-dev libclang-rt-19-dev
-  libcli11-dev libfmt-dev libgmock-dev libgtest-dev libidn-dev libmimalloc-dev libpq-dev libspdlog-dev
+  libcli11-dev libfmt-dev libgmock-dev libgtest-dev libidn-dev libmimalloc-dev libpg-query-dev libpq-dev libprotobuf-c-dev libspdlog-dev
   libsqlite3-dev libssl-dev libstdc++-12-dev libtomlplusplus-dev liburing-dev libxxhash-dev libyaml-cpp-dev lld-19 llvm-19
   ninja-build pkg-config
 )
