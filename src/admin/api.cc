@@ -95,8 +95,8 @@ Api::Api(Engine& engine, std::shared_ptr<const auth::TokenRules> rules)
 Routes all_routes(Engine& engine) {
   Routes all;
   for (Routes part :
-       {process_routes(engine), tenant_routes(engine), user_routes(engine), cluster_routes(engine),
-        live_routes(engine), pool_routes(engine), ban_routes(engine), web_routes()}) {
+       {process_routes(engine), tenant_routes(engine), apply_routes(engine), user_routes(engine),
+        cluster_routes(engine), live_routes(engine), pool_routes(engine), ban_routes(engine), web_routes()}) {
     std::ranges::move(part, std::back_inserter(all));
   }
   // The document describes itself too, so it is made last.

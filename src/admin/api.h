@@ -31,6 +31,7 @@ class Api {
 // The parts of the table of routes.
 Routes process_routes(Engine& engine);
 Routes tenant_routes(Engine& engine);
+Routes apply_routes(Engine& engine);
 Routes user_routes(Engine& engine);
 Routes live_routes(Engine& engine);
 Routes cluster_routes(Engine& engine);

@@ -101,6 +101,22 @@ constexpr std::string_view kOthers = R"json({
     "servers": {"type": "integer", "description": "Connections to servers that are busy still."}}}}},
   "DrainAnswer": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
     "clients": {"type": "integer"}}}}},
+  "TenantDocument": {"type": "object", "required": ["tenants"], "properties": {
+    "tenants": {"type": "array", "items": {"type": "object"}}}},
+  "ApplyWish": {"type": "object", "required": ["tenants"], "properties": {
+    "tenants": {"type": "array", "items": {"type": "object"},
+      "description": "Each with `id`, its fields and `users`, as GET /api/export gives them."},
+    "prune": {"type": "boolean", "description": "Removes tenants and users that are not in `tenants`."},
+    "expected": {"type": "object", "nullable": true, "additionalProperties": {"type": "integer", "minimum": 0},
+      "description": "Revision by tenant, as a dry run has told them: nothing changes when another one is there."}}},
+  "PlanAnswer": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
+    "changes": {"type": "array", "items": {"type": "object", "properties": {
+      "action": {"type": "string", "enum": ["add", "change", "remove"]}, "tenant": {"type": "string"},
+      "revision": {"type": "integer"}, "fields": {"type": "array", "items": {"type": "object"}},
+      "users": {"type": "array", "items": {"type": "object"}}}}},
+    "strays": {"type": "array", "items": {"type": "object"},
+      "description": "In the catalog and not in the document; they stay."},
+    "warnings": {"type": "array", "items": {"type": "string"}}}}}},
   "Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "string"}}},
   "Unready": {"type": "object", "required": ["status", "failed_checks"], "properties": {
     "status": {"type": "string"}, "timestamp": {"type": "string"},
@@ -121,6 +137,15 @@ constexpr std::string_view kOthers = R"json({
       "id": {"type": "string"}, "tenant": {"type": "string"}, "user": {"type": "string"},
       "database": {"type": "string"}, "application_name": {"type": "string"}, "address": {"type": "string"},
       "state": {"type": "string"}, "tls": {"type": "string"}, "worker": {"type": "integer"}}}}}},
+  "SlowQueryList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+    "type": "object", "properties": {
+      "at": {"type": "string"}, "client": {"type": "string"}, "tenant": {"type": "string"},
+      "user": {"type": "string"}, "database": {"type": "string"}, "application_name": {"type": "string"},
+      "duration_ms": {"type": "number", "description": "At the server."},
+      "wait_ms": {"type": "number", "description": "For a server, before."},
+      "rows": {"type": "integer"}, "bytes": {"type": "integer"}, "statements": {"type": "integer"},
+      "fingerprint": {"type": "string", "nullable": true},
+      "query": {"type": "string", "nullable": true, "description": "Without constants."}}}}}},
   "ServerList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
     "type": "object", "properties": {
       "id": {"type": "string"}, "tenant": {"type": "string"}, "user": {"type": "string"},
@@ -137,15 +162,6 @@ json::object schema_of(FieldKind kind) {
     case FieldKind::kInteger:
       return {{"type", "integer"}};
     case FieldKind::kBoolean:
-  "SlowQueryList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
-    "type": "object", "properties": {
-      "at": {"type": "string"}, "client": {"type": "string"}, "tenant": {"type": "string"},
-      "user": {"type": "string"}, "database": {"type": "string"}, "application_name": {"type": "string"},
-      "duration_ms": {"type": "number", "description": "At the server."},
-      "wait_ms": {"type": "number", "description": "For a server, before."},
-      "rows": {"type": "integer"}, "bytes": {"type": "integer"}, "statements": {"type": "integer"},
-      "fingerprint": {"type": "string", "nullable": true},
-      "query": {"type": "string", "nullable": true, "description": "Without constants."}}}}}},
       return {{"type", "boolean"}};
     case FieldKind::kList:
       return {{"type", "array"}, {"items", {{"type", "string"}}}};

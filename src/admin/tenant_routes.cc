@@ -5,6 +5,7 @@
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
 #include "admin/tenant_json.h"
+#include "catalog/record.h"
 #include "catalog/rotation.h"
 #include "catalog/timestamp.h"
 
@@ -185,18 +186,7 @@ void answer_audit(Engine& engine, Call call) {
   if (call.uri.parameter("before") != nullptr) query.before = call.number("before", 0);
   const auto entries = engine.catalog().audit(query);
   if (!entries) return call.respond(problem(entries.error()));
-  json::array data;
-  for (const catalog::AuditEntry& entry : *entries) {
-    data.push_back({{"number", entry.number},
-                    {"at", catalog::to_text(entry.at)},
-                    {"actor", entry.actor.name},
-                    {"origin", entry.actor.origin},
-                    {"action", entry.action},
-                    {"tenant", entry.tenant},
-                    {"fields", json::array(entry.fields.begin(), entry.fields.end())},
-                    {"revision", entry.revision}});
-  }
-  call.answer({{"data", std::move(data)}});
+  call.answer({{"data", catalog::array_of(*entries)}});
 }
 
 Route audit_route(Engine& engine, bool of_tenant) {

@@ -146,7 +146,7 @@ std::vector<std::string> keys_of_secrets(std::string_view user_record) {
   return keys;
 }
 
-std::string json_of(const std::vector<AuditEntry>& entries) {
+json::array array_of(const std::vector<AuditEntry>& entries) {
   json::array list;
   for (const AuditEntry& entry : entries) {
     list.push_back(json::object{{"number", entry.number},
@@ -158,7 +158,11 @@ std::string json_of(const std::vector<AuditEntry>& entries) {
                                 {"fields", json::array(entry.fields.begin(), entry.fields.end())},
                                 {"revision", entry.revision}});
   }
-  return json::serialize(list);
+  return list;
+}
+
+std::string json_of(const std::vector<AuditEntry>& entries) {
+  return json::serialize(array_of(entries));
 }
 
 std::string json_of_list(const std::vector<std::string>& list) {

@@ -12,6 +12,7 @@
 // Bounds:     the JSON is at most kRecordBytesMax long and two levels deep.
 #pragma once
 
+#include <boost/json.hpp>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -46,6 +47,7 @@ base::Status from_record(std::string_view record, model::UserSpec& user, const S
 std::vector<std::string> keys_of_secrets(std::string_view user_record);
 
 // [{"number":…, "at":…, "actor":…, "origin":…, "action":…, "tenant":…, "fields":[…], "revision":…}]
+boost::json::array array_of(const std::vector<AuditEntry>& entries);
 std::string json_of(const std::vector<AuditEntry>& entries);
 
 // Lists of texts as JSON, and back (empty when it is none).

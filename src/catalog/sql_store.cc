@@ -16,14 +16,13 @@ using Kind = Database::Kind;
 using model::TenantSpec;
 using model::UserSpec;
 
-base::Status check_revision(std::string_view id, const EditOptions& options, std::uint64_t present) {
-  if (!options.expected_revision || *options.expected_revision == present) return {};
-  const std::string expected =
-      *options.expected_revision == 0
-          ? fmt::format("tenant \"{}\" exists already", id)
-          : fmt::format("tenant \"{}\" has changed since revision {}", id, *options.expected_revision);
+base::Status check_revision(std::string_view id, std::uint64_t expected, std::uint64_t present) {
+  if (expected == present) return {};
+  const std::string words = expected == 0
+                                ? fmt::format("tenant \"{}\" exists already", id)
+                                : fmt::format("tenant \"{}\" has changed since revision {}", id, expected);
   return base::fail(
-      base::kSerializationFailure, expected,
+      base::kSerializationFailure, words,
       present == 0 ? "There is no such tenant now." : fmt::format("Its revision is {} now.", present),
       "Read it again, and repeat the change.");
 }
@@ -112,7 +111,10 @@ base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit
   Edited edited;
   if (*stored)
     edited = {.before = (*stored)->spec, .after = (*stored)->spec, .revision = (*stored)->revision};
-  if (const base::Status status = check_revision(tenant_id, options, edited.revision.number); !status) {
+  const std::uint64_t present = edited.revision.number;
+  if (const base::Status status =
+          check_revision(tenant_id, options.expected_revision.value_or(present), present);
+      !status) {
     return base::fail(status.error());
   }
   if (const base::Status status = edit(edited.after); !status) return base::fail(status.error());
@@ -143,6 +145,10 @@ base::Result<std::vector<Edited>> SqlStore::edit_all(const EditAll& edit, const 
   const base::Result<model::SnapshotPtr> now =
       read_snapshot(table(**database), common_.default_tenant, nullptr);
   if (!now) return base::fail(now.error());
+  for (const auto& [id, expected] : options.expected_revisions) {
+    const base::Status status = check_revision(id, expected, (*now)->revision_of(id).number);
+    if (!status) return base::fail(status.error());
+  }
   Tenants tenants;
   for (const model::TenantPtr& tenant : (*now)->tenants()) tenants.emplace(tenant->id, *tenant);
   if (const base::Status status = edit(tenants); !status) return base::fail(status.error());

@@ -40,6 +40,8 @@ struct EditOptions {
   Actor actor = {};
   // The number of the revision that the change was made from; 0: there must be no such tenant.
   std::optional<std::uint64_t> expected_revision = {};
+  // The same for edit_all(), by tenant; of the others nothing is expected.
+  std::map<std::string, std::uint64_t, std::less<>> expected_revisions = {};
   Effect effect = Effect::kStored;
 };
 

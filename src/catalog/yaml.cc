@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace penstock::catalog {
 
@@ -45,6 +46,29 @@ json::value convert(const YAML::Node& node, int depth, std::size_t& nodes) {
   }
   if (is_null(node)) return nullptr;
   return json::string(node.Scalar());
+}
+
+int line_of(YAML::Node node, const std::vector<std::string>& place) {
+  int line = node.Mark().line + 1;
+  for (const std::string& part : place) {
+    YAML::Node next;
+    if (node.IsMap()) {
+      for (const auto& entry : node) {
+        if (!entry.first.IsScalar() || entry.first.Scalar() != part) continue;
+        line = entry.first.Mark().line + 1;
+        next.reset(entry.second);
+      }
+    } else if (node.IsSequence()) {
+      const std::size_t index = std::strtoull(part.c_str(), nullptr, 10);
+      if (index < node.size()) {
+        next.reset(node[index]);
+        line = next.Mark().line + 1;
+      }
+    }
+    if (!next.IsDefined() || next.IsNull()) return line;
+    node.reset(next);
+  }
+  return line;
 }
 
 // Whether a text stands for itself without quotation marks, for every reader of YAML.
@@ -103,6 +127,17 @@ base::Result<json::value> parse_yaml(std::string_view text) {
     return base::fail(base::kInvalidParameterValue, fmt::format("line {}, column {}: {}", error.mark.line + 1,
                                                                 error.mark.column + 1, error.msg));
   }
+}
+
+std::vector<int> lines_of(std::string_view text, const std::vector<std::vector<std::string>>& places) {
+  std::vector<int> lines(places.size());
+  try {
+    const YAML::Node root = YAML::Load(std::string(text));
+    for (std::size_t i = 0; i < places.size(); ++i) lines[i] = line_of(root, places[i]);
+  } catch (const YAML::Exception&) {
+    return lines;
+  }
+  return lines;
 }
 
 std::string to_yaml(const json::value& value) {

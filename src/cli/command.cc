@@ -26,6 +26,20 @@ base::Error join(const config::Errors& errors) {
 
 }  // namespace
 
+void Mistakes::note(base::Error error) {
+  if (!error_) {
+    error_ = std::move(error);
+    return;
+  }
+  error_->detail += (error_->detail.empty() ? "" : "\n  ") + error.message;
+  if (error_->hint.empty()) error_->hint = std::move(error.hint);
+}
+
+base::Status Mistakes::status() const {
+  if (!error_) return {};
+  return base::fail(*error_);
+}
+
 int Call::fail(const base::Error& error) const {
   terminal().err(words_of(error));
   return kFailed;

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,19 @@ struct Call {
   // Writes the error to stderr and gives the exit code for it.
   int fail(const base::Error& error) const;
   int misuse(const base::Error& error) const;
+};
+
+// Several mistakes as one error: the first is its message, the others stand below it, one a line.
+class Mistakes {
+ public:
+  void note(base::Status status) {
+    if (!status) note(std::move(status.error()));
+  }
+  void note(base::Error error);
+  base::Status status() const;
+
+ private:
+  std::optional<base::Error> error_;
 };
 
 struct SettingsOptions {

@@ -12,6 +12,7 @@
 
 #include "catalog/field.h"
 #include "cli/columns.h"
+#include "cli/command.h"
 #include "config/suggest.h"
 
 namespace penstock::cli {
@@ -70,19 +71,18 @@ struct FieldOptions {
         ->allow_extra_args(false);
   }
 
-  // Errors: kInvalidParameterValue, naming the field.
+  // Errors: kInvalidParameterValue, naming every field that is wrong; then `spec` is not to be used.
   base::Status apply(const catalog::FieldTable<Spec>& table, Spec& spec) const {
+    Mistakes mistakes;
     for (const std::string& word : unset) {
       const catalog::Field<Spec>* field = find(table, word);
-      if (field == nullptr) return unknown(table, word);
-      if (const base::Status status = catalog::set_field(*field, spec, {}); !status) return status;
+      mistakes.note(field == nullptr ? unknown(table, word) : catalog::set_field(*field, spec, {}));
     }
     for (const catalog::Field<Spec>& field : table) {
       const auto values = given.find(field.name);
-      if (values == given.end()) continue;
-      if (const base::Status status = catalog::set_field(field, spec, values->second); !status) return status;
+      if (values != given.end()) mistakes.note(catalog::set_field(field, spec, values->second));
     }
-    return {};
+    return mistakes.status();
   }
 
  private:

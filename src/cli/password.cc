@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cerrno>
-#include <fstream>
 
 #include "auth/secret.h"
 #include "base/random.h"
+#include "cli/files.h"
 
 namespace penstock::cli {
 
@@ -19,17 +18,6 @@ base::Result<std::string> refuse_empty(base::Result<std::string> password) {
                       "--no-password adds a user without one.");
   }
   return password;
-}
-
-base::Result<std::string> first_line_of(const std::string& file) {
-  std::ifstream stream(file);
-  std::string line;
-  if (!stream || (!std::getline(stream, line) && !stream.eof())) {
-    return base::fail(
-        base::errno_error(base::kIoError, fmt::format("password file \"{}\" cannot be read", file), errno));
-  }
-  if (line.ends_with('\r')) line.pop_back();
-  return line;
 }
 
 base::Result<std::string> ask_twice(Terminal& terminal) {
@@ -96,6 +84,23 @@ base::Result<std::optional<std::string>> read_password(const PasswordOptions& op
         "--password-stdin or --password-file\n");
   }
   return *std::move(password);
+}
+
+void add_upstream_secret_options(CLI::App& app, UpstreamSecretOptions& options) {
+  app.add_option("--upstream-secret-file", options.file,
+                 "Reads upstream_secret from the first line of a file")
+      ->type_name("FILE")
+      ->group("Password");
+  app.add_flag("--upstream-secret-stdin", options.from_stdin,
+               "Reads upstream_secret from the first line of the standard input")
+      ->group("Password");
+}
+
+base::Result<std::string> read_upstream_secret(const UpstreamSecretOptions& options, Terminal& terminal) {
+  base::Result<std::string> secret = options.from_stdin ? terminal.read_line() : first_line_of(options.file);
+  if (!secret || !secret->empty()) return secret;
+  return base::fail(base::kInvalidParameterValue, "upstream_secret is empty", {},
+                    "--unset upstream_secret takes it away.");
 }
 
 base::Result<std::string> verifier_of(const std::string& password, int iterations,

@@ -32,6 +32,17 @@ base::Status check_password_options(const PasswordOptions& options);
 // Errors: kInvalidParameterValue (empty, or the two answers differ), kIoError (file, terminal).
 base::Result<std::optional<std::string>> read_password(const PasswordOptions& options, Terminal& terminal);
 
+// Where upstream_secret comes from, if not from the command line, where others can see it.
+struct UpstreamSecretOptions {
+  std::string file = {};
+  bool from_stdin = false;
+
+  bool is_given() const { return !file.empty() || from_stdin; }
+};
+void add_upstream_secret_options(CLI::App& app, UpstreamSecretOptions& options);
+// Only if it is given.
+base::Result<std::string> read_upstream_secret(const UpstreamSecretOptions& options, Terminal& terminal);
+
 // The verifier of a password, for a catalog that must not hold passwords. Anything that is no plain password
 // is an error: there is nothing to derive from it. `beside`: a secret that stays valid for a while; if it is a verifier,
 // the new one gets its salt and iterations, so that one exchange can check both.

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/version.h"
+#include "cli/apply_commands.h"
 #include "cli/catalog_commands.h"
 #include "cli/check_command.h"
 #include "cli/command.h"
@@ -55,7 +56,8 @@ int parse(CLI::App& app, std::vector<std::string> words, const Call& call) {
         is_command ? fmt::format("there is no command \"{}\"", unknown[0]) : error.what();
     call.terminal().err(
         fmt::format("penstock: {}\n  Hint: --help behind a command says what it takes.\n", problem));
-    return kMisused;
+    // There, 2 says that there are changes.
+    return app.got_subcommand("plan") ? kFailed : kMisused;
   }
   return call.exit_code;
 }
@@ -72,6 +74,8 @@ int run(std::vector<std::string> words, const World& world) {
   add_check_command(app, call);
   add_tenant_commands(app, call);
   add_user_commands(app, call);
+  add_apply_commands(app, call);
+  add_export_command(app, call);
   add_catalog_commands(app, call);
   add_token_command(app, call);
   add_version_command(app, call);

@@ -44,11 +44,15 @@ base::Status apply_fields(const TenantOptions& options, TenantSpec& tenant) {
 
 int run_add(const TenantOptions& options, const Call& call) {
   TenantSpec tenant{.id = options.id};
+  Mistakes mistakes;
   if (const base::Status status = catalog::check_tenant_id(options.id); !status) {
-    return call.misuse({.message = "tenant id: " + status.error().message});
+    mistakes.note({.message = "tenant id: " + status.error().message});
   }
-  if (const base::Status status = apply_fields(options, tenant); !status) return call.misuse(status.error());
-  if (tenant.hosts.empty()) return call.misuse({.message = "--host is missing: where does Postgres listen?"});
+  mistakes.note(apply_fields(options, tenant));
+  if (!options.fields.given.contains("hosts")) {
+    mistakes.note({.message = "--host is missing: where does Postgres listen?"});
+  }
+  if (const base::Status status = mistakes.status(); !status) return call.misuse(status.error());
   base::Result<OpenCatalog> opened = open_catalog(options.catalog, call.world, IfMissing::kCreate);
   if (!opened) return call.fail(opened.error());
 

@@ -1,19 +1,15 @@
 // penstock catalog export and import.
-#include <fcntl.h>  // HOUSE(syscall): a command writes its file itself
 #include <fmt/format.h>
-#include <sys/stat.h>  // HOUSE(syscall): a command writes its file itself
-#include <unistd.h>    // HOUSE(syscall): a command writes its file itself
 
-#include <cerrno>
-#include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <algorithm>
 
 #include "catalog/document.h"
 #include "catalog/tenant_fields.h"
+#include "catalog/yaml.h"
+#include "cli/api_client.h"
 #include "cli/catalog_commands.h"
 #include "cli/field_options.h"
+#include "cli/files.h"
 #include "cli/find.h"
 
 namespace penstock::cli {
@@ -24,8 +20,11 @@ using catalog::Edited;
 using model::TenantSpec;
 using model::UserSpec;
 
+namespace json = boost::json;
+
 struct TransferOptions {
   CatalogOptions catalog = {};
+  ApiOptions api = {};
   std::string file = {};
   std::string format = {};
   std::vector<std::string> tenants = {};
@@ -34,59 +33,78 @@ struct TransferOptions {
   bool prune = false;
 };
 
-// A file that only its owner may read: it may hold secrets.
-base::Status write_file(const std::string& path, const std::string& text) {
-  const auto failure = [&] {
-    return base::fail(
-        base::errno_error(base::kIoError, fmt::format("\"{}\" cannot be written", path), errno));
-  };
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (descriptor < 0) return failure();
-  FILE* file = ::fdopen(descriptor, "w");
-  const bool done = std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0 &&
-                    ::fsync(descriptor) == 0;
-  base::Status status;
-  if (!done) status = failure();
-  std::fclose(file);
-  return status;
+// Of those that were asked for.
+base::Result<std::vector<TenantSpec>> wanted_tenants(OpenCatalog& opened,
+                                                     const std::vector<std::string>& ids) {
+  base::Result<std::vector<TenantSpec>> tenants = all_tenants(opened);
+  if (!tenants || ids.empty()) return tenants;
+  for (const std::string& id : ids) {
+    if (const auto found = find_tenant(opened, id); !found) return base::fail(found.error());
+  }
+  std::erase_if(*tenants,
+                [&](const TenantSpec& tenant) { return std::ranges::find(ids, tenant.id) == ids.end(); });
+  return tenants;
 }
 
-base::Result<std::string> read_file(const std::string& path) {
-  if (path == "-") {
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  }
-  errno = 0;
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return base::fail(base::errno_error(base::kIoError, fmt::format("\"{}\" cannot be read", path), errno));
-  }
-  return std::string(std::istreambuf_iterator<char>(stream), {});
-}
-
-int run_export(const TransferOptions& options, const Call& call) {
+base::Result<json::object> document_of_catalog(const TransferOptions& options, const Call& call) {
   base::Result<OpenCatalog> opened = open_catalog(options.catalog, call.world, IfMissing::kFail);
-  if (!opened) return call.fail(opened.error());
-  base::Result<std::vector<TenantSpec>> tenants = all_tenants(*opened);
-  if (!tenants) return call.fail(tenants.error());
+  if (!opened) return base::fail(opened.error());
+  const base::Result<std::vector<TenantSpec>> tenants = wanted_tenants(*opened, options.tenants);
+  if (!tenants) return base::fail(tenants.error());
+  return catalog::document_of(*tenants,
+                              options.with_secrets ? catalog::WithSecrets::kYes : catalog::WithSecrets::kNo);
+}
+
+base::Result<json::object> document_of_server(const TransferOptions& options, const Call& call) {
+  if (options.with_secrets) {
+    return base::fail(base::kFeatureNotSupported,
+                      "--with-secrets works on the catalog only: no server tells secrets");
+  }
+  base::Result<ApiClient> client = ApiClient::open(options.api, call.world);
+  if (!client) return base::fail(client.error());
+  const base::Result<http::Answer> answer = client->get("/api/export");
+  if (!answer) return base::fail(answer.error());
+  base::Result<json::object> document = object_in(*client, *answer);
+  if (!document || options.tenants.empty()) return document;
+  json::array all, wanted;
+  if (json::value* list = document->if_contains("tenants"); list != nullptr && list->is_array()) {
+    all = std::move(list->get_array());
+  }
   for (const std::string& id : options.tenants) {
-    if (const auto found = find_tenant(*opened, id); !found) return call.fail(found.error());
-  }
-  if (!options.tenants.empty()) {
-    std::erase_if(*tenants, [&](const TenantSpec& tenant) {
-      return std::ranges::find(options.tenants, tenant.id) == options.tenants.end();
+    const auto found = std::ranges::find_if(all, [&](const json::value& tenant) {
+      const json::value* its = tenant.is_object() ? tenant.get_object().if_contains("id") : nullptr;
+      return its != nullptr && *its == json::value(id);
     });
+    if (found == all.end()) return base::fail(catalog::no_such_tenant(id));
+    wanted.push_back(*found);
   }
+  (*document)["tenants"] = std::move(wanted);
+  return document;
+}
+
+int write(const TransferOptions& options, const json::object& document, const Call& call) {
   const bool is_json =
       options.format == "json" || (options.format.empty() && options.file.ends_with(".json"));
-  const std::string text = catalog::write_document(
-      *tenants, is_json ? catalog::DocumentFormat::kJson : catalog::DocumentFormat::kYaml,
-      options.with_secrets ? catalog::WithSecrets::kYes : catalog::WithSecrets::kNo);
+  const std::string text = is_json ? json::serialize(document) + "\n" : catalog::to_yaml(document);
   if (options.file.empty()) {
     call.terminal().out(text);
   } else if (const base::Status status = write_file(options.file, text); !status) {
     return call.fail(status.error());
   }
   return kDone;
+}
+
+int run_export(const TransferOptions& options, const Call& call) {
+  const base::Result<json::object> document = document_of_catalog(options, call);
+  return document ? write(options, *document, call) : call.fail(document.error());
+}
+
+// For `apply`, which reads references.
+int run_export_for_apply(const TransferOptions& options, const Call& call) {
+  base::Result<json::object> document =
+      options.api.url.empty() ? document_of_catalog(options, call) : document_of_server(options, call);
+  if (!document) return call.fail(document.error());
+  return write(options, catalog::without_references(*std::move(document)), call);
 }
 
 std::string user_differences(const TenantSpec& before, const TenantSpec& after) {
@@ -121,9 +139,9 @@ std::string words_of(const Edited& change) {
 int run_import(const TransferOptions& options, const Call& call) {
   const base::Result<std::string> text = read_file(options.file);
   if (!text) return call.fail(text.error());
-  const base::Result<std::vector<catalog::TenantEntry>> entries = catalog::read_document(*text);
-  if (!entries) {
-    base::Error error = entries.error();
+  const catalog::Document document = catalog::read_document(*text);
+  if (!document.mistakes.empty()) {
+    base::Error error = catalog::error_of(document.mistakes);
     error.message =
         fmt::format("{}: {}", options.file == "-" ? "standard input" : options.file, error.message);
     return call.fail(error);
@@ -134,7 +152,7 @@ int run_import(const TransferOptions& options, const Call& call) {
       [&](catalog::Tenants& tenants) -> base::Status {
         catalog::Tenants after;
         if (!options.prune) after = tenants;
-        for (const catalog::TenantEntry& entry : *entries) {
+        for (const catalog::TenantEntry& entry : document.entries) {
           const auto stored = tenants.find(entry.spec.id);
           after[entry.spec.id] = catalog::merge(entry, stored == tenants.end() ? nullptr : &stored->second);
         }
@@ -152,11 +170,8 @@ int run_import(const TransferOptions& options, const Call& call) {
   return kDone;
 }
 
-}  // namespace
-
-void add_transfer_commands(CLI::App& catalog, Call& call) {
-  auto options = std::make_shared<TransferOptions>();
-  CLI::App* app = catalog.add_subcommand("export", "Writes tenants and users as YAML or JSON");
+CLI::App* add_export(CLI::App& parent, const std::shared_ptr<TransferOptions>& options) {
+  CLI::App* app = parent.add_subcommand("export", "Writes tenants and users as YAML or JSON");
   add_catalog_options(*app, options->catalog);
   app->add_option("--output", options->file, "A file, made with mode 0600; otherwise the standard output")
       ->type_name("FILE");
@@ -168,11 +183,31 @@ void add_transfer_commands(CLI::App& catalog, Call& call) {
       ->allow_extra_args(false);
   app->add_flag("--with-secrets", options->with_secrets,
                 "Secrets, too, as they are typed: keep such a file well");
-  on_call(*app, call, options, run_export);
+  return app;
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app, Call& call) {
+  auto options = std::make_shared<TransferOptions>();
+  CLI::App* command = add_export(app, options);
+  add_api_options(*command, options->api);
+  command->footer(
+      "For `apply`: a \"${\" in a value is written as \"$${\", so that it means itself. For `catalog import` "
+      "there is\n"
+      "`catalog export`, which writes values as they are.\n"
+      "Example:\n"
+      "  penstock export --output tenants.yaml");
+  on_call(*command, call, options, run_export_for_apply);
+}
+
+void add_transfer_commands(CLI::App& catalog, Call& call) {
+  auto options = std::make_shared<TransferOptions>();
+  on_call(*add_export(catalog, options), call, options, run_export);
 
   options = std::make_shared<TransferOptions>();
-  app = catalog.add_subcommand("import",
-                               "Makes tenants and users what a YAML or JSON file says, all or nothing");
+  CLI::App* app = catalog.add_subcommand(
+      "import", "Makes tenants and users what a YAML or JSON file says, all or nothing");
   add_catalog_options(*app, options->catalog);
   app->add_option("FILE", options->file, "What `export` wrote; - is the standard input")->required();
   app->add_flag("--dry-run", options->dry_run, "Checks everything and shows what would change");

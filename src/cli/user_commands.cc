@@ -29,6 +29,7 @@ struct UserOptions {
   FieldOptions<UserSpec> fields = {};
   PasswordOptions password = {};
   std::string keep_previous = {};  // a time; empty: not given
+  UpstreamSecretOptions upstream_secret = {};
   bool lenient = false;
   bool all = false;
 };
@@ -68,26 +69,54 @@ base::Status apply_password(const UserOptions& options, const config::Settings& 
 // Checked before anything is opened or asked for.
 std::optional<base::Error> misuse_of(const UserOptions& options) {
   UserSpec scratch;
-  if (const base::Status status = options.fields.apply(user_fields(), scratch); !status)
-    return status.error();
-  if (const base::Status status = check_password_options(options.password); !status) return status.error();
+  Mistakes mistakes;
+  mistakes.note(options.fields.apply(user_fields(), scratch));
+  mistakes.note(check_password_options(options.password));
   if (options.fields.given.contains("secret") &&
       (options.password.is_given() || options.password.verifier_only)) {
-    return base::Error{.message = "--secret cannot be used together with options of the password"};
+    mistakes.note({.message = "--secret cannot be used together with options of the password"});
   }
-  if (options.keep_previous.empty()) return std::nullopt;
-  const bool has_new = options.password.is_given() || options.password.verifier_only ||
-                       options.fields.given.contains("secret") ||
-                       options.fields.given.contains("upstream_secret");
-  if (!has_new) return base::Error{.message = "--keep-previous goes with a new secret"};
-  if (auto time = catalog::parse_duration(options.keep_previous); !time) {
-    return base::Error{.message = "--keep-previous: " + time.error().message};
+  const UpstreamSecretOptions& upstream = options.upstream_secret;
+  const int sources = (options.fields.given.contains("upstream_secret") ? 1 : 0) +
+                      (upstream.file.empty() ? 0 : 1) + (upstream.from_stdin ? 1 : 0);
+  if (sources > 1) {
+    mistakes.note({.message =
+                       "only one of --upstream-secret, --upstream-secret-file and --upstream-secret-stdin "
+                       "can be used"});
   }
-  return std::nullopt;
+  if (upstream.from_stdin && options.password.from_stdin) {
+    mistakes.note({.message = "only one of --password-stdin and --upstream-secret-stdin can be used"});
+  }
+  if (!options.keep_previous.empty()) {
+    const bool has_new = options.password.is_given() || options.password.verifier_only ||
+                         upstream.is_given() || options.fields.given.contains("secret") ||
+                         options.fields.given.contains("upstream_secret");
+    if (!has_new) mistakes.note({.message = "--keep-previous goes with a new secret"});
+    if (auto time = catalog::parse_duration(options.keep_previous); !time) {
+      mistakes.note({.message = "--keep-previous: " + time.error().message});
+    }
+  }
+  const base::Status status = mistakes.status();
+  return status ? std::nullopt : std::optional(status.error());
+}
+
+// The fields as they were given, with what stands elsewhere.
+base::Result<FieldOptions<UserSpec>> whole_fields(const UserOptions& options, const Call& call) {
+  FieldOptions<UserSpec> fields = options.fields;
+  if (!options.upstream_secret.is_given()) return fields;
+  base::Result<std::string> secret = read_upstream_secret(options.upstream_secret, call.terminal());
+  if (!secret) return base::fail(secret.error());
+  fields.given["upstream_secret"] = {*std::move(secret)};
+  UserSpec scratch;
+  if (const base::Status status = fields.apply(user_fields(), scratch); !status)
+    return base::fail(status.error());
+  return fields;
 }
 
 int run_add(const UserOptions& options, const Call& call) {
   if (const std::optional<base::Error> error = misuse_of(options)) return call.misuse(*error);
+  const base::Result<FieldOptions<UserSpec>> fields = whole_fields(options, call);
+  if (!fields) return call.fail(fields.error());
   base::Result<OpenCatalog> opened = open_catalog(options.catalog, call.world, IfMissing::kFail);
   if (!opened) return call.fail(opened.error());
   const base::Result<UserPath> path = find_user_path(*opened, options.user, options.tenant);
@@ -104,7 +133,7 @@ int run_add(const UserOptions& options, const Call& call) {
                       .hint = "`penstock user set` changes it; --if-not-exists leaves it as it is."});
   }
   UserSpec user{.name = path->name};
-  if (const base::Status status = options.fields.apply(user_fields(), user); !status)
+  if (const base::Status status = fields->apply(user_fields(), user); !status)
     return call.misuse(status.error());
   if (!user.secret) {
     const base::Status status = apply_password(options, opened->settings, call.terminal(), user);
@@ -129,10 +158,13 @@ base::Status settle_previous(const UserOptions& options, const UserSpec& before,
 
 int run_set(const UserOptions& options, const Call& call) {
   if (options.fields.given.empty() && options.fields.unset.empty() && !options.password.is_given() &&
-      !options.password.verifier_only && options.keep_previous.empty()) {
+      !options.password.verifier_only && options.keep_previous.empty() &&
+      !options.upstream_secret.is_given()) {
     return call.misuse({.message = "nothing to set", .hint = "`penstock user set --help` lists the fields."});
   }
   if (const std::optional<base::Error> error = misuse_of(options)) return call.misuse(*error);
+  const base::Result<FieldOptions<UserSpec>> fields = whole_fields(options, call);
+  if (!fields) return call.fail(fields.error());
   base::Result<OpenCatalog> opened = open_catalog(options.catalog, call.world, IfMissing::kFail);
   if (!opened) return call.fail(opened.error());
   const base::Result<UserPath> path = find_user_path(*opened, options.user, options.tenant);
@@ -161,7 +193,7 @@ int run_set(const UserOptions& options, const Call& call) {
                             if (user == tenant->users.end())
                               return base::fail(catalog::no_such_user(tenant->id, path->name));
                             before = *user;
-                            base::Status applied = options.fields.apply(user_fields(), *user);
+                            base::Status applied = fields->apply(user_fields(), *user);
                             if (sets_password) user->secret = secret_holder.secret;
                             if (applied) applied = settle_previous(options, before, *user);
                             after = *user;
@@ -262,6 +294,7 @@ void add_changing_commands(CLI::App& user, Call& call) {
   add_json_option(*app, add->catalog);
   app->add_flag("--if-not-exists", add->lenient, "Leave a user who exists as they are, without an error");
   add_password_options(*app, add->password);
+  add_upstream_secret_options(*app, add->upstream_secret);
   add->fields.add_to(*app, user_fields());
   app->footer(
       "A password is stored as it is, because logging in to the server may need it. --verifier-only stores a "
@@ -280,6 +313,7 @@ void add_changing_commands(CLI::App& user, Call& call) {
   add_json_option(*app, set->catalog);
   set->fields.add_unset_to(*app);
   add_password_options(*app, set->password);
+  add_upstream_secret_options(*app, set->upstream_secret);
   app->add_option(
          "--keep-previous", set->keep_previous,
          "With a new secret: the old one stays valid beside it for so long; 0: until previous_secret is "

@@ -44,7 +44,7 @@ struct Shared {
   session::IdentityTable identities;
   upstream::StatementTable statements;
   session::SlowLog slow_log;
-  std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // likewise
+  std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // made before the workers, too
   std::vector<std::unique_ptr<class Worker>> workers;
 };
 
