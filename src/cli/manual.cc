@@ -64,6 +64,7 @@ std::string commands_for_manual() {
       {"catalog", "migrate"},
       {"catalog", "audit"},
       {"token"},
+      {"top"},
       {"version"},
   };
   std::string page = kPreface;

@@ -17,6 +17,7 @@
 #include "cli/serve_command.h"
 #include "cli/tenant_commands.h"
 #include "cli/token_command.h"
+#include "cli/top_command.h"
 #include "cli/user_commands.h"
 
 namespace penstock::cli {
@@ -78,6 +79,7 @@ int run(std::vector<std::string> words, const World& world) {
   add_export_command(app, call);
   add_catalog_commands(app, call);
   add_token_command(app, call);
+  add_top_command(app, call);
   add_version_command(app, call);
   // Last, because subcommands take it over.
   app.footer(
