@@ -24,9 +24,7 @@ std::string text_of(const json::object& object, const char* name) {
 
 void add_api_options(CLI::App& app, ApiOptions& options) {
   constexpr const char* kGroup = "A running server";
-  app.add_option("--api", options.url, "URL of a server's HTTP port [env: PENSTOCK_API_URL]")
-      ->type_name("URL")
-      ->group(kGroup);
+  app.add_option("--api", options.url, "URL of a server's HTTP port")->type_name("URL")->group(kGroup);
   app.add_option("--token-file", options.token_file,
                  "File with a token for it, see `penstock token` [env: PENSTOCK_API_TOKEN, the token itself]")
       ->type_name("FILE")
@@ -39,8 +37,7 @@ void add_api_options(CLI::App& app, ApiOptions& options) {
 
 base::Result<ApiClient> ApiClient::open(const ApiOptions& options, const World& world,
                                         std::chrono::milliseconds timeout) {
-  const std::string url = options.url.empty() ? from_environment(world, "PENSTOCK_API_URL") : options.url;
-  if (url.empty()) {
+  if (options.url.empty()) {
     return base::fail(base::kInvalidParameterValue, "--api is missing: where is the server's HTTP port?", {},
                       "It is like --api http://127.0.0.1:8080; see the section [api] of its configuration.");
   }
@@ -51,9 +48,9 @@ base::Result<ApiClient> ApiClient::open(const ApiOptions& options, const World& 
     token = *std::move(line);
   }
   base::Result<http::Client> client =
-      http::Client::make({.url = url, .ca_file = options.ca_file, .timeout = timeout});
+      http::Client::make({.url = options.url, .ca_file = options.ca_file, .timeout = timeout});
   if (!client) return base::fail(client.error());
-  return ApiClient(*std::move(client), url, std::move(token));
+  return ApiClient(*std::move(client), options.url, std::move(token));
 }
 
 base::Result<http::Answer> ApiClient::ask(http::Request request) {

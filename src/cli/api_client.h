@@ -23,7 +23,7 @@ void add_api_options(CLI::App& app, ApiOptions& options);
 
 class ApiClient {
  public:
-  // Where nothing was given, the environment says it: PENSTOCK_API_URL, PENSTOCK_API_TOKEN.
+  // Without a token file, the token is that of the environment: PENSTOCK_API_TOKEN.
   static base::Result<ApiClient> open(const ApiOptions& options, const World& world,
                                       std::chrono::milliseconds timeout = std::chrono::seconds(60));
 

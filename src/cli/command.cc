@@ -76,6 +76,7 @@ config::LoadOptions load_options(const SettingsOptions& options, const World& wo
     if (load.file.empty()) load.file = preset->second;
     load.environment.erase(preset);  // it is no setting
   }
+  load.environment.erase("PENSTOCK_API_TOKEN");  // nor is this: see ApiClient
   return load;
 }
 
