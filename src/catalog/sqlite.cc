@@ -14,7 +14,8 @@ struct Trouble {
 
 // By SQLite's primary result code.
 Trouble trouble_of(int code) {
-  switch (code & 0xff) {
+  // The only one of its kind that says what is wrong: there is no room for the index of the write-ahead log.
+  switch (code == SQLITE_IOERR_SHMSIZE ? SQLITE_FULL : code & 0xff) {
     case SQLITE_CANTOPEN:
       return {.what = "cannot be opened",
               .hint =
