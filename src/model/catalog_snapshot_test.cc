@@ -112,6 +112,18 @@ TEST(CatalogSnapshot, LeadsToTheFirstMemberOfAClusterThatMayWrite) {
   EXPECT_EQ(fewer->by_cluster("shop")->id, "d");
 }
 
+TEST(CatalogSnapshot, KeepsItsLoginSecretThroughChanges) {
+  const CatalogSnapshot snapshot({make({.id = "acme"})}, "acme", 1, {}, "secret");
+  EXPECT_EQ(snapshot.login_secret(), "secret");
+  EXPECT_EQ(snapshot.with({{.id = "b", .tenant = make({.id = "b"})}}, 2)->login_secret(), "secret");
+  std::vector<TenantChange> many;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string id = "t" + std::to_string(i);
+    many.push_back({.id = id, .tenant = make({.id = id})});
+  }
+  EXPECT_EQ(snapshot.with(many, 2)->login_secret(), "secret");
+}
+
 TEST(CatalogSnapshot, FindsUsersByTheirExactName) {
   const TenantPtr acme = two_tenants().by_id("acme");
   ASSERT_NE(CatalogSnapshot::find_user(*acme, "app"), nullptr);

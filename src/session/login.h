@@ -101,7 +101,7 @@ class Login {
   std::vector<auth::Secret> secrets_;  // one of which the client must prove to know; newest first
   bool secret_was_queried_ = false;
   bool by_previous_secret_ = false;
-  bool is_last_turn_ = true;  // of the verifiers that are asked for in turn
+  bool takes_turns_ = false;  // there are verifiers of which one exchange checks one
   bool is_banned_ = false;
   std::optional<auth::ScramKeys> keys_;  // shown by the client's own log-in
   Outcome outcome_;

@@ -72,7 +72,7 @@ io::Task<base::Status> Login::authenticate_scram() {
   const std::size_t turns = auth::LoginVerifiers::turns(secrets_);
   const std::string who = face_ + '\0' + std::string(client_address());
   const std::size_t turn = turns == 1 ? 0 : home_.verifier_turns.turn_of(who);
-  is_last_turn_ = turn % turns == turns - 1;
+  takes_turns_ = turns > 1;
   const auth::ScramVerifier asked =
       home_.login_verifiers.challenge({.secrets = secrets_,
                                        .user = face_,
@@ -94,7 +94,9 @@ io::Task<base::Status> Login::authenticate_scram() {
   };
   if (secrets_.empty()) (void)scram.check(asked);  // as much work as for those who exist
   auto status = co_await check_proof(std::move(fits));
-  if (!status && turns > 1) home_.verifier_turns.next(who);
+  if (takes_turns_ && status) home_.verifier_turns.succeeded(who);
+  // Wrong is a password that has failed with each of the verifiers in turn.
+  if (takes_turns_ && !status && home_.verifier_turns.failed(who) % turns == 0) note_wrong_password();
   if (!status) co_return status;
   base::ByteWriter done;
   pgwire::authentication_sasl_final(done, last);

@@ -70,7 +70,7 @@ io::Task<base::Status> Login::check_proof(Fits fits) {
   if (!changed) co_return base::fail(changed.error());
   if (*changed && try_secrets(fits)) co_return base::Status{};
   // With another secret to ask for, the next attempt may well succeed.
-  if (!*changed && is_last_turn_) note_wrong_password();
+  if (!*changed && !takes_turns_) note_wrong_password();
   co_return base::fail(wrong_password());
 }
 

@@ -171,6 +171,12 @@ TEST_F(LoginTest, VerifiersOfDifferentSaltsTakeTurnsAfterAFailure) {
   EXPECT_TRUE(may_log_in("alice.acme", "new"));
   EXPECT_FALSE(may_log_in("alice.acme", "old"));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(may_log_in("alice.acme", "old"));
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_FALSE(may_log_in("alice.acme", "new"));
+    EXPECT_TRUE(may_log_in("alice.acme", "new"));
+    EXPECT_FALSE(may_log_in("alice.acme", "old"));
+    EXPECT_TRUE(may_log_in("alice.acme", "old"));
+  }
   EXPECT_EQ(login_bans.size(), 0U) << "a password that fits one of the two is not wrong";
   // One that fits neither is, once both have been asked for.
   for (int i = 0; i < 6; ++i) EXPECT_FALSE(may_log_in("alice.acme", "guess"));

@@ -21,17 +21,28 @@ class VerifierTurns {
   std::size_t turn_of(const std::string& who) const {
     const std::lock_guard lock(mutex_);
     const auto found = turns_.find(who);
-    return found == turns_.end() ? 0 : found->second;
+    return found == turns_.end() ? 0 : found->second.turn;
   }
-  void next(const std::string& who) {
+  // The next attempt gets the next one. Tells how many attempts have failed one after the other.
+  std::size_t failed(const std::string& who) {
     const std::lock_guard lock(mutex_);
     if (turns_.size() >= kEntriesMax) turns_.clear();
-    ++turns_[who];
+    Entry& entry = turns_[who];
+    ++entry.turn;
+    return ++entry.failures;
+  }
+  void succeeded(const std::string& who) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = turns_.find(who); found != turns_.end()) found->second.failures = 0;
   }
 
  private:
+  struct Entry {
+    std::size_t turn = 0;
+    std::size_t failures = 0;
+  };
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, std::size_t> turns_;
+  std::unordered_map<std::string, Entry> turns_;  // guarded by mutex_
 };
 
 }  // namespace penstock::session
