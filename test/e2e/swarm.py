@@ -291,4 +291,7 @@ class Swarm:
     async def _end(self) -> None:
         for group in self._groups.values():
             await self._dismiss(group)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0.05)
