@@ -81,8 +81,8 @@ void add_overrides(FieldTable<Spec>& table, const std::string& outer) {
   table.push_back(make::duration<Spec, PENSTOCK_MEMBER(overrides.slow_query)>(
       "slow_query", outer, "Queries that run at least so long are written to the log; 0 is none."));
   table.push_back(make::integer<Spec, PENSTOCK_MEMBER(overrides.pool_size_percent), 1, 100>(
-      "pool_size_percent", outer, "Like pool_size, but as a share of the server's max_connections."));
-  table.back().standing = Standing::kReserved;
+      "pool_size_percent", outer.starts_with("the server") ? "pool_size counts" : outer,
+      "Like pool_size, but as a share of the connections that the server has for ordinary roles."));
 }
 
 template <auto Member, auto Check>
@@ -98,6 +98,9 @@ TenantField with_short_option(TenantField field, std::string option) {
 
 void add_server_side(FieldTable<TenantSpec>& table) {
   table.push_back(hosts_field());
+  table.push_back(
+      make::word<TenantSpec, model::IpVersion, PENSTOCK_MEMBER(ip_version), model::IpVersion::kAuto>(
+          "ip_version", "Which addresses of a host name are used."));
   table.push_back(with_short_option(tenant_text<PENSTOCK_MEMBER(upstream_database), check_name>(
                                         "upstream_database", kNameAllowed, "the database the client names",
                                         "The database on the server, whatever the client calls it."),
@@ -109,6 +112,9 @@ void add_server_side(FieldTable<TenantSpec>& table) {
   table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_ca_file), check_path>(
       "upstream_tls_ca_file", kPathAllowed, "the system's certificates",
       "Certificates that the server's certificate must come from (verify-ca, verify-full)."));
+  table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_ca), check_pem>(
+      "upstream_tls_ca", kPemAllowed, "upstream_tls_ca_file",
+      "Certificates that the server's certificate must come from, themselves instead of a file."));
   table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_cert_file), check_path>(
       "upstream_tls_cert_file", kPathAllowed, "none",
       "Our certificate towards the server; needs upstream_tls_key_file."));
@@ -159,6 +165,23 @@ void add_client_side(FieldTable<TenantSpec>& table) {
           "default_parameters", std::string(kParametersAllowed),
           "Start-up parameters that a client gets unless it sends its own, such as search_path=app."),
       "--parameter"));
+  table.push_back(make::map<TenantSpec, PENSTOCK_MEMBER(default_parameter_status), check_flag>(
+      "default_parameter_status", std::string(kFlagsAllowed),
+      "What a client is told of the server when none can be asked yet, such as server_version=17.2."));
+  table.push_back(make::duration<TenantSpec, PENSTOCK_MEMBER(client_heartbeat_interval)>(
+      "client_heartbeat_interval", "off", "How often an idle client is sent a sign of life."));
+}
+
+// Of the tenant's clients together, whichever worker they are on.
+void add_rates(FieldTable<TenantSpec>& table) {
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(max_pools), 0, kUpstreamsMax>(
+      "max_pools", "no limit", "Pools of the tenant at the same time; 0 is no limit."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(connects_per_second), 0, kClientsMax>(
+      "connects_per_second", "no limit", "Log-ins of clients in a second; 0 is no limit."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(queries_per_second), 0, kClientsMax>(
+      "queries_per_second", "no limit", "Queries in a second; 0 is no limit."));
+  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(bytes_per_second), 0, kBytesMax>(
+      "bytes_per_second", "no limit", "Bytes from and to clients in a second; 0 is no limit."));
 }
 
 void add_ban(FieldTable<TenantSpec>& table) {
@@ -175,33 +198,14 @@ void add_ban(FieldTable<TenantSpec>& table) {
 // What other tools set and nothing here acts on yet.
 void add_reserved(FieldTable<TenantSpec>& table) {
   const std::size_t first = table.size();
-  table.push_back(
-      make::word<TenantSpec, model::IpVersion, PENSTOCK_MEMBER(ip_version), model::IpVersion::kAuto>(
-          "ip_version", "Which addresses of a host name are used."));
-  table.push_back(tenant_text<PENSTOCK_MEMBER(upstream_tls_ca), check_pem>(
-      "upstream_tls_ca", kPemAllowed, "upstream_tls_ca_file",
-      "Certificates that the server's certificate must come from, themselves instead of a file."));
   table.push_back(tenant_text<PENSTOCK_MEMBER(availability_zone), check_name>(
       "availability_zone", kNameAllowed, "none", "Where the tenant's pools should be."));
-  table.push_back(make::duration<TenantSpec, PENSTOCK_MEMBER(client_heartbeat_interval)>(
-      "client_heartbeat_interval", "off", "How often an idle client is sent a sign of life."));
-  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(max_pools), 0, kUpstreamsMax>(
-      "max_pools", "no limit", "Pools of the tenant at the same time; 0 is no limit."));
-  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(connects_per_second), 0, kClientsMax>(
-      "connects_per_second", "no limit", "Log-ins of clients in a second; 0 is no limit."));
-  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(queries_per_second), 0, kClientsMax>(
-      "queries_per_second", "no limit", "Queries in a second; 0 is no limit."));
-  table.push_back(make::integer<TenantSpec, PENSTOCK_MEMBER(bytes_per_second), 0, kBytesMax>(
-      "bytes_per_second", "no limit", "Bytes from and to clients in a second; 0 is no limit."));
   table.push_back(
       make::boolean<TenantSpec, PENSTOCK_MEMBER(use_jit)>("use_jit", "Log-ins with tokens of limited life."));
   table.push_back(tenant_text<PENSTOCK_MEMBER(jit_api_url), check_url>("jit_api_url", kUrlAllowed, "none",
                                                                        "Who is asked about such tokens."));
   table.push_back(make::map<TenantSpec, PENSTOCK_MEMBER(feature_flags), check_flag>(
       "feature_flags", std::string(kFlagsAllowed), "Switches of Supavisor."));
-  table.push_back(make::map<TenantSpec, PENSTOCK_MEMBER(default_parameter_status), check_flag>(
-      "default_parameter_status", std::string(kFlagsAllowed),
-      "What a client is told of the server before any server has been asked."));
   for (std::size_t i = first; i < table.size(); ++i) table[i].standing = Standing::kReserved;
 }
 
@@ -214,6 +218,7 @@ const FieldTable<TenantSpec>& tenant_fields() {
     add_client_side(table);
     add_ban(table);
     add_overrides(table, "the server's setting");
+    add_rates(table);
     add_reserved(table);
     return table;
   }();
@@ -248,8 +253,8 @@ const FieldTable<UserSpec>& user_fields() {
     table.back().short_option = "--auth";
     add_overrides(table, "the tenant's setting");
     table.push_back(make::integer<UserSpec, PENSTOCK_MEMBER(guaranteed_pool_size), 0, kUpstreamsMax>(
-        "guaranteed_pool_size", "none", "Server connections that other users of the tenant cannot take."));
-    table.back().standing = Standing::kReserved;
+        "guaranteed_pool_size", "none",
+        "Of the tenant's max_upstreams, server connections that its other users cannot take."));
     return table;
   }();
   return kTable;

@@ -10,6 +10,7 @@
 #include "catalog/field_checks.h"
 #include "catalog/lower.h"
 #include "catalog/tenant_fields.h"
+#include "model/guarantee.h"
 #include "model/words.h"
 
 namespace penstock::catalog {
@@ -117,6 +118,15 @@ void check_auth_query(Problems& problems, const TenantSpec& tenant, const std::s
   }
 }
 
+void check_guarantees(Problems& problems, const TenantSpec& tenant, const std::string& path) {
+  const int limit = tenant.overrides.max_upstreams.value_or(0);
+  const int guaranteed = model::guaranteed_to_all(tenant);
+  if (limit <= 0 || guaranteed <= limit) return;
+  add(problems, path + ".max_upstreams",
+      fmt::format("must be at least {}, not {}: so many are guaranteed to its users (guaranteed_pool_size)",
+                  guaranteed, limit));
+}
+
 void check_ban(Problems& problems, const TenantSpec& tenant, const std::string& path) {
   if (tenant.banned && tenant.ban_reason.empty()) {
     add(problems, path + ".ban_reason", "must be given: clients are told why the tenant is banned");
@@ -181,6 +191,7 @@ Problems problems_of(const TenantSpec& tenant) {
   check_no_repeats(problems, tenant.databases, path + ".databases");
   check_tls(problems, tenant, path);
   check_ban(problems, tenant, path);
+  check_guarantees(problems, tenant, path);
   check_auth_query(problems, tenant, path);
   check_overrides(problems, tenant.overrides, path);
 

@@ -44,6 +44,18 @@ TEST(Validate, ChecksWhatTheFieldsHold) {
                                             "tenants.acme.users.app.upstream_user"));
 }
 
+TEST(Validate, RefusesToGuaranteeMoreThanThereIs) {
+  TenantSpec tenant = good();
+  tenant.users[0].guaranteed_pool_size = 3;
+  EXPECT_THAT(paths_of(tenant), IsEmpty()) << "without a limit of the tenant there is enough for all";
+  tenant.overrides.max_upstreams = 3;
+  EXPECT_THAT(paths_of(tenant), IsEmpty());
+  tenant.overrides.max_upstreams = 2;
+  EXPECT_THAT(paths_of(tenant), ElementsAre("tenants.acme.max_upstreams"));
+  tenant.overrides.max_upstreams = 0;
+  EXPECT_THAT(paths_of(tenant), IsEmpty());
+}
+
 TEST(Validate, WantsCertificateAndKeyTogether) {
   TenantSpec tenant = good();
   tenant.upstream_tls_cert_file = "/c.pem";

@@ -1,5 +1,9 @@
 #include "pool/janitor.h"
 
+#include <charconv>
+
+#include "pgwire/backend.h"
+#include "pgwire/constants.h"
 #include "pgwire/frontend.h"
 
 namespace penstock::pool {
@@ -9,6 +13,10 @@ using upstream::Reply;
 namespace {
 
 constexpr base::Duration kCancelAgain = std::chrono::milliseconds(50);
+// Without what only superusers and (from 16 on) pg_use_reserved_connections get.
+constexpr std::string_view kMeasure =
+    "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    " - coalesce(current_setting('reserved_connections', true), '0')::int";
 
 }  // namespace
 
@@ -77,12 +85,24 @@ void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
   for (auto event = upstream_.scanner.next(); event.kind != pgwire::FrameScanner::Kind::kMore;
        event = upstream_.scanner.next()) {
     if (event.kind == pgwire::FrameScanner::Kind::kBroken) return done(false);
+    if (measuring_) take_figure(event);
     const auto tracked = upstream_.track(event, pool_.home().settings);
     if (!tracked || upstream_.broken || (tracked->failed && must_succeed_)) return done(false);
     // A COPY that began after the client had gone.
     if (upstream_.copy_in) interrupt();
   }
   go_on();
+}
+
+void Janitor::take_figure(const pgwire::FrameScanner::Event& event) {
+  if (event.type == pgwire::reply::kReadyForQuery) measuring_ = false;
+  if (event.type != pgwire::reply::kDataRow || event.kind != pgwire::FrameScanner::Kind::kMessage) return;
+  const auto row = pgwire::parse_data_row(event.body());
+  if (!row || row->size() != 1 || !row->front().has_value()) return;
+  const std::string_view text = *row->front();
+  int connections = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), connections);
+  if (parsed.ec == std::errc() && connections > 0) pool_.measured(connections);
 }
 
 void Janitor::on_upstream_end(upstream::Upstream&, const base::Error*) {
@@ -101,6 +121,11 @@ void Janitor::go_on() {
   if (work_.connect) {
     work_.connect = false;
     return upstream_.send_query(pool_.config().connect_query);
+  }
+  if (work_.measure) {
+    work_.measure = false;
+    measuring_ = true;
+    return upstream_.send_query(kMeasure);
   }
   if (work_.reset) {
     work_.reset = false;

@@ -24,6 +24,7 @@ class Janitor final : private upstream::UpstreamUser {
  private:
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
   void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
+  void take_figure(const pgwire::FrameScanner::Event& event);
   void interrupt();
   void cancel_running();
   void go_on();
@@ -35,6 +36,7 @@ class Janitor final : private upstream::UpstreamUser {
   Cleaning work_;
   bool interrupted_ = false;
   bool rolled_back_ = false;
+  bool measuring_ = false;
   bool must_succeed_ = false;  // what runs: without it, it is not known what state the session is in
   bool finished_ = false;
   io::Task<upstream::CancelEnd> cancelling_;

@@ -26,6 +26,7 @@ Reservation Reservation::take(ScopesPtr scopes, std::initializer_list<int> limit
 }
 
 Reservation::~Reservation() {
+  if (stake_ != nullptr) stake_->give_back();
   if (scopes_ == nullptr) return;
   for (const ScopePtr& scope : *scopes_) scope->open.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -50,6 +51,21 @@ ScopesPtr Ledger::scopes(const std::vector<std::string>& names) {
 
 PacePtr Ledger::pace(const std::string& name) {
   return paces_.find_or_make(name, [] { return std::make_shared<Pace>(); });
+}
+
+CapacityPtr Ledger::capacity(const std::string& hosts) {
+  return capacities_.find_or_make(hosts, [] { return std::make_shared<Capacity>(); });
+}
+
+MetersPtr Ledger::meters(const std::string& tenant) {
+  return meters_.find_or_make(tenant, [] { return std::make_shared<Meters>(); });
+}
+
+StakePtr Ledger::stake(const std::string& tenant, const std::string& user) {
+  return stakes_.find_or_make(tenant + '/' + user, [&] {
+    return std::make_shared<Stake>(
+        shares_.find_or_make(tenant, [] { return std::make_shared<FairShare>(); }));
+  });
 }
 
 bool Pace::take(base::TimePoint now, int per_second) {

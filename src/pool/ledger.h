@@ -20,6 +20,8 @@
 
 #include "base/clock.h"
 #include "base/weak_table.h"
+#include "pool/fair_share.h"
+#include "pool/meter.h"
 
 namespace penstock::pool {
 
@@ -37,16 +39,21 @@ class Reservation {
   Reservation() = default;
   // `limits`: one for each scope; 0: none. Nothing when a scope is full; `full` then names it.
   static Reservation take(ScopesPtr scopes, std::initializer_list<int> limits, const Scope** full = nullptr);
-  Reservation(Reservation&& other) noexcept : scopes_(std::exchange(other.scopes_, {})) {}
+  Reservation(Reservation&& other) noexcept
+      : scopes_(std::exchange(other.scopes_, {})), stake_(std::exchange(other.stake_, {})) {}
   Reservation& operator=(Reservation&& other) noexcept {
     std::swap(scopes_, other.scopes_);
+    std::swap(stake_, other.stake_);
     return *this;
   }
   ~Reservation();
   explicit operator bool() const { return scopes_ != nullptr; }
+  // A place that has been taken of this stake goes back with the rest.
+  void add(StakePtr stake) { stake_ = std::move(stake); }
 
  private:
   ScopesPtr scopes_;
+  StakePtr stake_;
 };
 
 // Pace spaces out attempts of one kind, over all workers: at most so many per second, and of these a tenth of
@@ -70,6 +77,13 @@ inline std::string upstreams_of_pool(const std::string& key) {
   return "pool " + key;
 }
 
+// What a server has said of itself: how many connections it has for ordinary roles.
+struct Capacity {
+  std::atomic<int> connections{0};        // 0: not known
+  std::atomic<std::int64_t> asked_at{0};  // by the steady clock, ns
+};
+using CapacityPtr = std::shared_ptr<Capacity>;
+
 class Ledger {
  public:
   // The scope of that name, made on first use.
@@ -77,11 +91,20 @@ class Ledger {
   // The scopes of these names, as one list.
   ScopesPtr scopes(const std::vector<std::string>& names);
   PacePtr pace(const std::string& name);
+  // Of the server behind these hosts.
+  CapacityPtr capacity(const std::string& hosts);
+  MetersPtr meters(const std::string& tenant);
+  // Of the connections of a tenant, what this user of it has.
+  StakePtr stake(const std::string& tenant, const std::string& user);
 
  private:
   base::WeakTable<Scope> scopes_;
   base::WeakTable<const Scopes> lists_;
   base::WeakTable<Pace> paces_;
+  base::WeakTable<Capacity> capacities_;
+  base::WeakTable<Meters> meters_;
+  base::WeakTable<FairShare> shares_;
+  base::WeakTable<Stake> stakes_;
 };
 
 }  // namespace penstock::pool

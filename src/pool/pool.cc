@@ -14,19 +14,8 @@ constexpr int kSettingsSearchMax = 16;
 // How much older another worker's waiter must be before an upstream moves there: moving costs as much as some
 // queries.
 constexpr std::int64_t kMoveAdvantageNs = 5'000'000;
-// For so long a pool that gave up an upstream opens none: the other pool looks every 20 ms.
-constexpr base::Duration kDebtRest = std::chrono::milliseconds(50);
-// A wish for room that has not been repeated for so long is over.
-constexpr base::Duration kDebtLife = std::chrono::milliseconds(200);
 constexpr std::size_t kOutcomesMax = 1000;
 constexpr base::Duration kMaintenanceEvery = std::chrono::seconds(1);
-
-std::string hosts_text(const upstream::DialPlan& plan) {
-  std::string text;
-  for (const model::HostPort& target : plan.hosts)
-    text += target.host + ':' + std::to_string(target.port) + ' ';
-  return text;
-}
 
 std::int64_t ticks(base::TimePoint time) {
   return time.time_since_epoch().count();
@@ -51,7 +40,11 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
                      "upstreams of user " + config_->tenant + "/" + config_->user,
                      "upstreams of database " + config_->tenant + "/" + config_->database, "upstreams"});
   queue_ = ledger.scopes({"queue of pool " + key_});
-  pace_ = ledger.pace(hosts_text(*config_->plan));
+  follow_plan();
+  stake_ = ledger.stake(config_->tenant, config_->user);
+  follow_terms();
+  meters_ = ledger.meters(config_->tenant);
+  follow_meters(nullptr);
   hub_->sit_down(home_.worker, *this, home_.tools.loop);
   plan_maintenance();
 }
@@ -65,9 +58,11 @@ Pool::~Pool() {
 
 void Pool::change_config(PoolConfigPtr config) {
   const bool elsewhere = !upstream::same_target(*config->plan, *config_->plan);
-  config_ = std::move(config);
+  const PoolConfigPtr before = std::exchange(config_, std::move(config));
+  follow_terms();
+  follow_meters(before.get());
   if (elsewhere) {
-    pace_ = home_.ledger.pace(hosts_text(*config_->plan));
+    follow_plan();
     retire_upstreams();
   }
   forget_failure();
@@ -150,7 +145,8 @@ void Pool::offer(upstream::Upstream& upstream) {
   upstream.set_user(*this);
   const base::TimePoint now = home_.tools.loop.now();
   const bool old = config_->lifetime.count() > 0 && now - upstream.created_at > config_->lifetime;
-  if (upstream.close_when_free || is_paused_ || old || surplus() > 0 || pay_debt()) {
+  const bool for_another = (stake_->is_asked() && stake_->yields_busy(now)) || pay_debt();
+  if (upstream.close_when_free || is_paused_ || old || surplus() > 0 || for_another) {
     bury(upstream);
     return want_more();
   }
@@ -221,38 +217,6 @@ void Pool::cancel_answered(std::uint64_t upstream_id, upstream::CancelEnd end) {
   --upstream.cancels_under_way;
   upstream.close_when_free |= end == upstream::CancelEnd::kInDoubt;
   if (held->second.janitor != nullptr) held->second.janitor->cancel_answered();
-}
-
-// Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
-bool Pool::may_yield(const Scope& scope, base::TimePoint since) const {
-  const bool ours =
-      std::ranges::any_of(*scopes_, [&](const ScopePtr& entry) { return entry.get() == &scope; });
-  return ours && (waiters_.empty() || since < waiters_.front().waiting_since);
-}
-
-bool Pool::yield_idle(const Scope& scope, base::TimePoint since) {
-  if (idle_.empty() || !may_yield(scope, since)) return false;
-  bury(idle_.back());
-  return true;
-}
-
-bool Pool::yield_next(const Scope& scope, base::TimePoint since) {
-  if (upstreams_.empty() || !may_yield(scope, since)) return false;
-  owed_since_ = since;
-  owed_until_ = home_.tools.loop.now() + kDebtLife;
-  return true;
-}
-
-// Room was asked for: whether the client it is for has waited longer than those here.
-bool Pool::pay_debt() {
-  if (!owed_since_.has_value()) return false;
-  const base::TimePoint since = *std::exchange(owed_since_, std::nullopt);
-  const base::TimePoint now = home_.tools.loop.now();
-  const bool own_first = !waiters_.empty() && waiters_.front().waiting_since <= since;
-  if (own_first || now > owed_until_) return false;
-  // Not to be taken again before the other pool has looked.
-  no_dial_before_ = std::max(no_dial_before_, now + kDebtRest);
-  return true;
 }
 
 // --- cleaning ---
@@ -379,12 +343,6 @@ void Pool::resume() {
   if (!std::exchange(is_paused_, false)) return;
   plan_maintenance();
   want_more();
-}
-
-// Connections beyond what the pool may have: its size has been lowered.
-int Pool::surplus() const {
-  if (config_->size <= 0) return 0;
-  return scopes_->front()->open.load(std::memory_order_relaxed) - config_->size - config_->reserve_size;
 }
 
 void Pool::plan_maintenance() {

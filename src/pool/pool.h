@@ -36,21 +36,28 @@ namespace penstock::pool {
 
 class Janitor;
 
+// Room that a pool needs in a scope it shares with others.
+struct RoomWish {
+  ScopePtr scope;
+  base::TimePoint since;  // when the client came for whom it is
+  std::shared_ptr<const PoolHub> asker;
+};
+
 // What a pool needs of its worker.
 struct PoolHome {
   unsigned worker;
   upstream::DialTools tools;
   upstream::SettingsTable& settings;
   Ledger& ledger;
-  // Asks the pools of all workers to give up an upstream that counts in this scope, for a client that has
-  // waited since then.
-  std::function<void(const ScopePtr&, base::TimePoint since)> make_room = {};
+  // Asks the pools of all workers to give up an upstream.
+  std::function<void(const RoomWish&)> make_room = {};
   telemetry::PoolCounterTable* counters = nullptr;  // null: what is counted is not told
 };
 
 // What a janitor does with an upstream once nothing is outstanding.
 struct Cleaning {
   bool connect = false;  // it is new: the connect query
+  bool measure = false;  // how many connections the server has
   bool reset = false;
   bool check = false;
 };
@@ -82,6 +89,8 @@ class Pool final : private upstream::UpstreamUser {
   Pool(const Pool&) = delete;
 
   const std::string& key() const { return key_; }
+  // Upstreams over all workers, without the reserve; 0: no limit.
+  int size() const;
   const PoolConfig& config() const { return *config_; }
   const PoolConfigPtr& config_ptr() const { return config_; }
   // Takes effect at once; upstreams that no longer fit are closed when free.
@@ -94,10 +103,10 @@ class Pool final : private upstream::UpstreamUser {
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);
-  // Room in a shared scope for a client of another pool that has waited since `since`, unless a client here
-  // has waited longer. True: an idle upstream was closed; or the next one that comes back will be.
-  bool yield_idle(const Scope& scope, base::TimePoint since);
-  bool yield_next(const Scope& scope, base::TimePoint since);
+  // Room for another pool, unless a client here has waited longer. True: an idle upstream was closed; or the
+  // next one that comes back will be.
+  bool yield_idle(const RoomWish& wish);
+  bool yield_next(const RoomWish& wish);
   // Closes it.
   void bury(upstream::Upstream& upstream);
   // A cancel that was under way for `upstream` has ended. In doubt about it nobody else gets the upstream.
@@ -121,7 +130,27 @@ class Pool final : private upstream::UpstreamUser {
   void resume();
   bool is_paused() const { return is_paused_; }
   bool has_upstreams() const { return !upstreams_.empty(); }
+  // No client of any worker has it, and nobody here waits or is being served.
+  bool unused() const {
+    return hub_->clients.load(std::memory_order_relaxed) == 0 && waiters_.empty() && dials_.empty() &&
+           upstreams_.size() == idle_count_;
+  }
+  void add_client(int change) {
+    hub_->clients.fetch_add(change, std::memory_order_relaxed);
+    if (change > 0) counters_->clients.add();
+    if (change < 0) counters_->clients.subtract();
+  }
   bool quiet() const { return upstreams_.empty() && dials_.empty() && waiters_.empty(); }
+
+  // What the tenant's clients may do in a second, over all pools and workers. Most tenants have no such limit,
+  // and is_metered() is all they pay for it.
+  bool is_metered() const { return metered_; }
+  // When that was last changed: who waits for the old limit need not go on.
+  base::TimePoint metered_since() const { return metered_since_; }
+  // From when on a query may run; nothing when it would be later than `latest`.
+  std::optional<base::TimePoint> admit_query(base::TimePoint latest);
+  // What has been passed on. From when on there may be more.
+  base::TimePoint charge(int queries, std::size_t bytes);
 
   // Why the last attempt to connect failed; null when it did not.
   const base::Error* last_error() const { return last_error_.has_value() ? &*last_error_ : nullptr; }
@@ -140,6 +169,7 @@ class Pool final : private upstream::UpstreamUser {
 
  private:
   friend class Janitor;
+  static constexpr std::size_t kTenantScope = 1, kUserScope = 2;  // in scopes_
   struct Dial;
   struct Held {
     std::unique_ptr<upstream::Upstream> upstream;
@@ -164,11 +194,18 @@ class Pool final : private upstream::UpstreamUser {
   void dial_failed(base::Error error);
   void prefer_other_credential();
   void forget_failure();
-  bool may_yield(const Scope& scope, base::TimePoint since) const;
+  bool may_yield(const RoomWish& wish) const;
   bool pay_debt();
   // Whether the server has refused the last log-in for who we are.
   bool log_in_is_refused() const { return last_error_ && last_error_->sqlstate.category() == "28"; }
   Reservation reserve();
+  bool take_share();
+  bool must_measure();
+  void measured(int connections) { capacity_->connections.store(connections, std::memory_order_relaxed); }
+  void follow_plan();
+  void follow_terms();
+  void follow_meters(const PoolConfig* before);
+  void ask_for_room(std::initializer_list<const Scope*> scopes);
   void learn(std::shared_ptr<const upstream::ServerParameters> parameters);
   void take_in(upstream::LoggedIn logged_in, Reservation reservation);
   void refuse_all(const base::Error& error);
@@ -186,9 +223,14 @@ class Pool final : private upstream::UpstreamUser {
   PoolConfigPtr config_;
   std::shared_ptr<PoolHub> hub_;
   std::shared_ptr<telemetry::PoolCounters> counters_;  // this worker's
-  ScopesPtr scopes_;  // of its upstreams: pool, tenant, user, database, process
-  ScopesPtr queue_;   // the clients that wait, on all workers
-  PacePtr pace_;      // of connecting to these hosts
+  ScopesPtr scopes_;      // of its upstreams: pool, tenant, user, database, process
+  ScopesPtr queue_;       // the clients that wait, on all workers
+  PacePtr pace_;          // of connecting to these hosts
+  CapacityPtr capacity_;  // theirs
+  StakePtr stake_;        // of its user, in what the tenant may have
+  MetersPtr meters_;      // the tenant's
+  base::TimePoint metered_since_{};
+  bool metered_ = false;
   std::unordered_map<std::uint64_t, Held> upstreams_;
   base::List<upstream::Upstream, upstream::Upstream> idle_;  // most recently used first
   base::List<Waiter, Waiter> waiters_;
@@ -201,6 +243,7 @@ class Pool final : private upstream::UpstreamUser {
   std::size_t cleaning_count_ = 0;  // in the janitors' hands
   base::TimePoint ask_again_at_{};
   base::TimePoint make_room_again_at_{};
+  base::TimePoint share_again_at_{};  // the tenant's share is asked no sooner
   base::TimePoint owed_until_{};
   std::optional<base::TimePoint> owed_since_;  // another pool's client has waited since then for room of ours
 

@@ -26,14 +26,21 @@ struct PoolConfig {
 
   // Upstreams; 0: no limit.
   int size = 20;
+  int size_percent = 0;  // instead, of what the server has, as soon as that is known; 0: off
   int min_size = 0;
   int reserve_size = 0;
   int max_upstreams_of_tenant = 0;
+  int guaranteed_of_tenant = 0;  // of these, to all its users together
+  int guaranteed_of_user = 0;    // to this one
   int max_upstreams_of_user = 0;
   int max_upstreams_of_database = 0;
   int max_upstreams_of_process = 0;
   int max_waiting = 0;  // clients
   int connects_per_second = 0;
+  int max_pools = 0;  // of the tenant
+  // Of the tenant's clients; 0: no limit.
+  int queries_per_second = 0;
+  int bytes_per_second = 0;
   std::size_t prepared_max = 200;
 
   // Zero: off.

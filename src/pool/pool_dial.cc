@@ -14,6 +14,8 @@ namespace {
 constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
 // How often another worker with idle upstreams is asked for one.
 constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
+// How soon the tenant's share is asked again after a no: a busy pool would do so with every check-out.
+constexpr base::Duration kShareRest = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -68,35 +70,57 @@ void Pool::want_more() {
 }
 
 Reservation Pool::reserve() {
-  int size = config_->size;
+  int most = size();
   const bool waited_long =
       !waiters_.empty() && config_->reserve_size > 0 &&
       home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
-  if (waited_long && size > 0) size += config_->reserve_size;
+  if (waited_long && most > 0) most += config_->reserve_size;
   const Scope* full = nullptr;
+  // What the tenant's users share is the share's affair.
   Reservation reservation =
       Reservation::take(scopes_,
-                        {size, config_->max_upstreams_of_tenant, config_->max_upstreams_of_user,
-                         config_->max_upstreams_of_database, config_->max_upstreams_of_process},
+                        {most, 0, config_->max_upstreams_of_user, config_->max_upstreams_of_database,
+                         config_->max_upstreams_of_process},
                         &full);
-  if (!reservation && full != scopes_->front().get() && home_.make_room && !waiters_.empty() &&
-      home_.tools.loop.now() >= make_room_again_at_) {
-    make_room_again_at_ = home_.tools.loop.now() + kRetryEvery;
-    for (const ScopePtr& scope : *scopes_) {
-      if (scope.get() == full) home_.make_room(scope, waiters_.front().waiting_since);
+  if (!reservation) {
+    if (full != scopes_->front().get()) ask_for_room({full});
+    return {};
+  }
+  if (!take_share()) return {};
+  reservation.add(stake_);
+  return reservation;
+}
+
+bool Pool::take_share() {
+  const base::TimePoint now = home_.tools.loop.now();
+  std::optional<base::TimePoint> since;
+  if (!waiters_.empty()) since = waiters_.front().waiting_since;
+  if (stake_->take(since, now)) return true;
+  share_again_at_ = now + kShareRest;
+  // Of other users, as the share has it; of our own in another database, who has waited longer.
+  ask_for_room({(*scopes_)[kTenantScope].get(), (*scopes_)[kUserScope].get()});
+  return false;
+}
+
+void Pool::ask_for_room(std::initializer_list<const Scope*> scopes) {
+  const base::TimePoint now = home_.tools.loop.now();
+  if (!home_.make_room || waiters_.empty() || now < make_room_again_at_) return;
+  make_room_again_at_ = now + kRetryEvery;
+  for (const ScopePtr& scope : *scopes_) {
+    if (std::ranges::find(scopes, scope.get()) != scopes.end()) {
+      home_.make_room({.scope = scope, .since = waiters_.front().waiting_since, .asker = hub_});
     }
   }
-  return reservation;
 }
 
 bool Pool::dial_now() {
   const base::TimePoint now = home_.tools.loop.now();
-  if (now < no_dial_before_) return false;
+  if (now < no_dial_before_ || now < share_again_at_) return false;
   // One at a time until the server lets us in again: many refused log-ins help nobody, and may get us banned there.
   if (log_in_is_refused() && !dials_.empty()) return false;
   // The usual case under load: no need to ask all scopes.
-  const int most = config_->size + config_->reserve_size;
-  if (config_->size > 0 && scopes_->front()->open.load(std::memory_order_relaxed) >= most) return false;
+  const int most = size() + config_->reserve_size;
+  if (size() > 0 && scopes_->front()->open.load(std::memory_order_relaxed) >= most) return false;
   Reservation reservation = reserve();
   if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
   auto dial = std::make_unique<Dial>();
@@ -193,7 +217,8 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   // What came behind the log-in may have been the server's last words.
   if (!upstreams_.contains(id)) return want_more();
   plan_maintenance();
-  if (!config_->connect_query.empty()) return start_cleaning(taken, {.connect = true});
+  const Cleaning work{.connect = !config_->connect_query.empty(), .measure = must_measure()};
+  if (work.connect || work.measure) return start_cleaning(taken, work);
   offer(taken);
 }
 

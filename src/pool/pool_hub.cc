@@ -29,6 +29,12 @@ int PoolHub::some_idle(unsigned me) const {
   return -1;
 }
 
+bool PoolHub::enlist(Ledger& ledger, const std::string& tenant, int max_pools) {
+  const std::lock_guard lock(mutex_);
+  if (!place_) place_ = Reservation::take(ledger.scopes({"pools of tenant " + tenant}), {max_pools});
+  return static_cast<bool>(place_);
+}
+
 void PoolHub::set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters) {
   const std::lock_guard lock(mutex_);
   parameters_ = std::move(parameters);

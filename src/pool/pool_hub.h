@@ -17,6 +17,7 @@
 
 #include "base/weak_table.h"
 #include "io/loop.h"
+#include "pool/ledger.h"
 #include "upstream/upstream.h"
 
 namespace penstock::pool {
@@ -43,6 +44,11 @@ class PoolHub {
   Seat& seat(unsigned worker) { return seats_[worker]; }
   // A shard takes its seat, for as long as it lives.
   Seat& sit_down(unsigned worker, Pool& shard, io::Loop& loop);
+  // Counts the pool among those of its tenant, once, for as long as it lives. False: the tenant has as many
+  // pools as it may have (0: no limit).
+  bool enlist(Ledger& ledger, const std::string& tenant, int max_pools);
+  // Its clients, on all workers.
+  std::atomic<int> clients{0};
   // What servers say of themselves at log-in, so that a shard that has none yet can greet its clients.
   void set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters);
   std::shared_ptr<const upstream::ServerParameters> parameters() const;
@@ -66,6 +72,7 @@ class PoolHub {
   std::vector<Seat> seats_;  // one for each worker
   mutable std::mutex mutex_;
   std::shared_ptr<const upstream::ServerParameters> parameters_;  // guarded by mutex_
+  Reservation place_;                                             // guarded by mutex_
 };
 
 class PoolDirectory {

@@ -8,6 +8,7 @@ namespace {
 
 using namespace testing;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class PoolLimitsTest : public PoolTest {
  public:
@@ -197,21 +198,106 @@ TEST_F(PoolLimitsTest, ANewConfigWithTheSamePlanKeepsConnections) {
   EXPECT_EQ(server->peers.size(), 1U);
 }
 
-// Two pools of one tenant, which may have so many connections in all.
+TEST_F(PoolLimitsTest, RefusesClientsBeyondThoseThatMayWait) {
+  config.size = 1;
+  config.max_waiting = 2;
+  make_pool();
+  Customer& holder = serve("holder");
+  Customer& first = come("first");
+  Customer& second = come("second");
+  Customer& third = come("third");
+  ASSERT_TRUE(third.refused.has_value());
+  EXPECT_EQ(third.refused->sqlstate, base::kTooManyConnections);
+  EXPECT_THAT(third.refused->detail, HasSubstr("max_waiting_clients"));
+  give_back(holder);
+  EXPECT_TRUE(first.served());
+  EXPECT_FALSE(come("fourth").refused.has_value()) << "a place in the queue has become free";
+  EXPECT_TRUE(come("fifth").refused.has_value());
+  run([&] { second.stop_waiting(); });
+  EXPECT_FALSE(come("sixth").refused.has_value()) << "who gives up leaves a place, too";
+}
+
+TEST_F(PoolLimitsTest, CountsThoseWhoWaitOnAllWorkers) {
+  config.size = 1;
+  config.max_waiting = 1;
+  make_pool();
+  make_pool();
+  serve("holder");
+  come("waits here");
+  EXPECT_TRUE(come("there", nullptr, 1).refused.has_value());
+}
+
+class PoolPercentTest : public PoolLimitsTest {
+ public:
+  PoolPercentTest() {
+    config.size = 1;
+    config.size_percent = 25;
+  }
+  // What the server answers when it is asked how many connections it has.
+  void have(const std::string& connections) {
+    server->script = [this, connections](sim::ScriptedPeer& peer, const sim::Message& message) {
+      if (message.type != 'Q' || message.body.find("max_connections") == std::string::npos) return false;
+      ++asked;
+      peer.send(sim::data_row({connections}) + sim::message('C', sim::zero_ended("SELECT 1")));
+      peer.ready();
+      return true;
+    };
+  }
+  int asked = 0;
+};
+
+TEST_F(PoolPercentTest, IsAShareOfWhatTheServerHas) {
+  have("20");
+  make_pool();
+  EXPECT_EQ(pool().size(), 1) << "not known yet";
+  come_many(8);
+  let(seconds(2));
+  EXPECT_EQ(pool().size(), 5);
+  EXPECT_EQ(served(), 5U);
+  EXPECT_LE(asked, 2);
+}
+
+TEST_F(PoolPercentTest, WithoutAnAnswerTheSizeCounts) {
+  make_pool();
+  come_many(3);
+  let(seconds(2));
+  EXPECT_EQ(served(), 1U);
+}
+
+TEST_F(PoolPercentTest, IsAtLeastOne) {
+  config.size_percent = 1;
+  have("20");
+  make_pool();
+  come_many(3);
+  let(seconds(2));
+  EXPECT_EQ(served(), 1U);
+}
+
+TEST_F(PoolPercentTest, FollowsAServerThatHasRestarted) {
+  have("20");
+  make_pool();
+  give_back(serve("one"));
+  let(seconds(5));
+  on_server([&] { server->peer(0).close(); });
+  have("40");
+  serve("two");
+  EXPECT_EQ(pool().size(), 10);
+}
+
+// Two pools of one database, which may have so many connections in all.
 class PoolSharedLimitTest : public PoolTest {
  public:
-  PoolSharedLimitTest() { config.max_upstreams_of_tenant = 2; }
+  PoolSharedLimitTest() { config.max_upstreams_of_database = 2; }
   // Alice's is pool 0, Bob's is 1.
   void make_both_pools() {
     make_pool("acme/shop/alice");
     config.user = "bob";
     make_pool("acme/shop/bob");
   }
-  void make_room(const ScopePtr& scope, base::TimePoint since) override {
+  void make_room(const RoomWish& wish) override {
     for (Worker& worker : workers) {
-      worker.loop->post([&worker, scope, since] {
-        (void)(worker.pool->yield_idle(*scope, since) || worker.pool->yield_next(*scope, since));
-      });
+      worker.loop->post(
+          [&worker, wish] { (void)(worker.pool->yield_idle(wish) || worker.pool->yield_next(wish)); });
     }
   }
 };
@@ -285,12 +371,12 @@ TEST_F(PoolSharedLimitTest, WhoCameLaterDoesNot) {
 TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwn) {
   make_pool();
   give_back(serve("one"));
-  const auto ours = ledger.scope("upstreams of tenant acme");
-  const auto others = ledger.scope("upstreams of tenant other");
+  const auto ours = ledger.scope("upstreams of database acme/shop");
+  const auto others = ledger.scope("upstreams of database other/shop");
   run([&] {
-    EXPECT_FALSE(pool().yield_idle(*others, {}));
-    EXPECT_TRUE(pool().yield_idle(*ours, {}));
-    EXPECT_FALSE(pool().yield_idle(*ours, {}));
+    EXPECT_FALSE(pool().yield_idle({.scope = others, .since = {}, .asker = {}}));
+    EXPECT_TRUE(pool().yield_idle({.scope = ours, .since = {}, .asker = {}}));
+    EXPECT_FALSE(pool().yield_idle({.scope = ours, .since = {}, .asker = {}}));
   });
   let(milliseconds(100));
   EXPECT_EQ(server->open_peers(), 0U);

@@ -89,12 +89,11 @@ class PoolTest : public ::testing::Test {
   Pool& make_pool(std::string key = "acme/shop/alice") {
     Worker& worker = workers.emplace_back(world, static_cast<unsigned>(workers.size()));
     worker.pool = std::make_unique<Pool>(
-        PoolHome{
-            .worker = worker.number,
-            .tools = {.loop = *worker.loop, .resolver = resolver, .scram_keys = worker.scram_keys},
-            .settings = worker.settings,
-            .ledger = ledger,
-            .make_room = [this](const ScopePtr& scope, base::TimePoint since) { make_room(scope, since); }},
+        PoolHome{.worker = worker.number,
+                 .tools = {.loop = *worker.loop, .resolver = resolver, .scram_keys = worker.scram_keys},
+                 .settings = worker.settings,
+                 .ledger = ledger,
+                 .make_room = [this](const RoomWish& wish) { make_room(wish); }},
         key, make_config(), directory.hub(key, "acme/shop"));
     return *worker.pool;
   }
@@ -163,7 +162,7 @@ class PoolTest : public ::testing::Test {
   void welcome() {
     server->script = [](sim::ScriptedPeer&, const sim::Message&) { return false; };
   }
-  virtual void make_room(const ScopePtr&, base::TimePoint) {}
+  virtual void make_room(const RoomWish&) {}
 
   io::SimWorld world{1};
   std::unique_ptr<io::SimLoop> far = world.make_loop("server");

@@ -27,7 +27,7 @@ admin::PoolView view_of(const pool::Pool& pool) {
                        .database = config.database,
                        .mode = std::string(model::word_of(config.mode)),
                        .state = state_of(pool),
-                       .size = config.size,
+                       .size = pool.size(),
                        .idle = counts.idle,
                        .active = counts.lent,
                        .cleaning = counts.cleaning,

@@ -88,8 +88,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
               .tools = {*loop_, shared.resolver, shared.scram_keys},
               .settings = settings_table_,
               .ledger = shared.ledger,
-              .make_room = [this](const pool::ScopePtr& scope,
-                                  base::TimePoint since) { make_room(scope, since); },
+              .make_room = [this](const pool::RoomWish& wish) { make_room(wish); },
               .counters = shared.pool_counters.get()},
              *shared.directory),
       home_{.worker = index,
@@ -122,6 +121,13 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
                   shared_.workers[worker]->take_in(std::move(traveller));
                 },
             .logged_in = [this](session::Session& session) { end_if_unwelcome(session); },
+            .drop_unused_pools =
+                [this](const std::string& tenant) {
+                  for (const auto& worker : shared_.workers) {
+                    worker->on_loop(
+                        [tenant](session::PoolSet& pools, Sessions&) { pools.drop_unused(tenant); });
+                  }
+                },
             .bury = [this](session::Session& session) { bury(session); },
             .slow_log = &shared.slow_log},
       upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
@@ -307,12 +313,12 @@ void Worker::end_if_unwelcome(session::Session& session) {
   if (!status) session.end_now(status.error());
 }
 
-void Worker::make_room(const pool::ScopePtr& scope, base::TimePoint since) {
+void Worker::make_room(const pool::RoomWish& wish) {
   for (const auto& worker : shared_.workers) {
-    worker->loop_->post([other = worker.get(), scope, since] {
+    worker->loop_->post([other = worker.get(), wish] {
       bool done = false;
-      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_idle(*scope, since); });
-      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_next(*scope, since); });
+      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_idle(wish); });
+      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_next(wish); });
     });
   }
 }

@@ -32,6 +32,15 @@ base::Error protocol_error(std::string message) {
 }  // namespace
 
 void Session::forward(const io::Chunk& chunk) {
+  relay(chunk);
+  if (!pool_->is_metered() || state_ == State::kGone) return;
+  int queries = 0;
+  if (exchange_ != nullptr && exchange_->requests > 0) queries = std::exchange(exchange_->requests, 0);
+  owe(queries, chunk.view().size());
+  hold_back();
+}
+
+void Session::relay(const io::Chunk& chunk) {
   count(telemetry::PoolCount::kBytesFromClients, chunk.view().size());
   PassThrough run(upstream_->stream(), chunk);
   exchange_->scanner.feed(chunk.view());
@@ -62,8 +71,9 @@ void Session::forward(const io::Chunk& chunk) {
 void Session::push(Reply reply) {
   if (!reply.ends_with_ready()) {
     upstream_->in_batch = true;
-  } else if (reply.visible && exchange_->slow_watch != nullptr) {
-    exchange_->slow_watch->close();
+  } else {
+    if (reply.visible && exchange_->slow_watch != nullptr) exchange_->slow_watch->close();
+    if (pool_->is_metered()) ++exchange_->requests;
   }
   if (upstream_->replies.empty()) {
     exchange_->request_since = home_.loop.now();

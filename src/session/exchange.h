@@ -40,6 +40,11 @@ struct Exchange {
   std::string taken_name;           // of the last Parse that gave a name twice
   std::vector<std::move_only_function<void()>> held_cancels;  // until what is our own has been answered
   std::unique_ptr<SlowWatch> slow_watch;                      // null: slow queries are not logged
+  // Under a limit per second of the tenant: the client is not read before `slowed_until`.
+  base::TimePoint slowed_at{}, slowed_until{};
+  bool admitted = false;      // the next request has been counted and has waited
+  int requests = 0;           // still to be counted; -1: the next one has been
+  base::TimePoint beat_at{};  // the last sign of life to an idle client
   base::TimePoint request_since{}, transaction_since{}, idle_transaction_since{};
   io::Timer timer;
 };

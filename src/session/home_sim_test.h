@@ -106,6 +106,7 @@ class HomeTest : public ::testing::Test {
                    .worker_count = {},
                    .has_room = {},
                    .send_session = {},
+                   .drop_unused_pools = {},
                    .bury = {}};
 };
 

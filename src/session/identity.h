@@ -24,6 +24,7 @@ struct Identity {
   std::string tls;  // "TLSv1.3/…" or empty
   // Times that end a session; zero: off.
   std::chrono::milliseconds query_wait{0}, query{0}, transaction{0}, idle_transaction{0}, client_idle{0};
+  std::chrono::milliseconds heartbeat{0};  // how often an idle client is sent a sign of life; zero: never
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 // Clients that are the same in all of it share one.

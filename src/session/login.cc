@@ -43,6 +43,19 @@ base::Error quiet_unless_late(base::Error error) {
   return error;
 }
 
+// So long a client waits for the first server before it is greeted with the tenant's default_parameter_status.
+constexpr base::Duration kGuessAfter = std::chrono::seconds(1);
+
+// No server is there, as opposed to one that refuses.
+bool is_absence(const base::Error& error) {
+  const std::string_view category = error.sqlstate.category();
+  return category == "08" || category == "53" || category == "57";
+}
+
+upstream::ServerParameters guessed_parameters(const model::TenantSpec& tenant) {
+  return {tenant.default_parameter_status.begin(), tenant.default_parameter_status.end()};
+}
+
 bool is_application_name(std::string_view name) {
   return name == "application_name";
 }
@@ -98,8 +111,9 @@ io::Task<> Login::run() {
     startup_ = &*startup;
     status = choose_tenant();
     if (status) status = co_await authenticate();
+    if (status) status = co_await wait_for_turn();
     if (status) status = reserve();
-    if (status) status = find_pool(*startup);
+    if (status) status = co_await find_pool(*startup);
     if (status) status = co_await settle_settings(*startup);
   }
   if (!status) {
@@ -247,83 +261,7 @@ io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
   }
 }
 
-// --- limits, pool, greeting ---
-
-base::Status Login::reserve() {
-  const Identity& identity = outcome_.identity;
-  const config::Settings& settings = *instructions_.settings;
-  const model::PoolOverrides& of_tenant = identity.tenant->overrides;
-  const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value()
-                             ? *user_->overrides.max_clients
-                             : settings.max_clients_per_user;
-  const std::string tenant = clients_scope(identity.tenant->id);
-  const pool::Scope* full = nullptr;
-  outcome_.reservation = pool::Reservation::take(
-      home_.ledger.scopes({std::string(kAllClients), tenant, "user \"" + identity.user + "\" of " + tenant,
-                           "database \"" + identity.database + "\" of " + tenant}),
-      {settings.max_clients, of_tenant.max_clients.value_or(settings.max_clients_per_tenant), user_limit,
-       settings.max_clients_per_database},
-      &full);
-  if (!outcome_.reservation) {
-    return base::fail(base::kTooManyConnections, "no more connections allowed for " + full->name, "",
-                      "Raise the limit, or close connections that are not needed.");
-  }
-  return {};
-}
-
-base::Status Login::find_pool(const pgwire::StartupMessage& startup) {
-  Identity& identity = outcome_.identity;
-  const config::Settings& settings = *instructions_.settings;
-  const std::string upstream_user =
-      user_ != nullptr && !user_->upstream_user.empty() ? user_->upstream_user : identity.user;
-  std::string key = pool_key(*identity.tenant, upstream_user, identity.database);
-  const bool replication = identity.replication != pgwire::Replication::kNo;
-  if (!replication) outcome_.pool = home_.pools.find(key);
-  const std::optional<auth::Secret> asked =
-      is_listed(user_) || secrets_.empty() ? std::nullopt : std::optional(secrets_.front());
-  if (outcome_.pool != nullptr) renew_credential(*outcome_.pool, {.secret = asked, .keys = keys_});
-  if (outcome_.pool == nullptr) {
-    Credentials credentials = credentials_of(user_, asked);
-    credentials.show(keys_);
-    PoolWish wish{.tenant = identity.tenant,
-                  .user = user_,
-                  .client_user = identity.user,
-                  .user_name = upstream_user,
-                  .database = identity.database,
-                  .credentials = std::move(credentials),
-                  .parameters = {}};
-    if (replication) {
-      wish.parameters.emplace_back(
-          "replication", identity.replication == pgwire::Replication::kDatabase ? "database" : "true");
-      // A walsender understands no SET: what the client asks for goes into our own start-up packet.
-      auto requested = requested_settings(startup);
-      if (!requested) return std::unexpected(std::move(requested.error()));
-      for (auto& setting : *requested) wish.parameters.push_back(std::move(setting));
-    }
-    auto config = make_pool_config(settings, std::move(wish));
-    if (!config) return std::unexpected(std::move(config.error()));
-    outcome_.pool =
-        replication ? home_.pools.make_private(key + "/replication/" + std::to_string(session_.id()), *config)
-                    : home_.pools.find_or_make(key, *config);
-    if (!replication) catch_up(home_, *outcome_.pool);
-  }
-  identity.mode = entrance_.pool_mode.value_or(outcome_.pool->config().mode);
-  if (replication) identity.mode = model::PoolMode::kSession;
-
-  const model::PoolOverrides nothing;
-  const model::PoolOverrides& of_user = user_ != nullptr ? user_->overrides : nothing;
-  const model::PoolOverrides& of_tenant = identity.tenant->overrides;
-  const auto time = [&](auto member, std::chrono::milliseconds otherwise) {
-    return (of_user.*member).value_or((of_tenant.*member).value_or(otherwise));
-  };
-  identity.query = time(&model::PoolOverrides::query_timeout, settings.query_timeout);
-  identity.query_wait = time(&model::PoolOverrides::query_wait_timeout, settings.query_wait_timeout);
-  identity.transaction = time(&model::PoolOverrides::transaction_timeout, settings.transaction_timeout);
-  identity.idle_transaction =
-      time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
-  identity.client_idle = time(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
-  return {};
-}
+// --- settings, greeting ---
 
 base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::StartupMessage& startup) const {
   pgwire::Parameters requested;
@@ -359,8 +297,11 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
   upstream::SettingsTable& table = home_.settings_table;
   const bool cold = pool.parameters() == nullptr;
   if (cold || !requested->empty()) {
-    const base::TimePoint until =
+    base::TimePoint until =
         identity.query_wait.count() > 0 ? home_.loop.now() + identity.query_wait : base::kNever;
+    const bool may_guess = cold && !identity.tenant->default_parameter_status.empty() &&
+                           identity.replication == pgwire::Replication::kNo;
+    if (may_guess) until = std::min(until, home_.loop.now() + kGuessAfter);
     upstream::SettingsPtr asked = pool.settings_at_login();
     if (!cold) {
       for (const auto& [name, value] : *requested) asked = table.with(asked, name, value);
@@ -371,6 +312,10 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
       const bool lost = !tried && (tried.error().sqlstate == base::kConnectionFailure ||
                                    tried.error().sqlstate == base::kAdminShutdown);
       if (lost && !cold) tried = co_await SettingsTrial(pool, *requested, until);
+      if (!tried && may_guess && is_absence(tried.error())) {
+        outcome_.provisional = true;
+        tried = table.intern(*requested);
+      }
       if (!tried) co_return base::fail(std::move(tried.error()));
       outcome_.settings = std::move(*tried);
       if (!cold) pool.remember_outcome(asked, outcome_.settings);
@@ -394,8 +339,10 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
 void Login::greet() {
   const Identity& identity = outcome_.identity;
   base::ByteWriter out;
-  const upstream::ServerParameters* parameters = outcome_.pool->parameters();
-  for (const auto& [name, value] : *parameters) {
+  upstream::ServerParameters guessed;
+  if (outcome_.provisional) guessed = guessed_parameters(*identity.tenant);
+  const auto& parameters = outcome_.provisional ? guessed : *outcome_.pool->parameters();
+  for (const auto& [name, value] : parameters) {
     const std::string* own = upstream::is_read_only(name) ? nullptr : outcome_.settings->find(name);
     pgwire::parameter_status(out, name, own != nullptr ? *own : value);
   }

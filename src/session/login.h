@@ -31,6 +31,7 @@ class Login {
     Identity identity;
     std::shared_ptr<pool::Pool> pool;
     upstream::SettingsPtr settings;
+    bool provisional = false;  // no server has been asked: only what the client wants is in `settings`
     std::uint32_t cancel_id = 0;
     pool::Reservation reservation;
   };
@@ -72,7 +73,13 @@ class Login {
   base::Status authenticate_peer();
 
   base::Status reserve();
-  base::Status find_pool(const pgwire::StartupMessage& startup);
+  io::Task<base::Status> wait_for_turn();
+  io::Task<base::Status> find_pool(const pgwire::StartupMessage& startup);
+  base::Result<pool::PoolConfigPtr> plan_pool(const pgwire::StartupMessage& startup);
+  io::Task<std::shared_ptr<pool::Pool>> make_pool(std::string key, pool::PoolConfigPtr config);
+  std::string role_at_server() const;
+  std::optional<auth::Secret> asked_secret() const;
+  void settle_times();
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
   base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
   void greet();

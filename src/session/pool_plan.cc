@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "model/guarantee.h"
 #include "session/pool_set.h"
 #include "tls/shared_context.h"
 
@@ -43,6 +44,7 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
     const auto same = [&](const auto& parameter) { return upstream::same_name(parameter.first, name); };
     if (std::ranges::none_of(asked, same)) plan->parameters.emplace_back(name, value);
   }
+  plan->ip_version = tenant.ip_version;
   plan->tls_mode = tenant.upstream_tls;
   plan->connect_timeout = settings.upstream_connect_timeout;
   plan->login_timeout = settings.upstream_login_timeout;
@@ -50,6 +52,7 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
     tls::ClientOptions options;
     options.mode = tenant.upstream_tls;
     options.ca_file = tenant.upstream_tls_ca_file;
+    options.ca_pem = tenant.upstream_tls_ca;
     options.cert_file = tenant.upstream_tls_cert_file;
     options.key_file = tenant.upstream_tls_key_file;
     auto tls = tls::shared_client_context(options);
@@ -69,14 +72,22 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   config->check_query = settings.upstream_check_query;
   config->mode = chosen(&model::PoolOverrides::pool_mode, settings.pool_mode);
   config->size = chosen(&model::PoolOverrides::pool_size, settings.pool_size);
+  // Of the two, the one that is set nearer to the user.
+  config->size_percent = of_user.pool_size_percent.value_or(
+      of_user.pool_size.has_value() ? 0 : of_tenant.pool_size_percent.value_or(0));
   config->min_size = chosen(&model::PoolOverrides::min_pool_size, settings.min_pool_size);
   config->reserve_size = chosen(&model::PoolOverrides::reserve_pool_size, settings.reserve_pool_size);
   config->max_upstreams_of_tenant = of_tenant.max_upstreams.value_or(settings.max_upstreams_per_tenant);
+  config->guaranteed_of_tenant = model::guaranteed_to_all(tenant);
+  config->guaranteed_of_user = model::guaranteed_to(tenant, wish.user_name);
   config->max_upstreams_of_user = of_user.max_upstreams.value_or(settings.max_upstreams_per_user);
   config->max_upstreams_of_database = settings.max_upstreams_per_database;
   config->max_upstreams_of_process = settings.max_upstreams;
   config->max_waiting = chosen(&model::PoolOverrides::max_waiting_clients, settings.max_waiting_clients);
   config->slow_query = chosen(&model::PoolOverrides::slow_query, settings.log_slow_query);
+  config->max_pools = tenant.max_pools.value_or(0);
+  config->queries_per_second = tenant.queries_per_second.value_or(0);
+  config->bytes_per_second = tenant.bytes_per_second.value_or(0);
   config->connects_per_second = settings.connects_per_second;
   config->prepared_max = static_cast<std::size_t>(std::max(1, settings.max_prepared_statements));
   config->reserve_timeout = settings.reserve_pool_timeout;
@@ -110,7 +121,7 @@ bool same_credential(const upstream::Credential& a, const upstream::Credential& 
 }
 
 bool same_tls_files(const model::TenantSpec& a, const model::TenantSpec& b) {
-  return a.upstream_tls_ca_file == b.upstream_tls_ca_file &&
+  return a.upstream_tls_ca == b.upstream_tls_ca && a.upstream_tls_ca_file == b.upstream_tls_ca_file &&
          a.upstream_tls_cert_file == b.upstream_tls_cert_file &&
          a.upstream_tls_key_file == b.upstream_tls_key_file;
 }

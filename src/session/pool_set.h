@@ -28,9 +28,12 @@ class PoolSet {
     return found == pools_.end() ? nullptr : found->second;
   }
   std::shared_ptr<pool::Pool> find_or_make(const std::string& key, const pool::PoolConfigPtr& config) {
-    std::shared_ptr<pool::Pool>& slot = pools_[key];
-    if (slot == nullptr) slot = make(key, config);
-    return slot;
+    return try_make(key, config, 0);
+  }
+  // Null: the tenant has as many pools as it may have.
+  std::shared_ptr<pool::Pool> find_or_make_if_room(const std::string& key,
+                                                   const pool::PoolConfigPtr& config) {
+    return try_make(key, config, config->max_pools);
   }
   // One that nobody else can find, if `key` is nobody else's: for replication connections.
   std::shared_ptr<pool::Pool> make_private(const std::string& key, const pool::PoolConfigPtr& config) {
@@ -50,6 +53,15 @@ class PoolSet {
     std::erase_if(private_, [](const auto& entry) { return entry.expired(); });
     std::erase_if(pools_, [](const auto& entry) {
       return entry.second.use_count() == 1 && entry.second->quiet() && entry.second->config().min_size == 0;
+    });
+  }
+  // Drops the tenant's pools that have no clients, with their connections.
+  void drop_unused(const std::string& tenant) {
+    std::erase_if(pools_, [&](const auto& entry) {
+      const auto& [key, pool] = entry;
+      if (pool->config().tenant != tenant || pool.use_count() > 1 || !pool->unused()) return false;
+      home_.tools.loop.defer([pool] {});  // it may be on the stack
+      return true;
     });
   }
   template <class Call>
@@ -72,9 +84,18 @@ class PoolSet {
   void clear() { pools_.clear(); }
 
  private:
+  std::shared_ptr<pool::Pool> try_make(const std::string& key, const pool::PoolConfigPtr& config,
+                                       int max_pools) {
+    if (auto known = find(key)) return known;
+    const auto hub = hub_of(key, config);
+    if (!hub->enlist(home_.ledger, config->tenant, max_pools)) return nullptr;
+    return pools_[key] = make(key, config);
+  }
+  std::shared_ptr<pool::PoolHub> hub_of(const std::string& key, const pool::PoolConfigPtr& config) {
+    return directory_.hub(key, config->tenant + '/' + config->database);
+  }
   std::shared_ptr<pool::Pool> make(const std::string& key, const pool::PoolConfigPtr& config) {
-    auto hub = directory_.hub(key, config->tenant + '/' + config->database);
-    auto made = std::make_shared<pool::Pool>(home_, key, config, std::move(hub));
+    auto made = std::make_shared<pool::Pool>(home_, key, config, hub_of(key, config));
     obey(*made);
     return made;
   }

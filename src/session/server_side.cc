@@ -14,6 +14,14 @@ using EventKind = pgwire::FrameScanner::Kind;
 using upstream::Reply;
 
 void Session::on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) {
+  if (!pool_->is_metered()) return relay_answer(upstream, bytes);
+  // Before: a client that is to wait does not get another upstream for its next request.
+  owe(0, bytes.view().size());
+  relay_answer(upstream, bytes);
+  hold_back();
+}
+
+void Session::relay_answer(upstream::Upstream& upstream, const io::Chunk& bytes) {
   PassThrough run(*client_, bytes);
   count(telemetry::PoolCount::kBytesToClients, bytes.view().size());
   if (exchange_->slow_watch != nullptr) exchange_->slow_watch->bytes += bytes.view().size();

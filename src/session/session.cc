@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "pgwire/backend.h"
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
 #include "session/login.h"
@@ -68,7 +69,7 @@ Session::Session(SessionHome& home, std::uint64_t id)
 
 Session::~Session() {
   if (cancel_id_ != 0) home_.cancels.remove(cancel_id_);
-  if (counted_) pool_->counters().clients.subtract();
+  if (counted_) pool_->add_client(-1);
 }
 
 void Session::start(io::StreamPtr client, Entrance entrance) {
@@ -86,6 +87,7 @@ void Session::login_done() {
   identity_ = home_.identities.intern(std::move(outcome.identity));
   pool_ = std::move(outcome.pool);
   settings_ = std::move(outcome.settings);
+  provisional_ = outcome.provisional;
   start_settings_ = settings_;
   cancel_id_ = outcome.cancel_id;
   reservation_ = std::move(outcome.reservation);
@@ -97,11 +99,12 @@ void Session::login_done() {
   }
   for (io::Chunk& chunk : outcome.received) hold(std::move(chunk));
   const unsigned there = choose_worker({.pool = pool_->key(),
-                                        .pool_size = pool_->config().size,
+                                        .pool_size = pool_->size(),
                                         .workers = home_.worker_count(),
                                         .here = home_.worker,
                                         .session = id_});
-  const bool may_move = client_->movable() && identity_->replication == pgwire::Replication::kNo;
+  const bool may_move =
+      client_->movable() && !provisional_ && identity_->replication == pgwire::Replication::kNo;
   if (there != home_.worker && may_move && !home_.draining && home_.has_room(there)) return move_to(there);
   client_->set_sink(*this);
   begin();
@@ -111,7 +114,7 @@ void Session::login_done() {
 // Logged in, and where it belongs.
 void Session::begin() {
   draining_ = draining_ || home_.draining;
-  pool_->counters().clients.add();
+  pool_->add_client(+1);
   counted_ = true;
   become_idle();
 }
@@ -121,8 +124,13 @@ void Session::become_idle() {
   state_ = State::kIdle;
   idle_since_ = home_.loop.now();
   if (draining_) return drain();
-  if (!exchange_->held.empty() && first_message_is_here()) return want_upstream();
-  if (exchange_->is_over() && identity_->client_idle.count() == 0) {
+  wait_for_request();
+}
+
+void Session::wait_for_request() {
+  if (!slowed_ && !exchange_->held.empty() && first_message_is_here()) return want_upstream();
+  const bool no_timer = identity_->client_idle.count() == 0 && identity_->heartbeat.count() == 0;
+  if (!slowed_ && exchange_->is_over() && no_timer) {
     exchange_.reset();
   } else {
     plan_timer();
@@ -208,7 +216,7 @@ void Session::on_data(io::Chunk bytes) {
       return forward(bytes);
     case State::kIdle:
       hold(std::move(bytes));
-      if (first_message_is_here()) want_upstream();
+      if (!slowed_ && first_message_is_here()) want_upstream();
       return;
     case State::kWaiting:
     case State::kMoving:
@@ -260,6 +268,7 @@ void Session::want_upstream() {
                            .message = "invalid frontend message type " + std::to_string(type)});
     }
   }
+  if (pool_->is_metered() && !admit_request()) return;
   state_ = State::kWaiting;
   exchange_->request_since = home_.loop.now();
   exchange_->notified = false;
@@ -280,6 +289,7 @@ void Session::on_granted(upstream::Upstream& upstream) {
   const base::Duration waited = home_.loop.now() - exchange_->request_since;
   pool_->counters().checkout.record(waited);
   if (SlowWatch* watch = slow_watch()) watch->waited = waited;
+  if (provisional_) correct_greeting(upstream);
   upstream.adopt_settings(settings_);
   exchange_->transaction_since = home_.loop.now();
   plan_timer();
@@ -295,11 +305,30 @@ void Session::on_granted(upstream::Upstream& upstream) {
     }
   }
   const bool has_more = state_ == State::kIdle && exchange_ != nullptr && !exchange_->held.empty();
-  if (has_more && first_message_is_here()) want_upstream();
+  if (has_more && !slowed_ && first_message_is_here()) want_upstream();
+}
+
+// The client was told what the tenant says of its servers; now one has spoken for itself.
+void Session::correct_greeting(upstream::Upstream& upstream) {
+  provisional_ = false;
+  upstream::SettingsPtr settings = upstream.settings_at_login;
+  for (const auto& [name, value] : settings_->values()) {
+    settings = home_.settings_table.with(settings, name, value);
+  }
+  settings_ = start_settings_ = settings;
+  const auto& told = identity_->tenant->default_parameter_status;
+  base::ByteWriter out;
+  for (const auto& [name, value] : *upstream.parameters) {
+    const std::string* own = upstream::is_read_only(name) ? nullptr : settings->find(name);
+    const std::string& now = own != nullptr ? *own : value;
+    const auto known = told.find(name);
+    if (known == told.end() || known->second != now) pgwire::parameter_status(out, name, now);
+  }
+  client_->write(out.view());
 }
 
 void Session::resume_client() {
-  if (!client_paused_) return;
+  if (!client_paused_ || slowed_) return;
   client_paused_ = false;
   client_->resume_receiving();
 }
@@ -332,7 +361,7 @@ void Session::let_go() {
 
 void Session::on_drained() {
   if (state_ == State::kMoving && client_->unsent() == 0) return depart();
-  if (upstream_paused_ && upstream_ != nullptr) {
+  if (upstream_paused_ && upstream_ != nullptr && !slowed_) {
     upstream_paused_ = false;
     upstream_->stream().resume_receiving();
   }
@@ -417,8 +446,10 @@ bool Session::is_in_message() const {
 // --- cancel ---
 
 void Session::cancel(std::move_only_function<void()> done) {
-  if (state_ == State::kWaiting) {
+  const bool is_slow = state_ == State::kIdle && slowed_ && exchange_->admitted;
+  if (state_ == State::kWaiting || is_slow) {
     stop_waiting();
+    slowed_ = exchange_->admitted = false;
     state_ = State::kRefusing;
     refuse_held();
     return done();

@@ -87,6 +87,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void on_drained() override;
   void on_granted(upstream::Upstream& upstream) override;
   void on_refused(const base::Error& error) override;
+  void correct_greeting(upstream::Upstream& upstream);
   void hold(io::Chunk bytes);
   void resume_client();
   void resume_client_if_room();
@@ -98,8 +99,11 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void client_terminated();
   void end(std::string_view reason);
   void go_on_cancelling();
+  base::TimePoint next_deadline() const;
   void plan_timer();
   void on_timer();
+  base::TimePoint quiet_since() const;
+  void send_heartbeat();
 
   void count(telemetry::PoolCount what, std::uint64_t number = 1) {
     pool_->counters().counts[what].add(number);
@@ -109,8 +113,17 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void note_if_slow();
   void count_answer(const pgwire::FrameScanner::Event& event, const upstream::Upstream::Tracked& tracked);
 
+  // --- limits per second (session_pace.cc) ---
+  bool admit_request();
+  void owe(int queries, std::size_t bytes);
+  void hold_back();
+  void speed_up();
+  void on_slow_timer();
+  void wait_for_request();
+
   // --- from the client (client_side.cc) ---
   void forward(const io::Chunk& chunk);
+  void relay(const io::Chunk& chunk);
   base::Status on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_query(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void look_for_state(std::string_view text);
@@ -132,6 +145,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
 
   // --- from the server (server_side.cc) ---
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
+  void relay_answer(upstream::Upstream& upstream, const io::Chunk& bytes);
   void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
   void on_upstream_drained(upstream::Upstream& upstream) override;
   bool on_server_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
@@ -151,6 +165,8 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   bool upstream_paused_ : 1 = false;
   bool draining_ : 1 = false;
   bool counted_ : 1 = false;      // as one of its pool's clients
+  bool slowed_ : 1 = false;       // by a limit per second of its tenant (session_pace.cc)
+  bool provisional_ : 1 = false;  // greeted before any server could be asked
   bool pinned_ : 1 = false;       // keeps its upstream although its mode is not session
   std::uint8_t moving_to_ = 0;    // kMoving: the worker
   std::uint32_t cancel_id_ = 0;   // 0: not registered

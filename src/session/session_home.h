@@ -83,6 +83,8 @@ struct SessionHome {
   std::function<void(unsigned worker, std::unique_ptr<struct Traveller>)> send_session;
   // The session has logged in, by what was true when it began to: that may have changed.
   std::function<void(Session&)> logged_in = [](Session&) {};
+  // Drops the pools of a tenant that no client has, on all workers.
+  std::function<void(const std::string& tenant)> drop_unused_pools;
   // The session has ended; it is to be destroyed at the end of the turn.
   std::function<void(Session&)> bury;
   bool draining = false;

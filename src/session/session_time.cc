@@ -11,6 +11,9 @@ namespace {
 
 // A client that has not read its greeting by then stays where it is.
 constexpr std::chrono::milliseconds kMovePatience{1000};
+constexpr std::string_view kHeartbeatName = "application_name";
+// A session that is held back looks so often whether it still must be.
+constexpr std::chrono::milliseconds kSlowStep{1000};
 
 }  // namespace
 
@@ -36,17 +39,19 @@ std::string Session::address() const {
   return client_ == nullptr ? std::string() : client_->peer().to_string();
 }
 
-void Session::plan_timer() {
+base::TimePoint Session::next_deadline() const {
   base::TimePoint next = base::kNever;
   const auto consider = [&](base::TimePoint since, std::chrono::milliseconds limit) {
     if (limit.count() > 0) next = std::min(next, since + limit);
   };
+  if (slowed_) return std::min(exchange_->slowed_until, home_.loop.now() + kSlowStep);
   switch (state_) {
     case State::kMoving:
       consider(idle_since_, kMovePatience);
       break;
     case State::kIdle:
       consider(idle_since_, identity_->client_idle);
+      consider(quiet_since(), identity_->heartbeat);
       break;
     case State::kRefusing:
       consider(exchange_->request_since, identity_->client_idle);
@@ -57,6 +62,7 @@ void Session::plan_timer() {
         consider(exchange_->request_since, home_.instructions.settings->query_wait_notify);
       break;
     case State::kActive:
+      if (upstream_->replies.empty()) consider(quiet_since(), identity_->heartbeat);
       if (!upstream_->replies.empty()) {
         consider(exchange_->transaction_since, identity_->transaction);
         consider(exchange_->request_since, identity_->query);
@@ -71,6 +77,11 @@ void Session::plan_timer() {
     default:
       break;
   }
+  return next;
+}
+
+void Session::plan_timer() {
+  const base::TimePoint next = next_deadline();
   if (next == base::kNever) {
     exchange_->timer.cancel();
   } else if (!exchange_->timer.armed() || exchange_->timer.deadline() != next) {
@@ -78,7 +89,26 @@ void Session::plan_timer() {
   }
 }
 
+// Since when the client has heard nothing.
+base::TimePoint Session::quiet_since() const {
+  const base::TimePoint since = state_ == State::kIdle ? idle_since_ : exchange_->idle_transaction_since;
+  return std::max(since, exchange_->beat_at);
+}
+
+// A ParameterStatus, which a server may send at any time, with the value that the client knows already. It keeps
+// the connection alive in address translators and firewalls on the way, and finds out whether the client lives.
+void Session::send_heartbeat() {
+  exchange_->beat_at = home_.loop.now();
+  const bool in_message = upstream_ != nullptr && upstream_->scanner.remaining() > 0;
+  if (client_->unsent() > 0 || in_message) return;
+  const std::string* name = settings_->find(kHeartbeatName);
+  base::ByteWriter out;
+  pgwire::parameter_status(out, kHeartbeatName, name == nullptr ? std::string_view() : *name);
+  client_->write(out.view());
+}
+
 void Session::on_timer() {
+  if (slowed_) return on_slow_timer();
   const base::TimePoint now = home_.loop.now();
   const auto over = [&](base::TimePoint since, std::chrono::milliseconds limit) {
     return limit.count() > 0 && now >= since + limit;
@@ -91,6 +121,8 @@ void Session::on_timer() {
     client_->resume_receiving();
     return begin();
   }
+  const bool is_quiet = state_ == State::kIdle || (state_ == State::kActive && upstream_->replies.empty());
+  if (is_quiet && over(quiet_since(), identity_->heartbeat)) send_heartbeat();
   const bool idle = (state_ == State::kIdle && over(idle_since_, identity_->client_idle)) ||
                     (state_ == State::kRefusing && over(exchange_->request_since, identity_->client_idle));
   if (idle) {

@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -160,7 +161,28 @@ base::Status configure_server(SSL_CTX* context, const ServerOptions& options, co
   return {};
 }
 
-base::Status set_server_authorities(SSL_CTX* context, const std::string& ca_file) {
+// All certificates of a PEM text, as SSL_CTX_load_verify_locations() takes them from a file.
+bool add_authorities(SSL_CTX* context, const std::string& pem) {
+  const std::unique_ptr<BIO, int (*)(BIO*)> text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                                 BIO_free);
+  int count = 0;
+  while (X509* certificate = PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)) {
+    count += X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate);
+    X509_free(certificate);
+  }
+  ERR_clear_error();  // the last one says that there are no more
+  return count > 0;
+}
+
+base::Status set_server_authorities(SSL_CTX* context, const std::string& ca_file, const std::string& ca_pem) {
+  if (!ca_pem.empty()) {
+    if (!add_authorities(context, ca_pem)) {
+      return fail(base::kConfigFileError, "no certificate could be read from upstream_tls_ca");
+    }
+    complete_authorities(context);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    return {};
+  }
   const bool system = ca_file.empty() || ca_file == "system";
   const int loaded = system ? SSL_CTX_set_default_verify_paths(context)
                             : SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr);
@@ -178,8 +200,9 @@ base::Status configure_client(SSL_CTX* context, const ClientOptions& options) {
   }
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // Postgres gives no tickets
   const bool verifies =
-      options.mode >= TlsMode::kVerifyCa || (options.mode == TlsMode::kRequire && !options.ca_file.empty());
-  if (verifies) return set_server_authorities(context, options.ca_file);
+      options.mode >= TlsMode::kVerifyCa ||
+      (options.mode == TlsMode::kRequire && !(options.ca_file.empty() && options.ca_pem.empty()));
+  if (verifies) return set_server_authorities(context, options.ca_file, options.ca_pem);
   SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nullptr);
   return {};
 }

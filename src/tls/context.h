@@ -78,6 +78,7 @@ struct ClientOptions {
   // Below, it is not looked at, except: kRequire with a ca_file means kVerifyCa, as in libpq.
   model::TlsMode mode = model::TlsMode::kPrefer;
   std::string ca_file;    // PEM; empty or "system": the system's store
+  std::string ca_pem;     // instead of a file: the certificates themselves
   std::string cert_file;  // our certificate; empty: none
   std::string key_file;
   std::string min_protocol = "1.2";

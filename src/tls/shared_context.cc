@@ -26,7 +26,9 @@ std::string state_of(const std::string& path) {
 std::string name_of(const ClientOptions& options) {
   std::string name =
       fmt::format("{} {} {}\n", static_cast<int>(options.mode), options.min_protocol, options.ciphers);
-  if (options.ca_file.empty() || options.ca_file == "system") {
+  if (!options.ca_pem.empty()) {
+    name += "text " + options.ca_pem + '\n';
+  } else if (options.ca_file.empty() || options.ca_file == "system") {
     name += "system " + state_of(X509_get_default_cert_file()) + state_of(X509_get_default_cert_dir());
   } else {
     name += state_of(options.ca_file);

@@ -277,6 +277,19 @@ bool worth_another_host(const base::Error& error) {
          error.sqlstate.category() == "53";
 }
 
+// Leaves of a host's addresses those that are asked for.
+base::Status choose_addresses(std::vector<io::Address>& addresses, model::IpVersion version,
+                              const std::string& host) {
+  if (version == model::IpVersion::kAuto) return {};
+  const int family = version == model::IpVersion::kV4 ? AF_INET : AF_INET6;
+  std::erase_if(addresses,
+                [&](const io::Address& address) { return !address.is_unix() && address.family() != family; });
+  if (!addresses.empty()) return {};
+  return base::fail(base::kConnectionFailure,
+                    fmt::format("host \"{}\" has no {} address", host, family == AF_INET ? "IPv4" : "IPv6"),
+                    "", "See the tenant's ip_version.");
+}
+
 // Whether the server refused because of the kind of connection, so that the other kind is worth a try (allow,
 // prefer).
 bool refused_for_encryption(const base::Error& error) {
@@ -313,7 +326,7 @@ io::Task<base::Result<LoggedIn>> log_in_by_either(DialTools tools, std::shared_p
 
 bool same_target(const DialPlan& a, const DialPlan& b) {
   return a.hosts == b.hosts && a.user == b.user && a.database == b.database && a.parameters == b.parameters &&
-         a.tls_mode == b.tls_mode && a.tls == b.tls;
+         a.ip_version == b.ip_version && a.tls_mode == b.tls_mode && a.tls == b.tls;
 }
 
 io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const DialPlan> plan) {
@@ -323,6 +336,10 @@ io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const Dia
     auto addresses = co_await io::ResolveAwait(tools.resolver, host.host, host.port, tools.loop, deadline);
     if (!addresses) {
       last = std::move(addresses.error());
+      continue;
+    }
+    if (auto some = choose_addresses(*addresses, plan->ip_version, host.host); !some) {
+      last = std::move(some.error());
       continue;
     }
     for (const io::Address& address : *addresses) {

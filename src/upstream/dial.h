@@ -41,6 +41,7 @@ struct Credential {
 
 struct DialPlan {
   std::vector<model::HostPort> hosts;
+  model::IpVersion ip_version = model::IpVersion::kAuto;  // of addresses that a host's name has
   std::string user;
   std::string database;
   pgwire::Parameters parameters;  // further start-up parameters
