@@ -6,12 +6,13 @@ import itertools
 import socket
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
 from pooler import Endpoint, Pooler, Tenant, default_tenant, users_of
-from postgres import ROLES
+from postgres import ROLES, free_port
 from wire import ServerError, Wire, query
 
 pytestmark = pytest.mark.penstock
@@ -226,10 +227,45 @@ def test_session_mode_clients_wait_for_a_server(pooler_of, pg):
 # ---- the life of a pool
 
 
+@contextmanager
+def forwarding(listener: socket.socket, pg) -> Iterator[None]:
+    """What comes to the listener goes on to the server, until the end."""
+    links: list[socket.socket] = []
+    over = threading.Event()
+
+    def forward(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):  # the test is over
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        listener.settimeout(0.1)
+        while not over.is_set():
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                continue
+            client.settimeout(None)
+            server = socket.create_connection((pg.host, pg.port))
+            links.extend((client, server))
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=forward, args=pair, daemon=True).start()
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        accepting.join()
+        for link in links:
+            link.close()
+
+
 def test_clients_that_come_before_the_first_server_is_there_wait_for_it(pooler_of, pg):
-    """A listener in front of the server that lets nobody through at first."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as gate:
-        port = gate.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        port = listener.getsockname()[1]
         pooler = pooler_of({"pool.size": 3}, tenants=[Tenant("default", [f"127.0.0.1:{port}"],
                                                              {"upstream-tls": "disable"}, users_of("app"))])
         wrong: list[Exception] = []
@@ -247,29 +283,30 @@ def test_clients_that_come_before_the_first_server_is_there_wait_for_it(pooler_o
             thread.start()
         time.sleep(1)
         assert not wrong and not served
-
-        def forward(source: socket.socket, target: socket.socket) -> None:
-            with suppress(OSError):  # the test is over
-                while data := source.recv(65536):
-                    target.sendall(data)
-                target.shutdown(socket.SHUT_WR)
-
-        gate.settimeout(0.5)
-        links: list[socket.socket] = []
-        while any(thread.is_alive() for thread in threads):
-            try:
-                client, _ = gate.accept()
-            except TimeoutError:
-                continue
-            server = socket.create_connection((pg.host, pg.port))
-            links += [client, server]
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=forward, args=pair, daemon=True).start()
-        for thread in threads:
-            thread.join()
+        with forwarding(listener, pg):
+            for thread in threads:
+                thread.join()
         assert not wrong and served == ["1"] * 40, wrong[:3]
-        for link in links:
-            link.close()
+
+
+def test_clients_are_greeted_before_there_is_a_server(pooler_of, pg):
+    port = free_port()
+    pooler = pooler_of(tenants=[Tenant("default", [f"127.0.0.1:{port}"], {
+        "upstream-tls": "disable", "default-parameter-status": ["server_version=9.9", "client_encoding=UTF8"]},
+        users_of("app"))])
+    with pooler.endpoint().wire(application_name="early", timezone="Europe/Vienna") as wire:
+        assert wire.parameters["server_version"] == "9.9"
+        with socket.create_server(("127.0.0.1", port)) as listener, forwarding(listener, pg):
+            reply = wire.query("SELECT current_setting('TimeZone'), current_setting('application_name')")
+            assert reply.rows == [[b"Europe/Vienna", b"early"]]
+            told = dict(got.body.rstrip(b"\0").split(b"\0") for got in reply.messages if got.type == "S")
+            assert told[b"server_version"] not in (b"", b"9.9") and told[b"TimeZone"] == b"Europe/Vienna"
+            assert b"client_encoding" not in told, "that was true"
+            wire.query("SET TimeZone = 'UTC'")
+            wire.query("RESET TimeZone")
+            assert wire.value("SHOW TimeZone") == "Europe/Vienna"
+            with pooler.endpoint().wire() as later:
+                assert later.parameters["server_version"] == told[b"server_version"].decode()
 
 
 def test_a_pool_stops_when_it_has_been_idle(pooler_of, pg):
