@@ -3,6 +3,7 @@
 
 #include "admin/api.h"
 #include "admin/problem.h"
+#include "admin/tenant_change.h"
 #include "catalog/plan.h"
 
 namespace penstock::admin {
@@ -64,15 +65,14 @@ void apply_document(Engine& engine, Call call) {
     return call.respond(problem(errors));
   auto revisions = expected_revisions(call, plan);
   if (!revisions) return call.respond(std::move(revisions.error()));
-  const std::string& subject = call.grant.subject;
+  catalog::EditOptions options = edit_options(call);
+  options.expected_revisions = *std::move(revisions);
   const auto done = engine.catalog().edit_all(
       [&](catalog::Tenants& tenants) -> base::Status {
         apply_plan(plan, tenants);
         return {};
       },
-      {.actor = {.name = subject.empty() ? "api" : subject, .origin = call.request.peer},
-       .expected_revisions = *std::move(revisions),
-       .effect = call.flag("dry_run") ? catalog::Effect::kDryRun : catalog::Effect::kStored});
+      options);
   if (!done) return call.respond(problem(done.error()));
   call.answer({{"data", json_of(plan)}});
 }
