@@ -143,7 +143,7 @@ TEST_F(RunTest, ListsAndShowsTenants) {
   must({"tenant", "show", "acme"});
   EXPECT_EQ(terminal_.written, "id         acme\nhosts      db:5432\npool_size  5\nusers      (none)\n");
   must({"tenant", "show", "acme", "--all"});
-  EXPECT_THAT(terminal_.written, HasSubstr("auth_method               (scram-sha-256)\n"));
+  EXPECT_THAT(terminal_.written, HasSubstr("auth_method                (scram-sha-256)\n"));
   must({"tenant", "list", "--json"});
   EXPECT_THAT(terminal_.written,
               StartsWith(R"([{"id":"acme","hosts":["db:5432"],"pool_size":5,"users":[]},)"));
