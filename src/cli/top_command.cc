@@ -77,7 +77,9 @@ TopView::Answer press_all(TopView& view, std::string_view typed) {
       typed.remove_prefix(sequence->first.size());
       answer = view.press(sequence->second);
     } else if (typed.starts_with("\033[") || typed.starts_with("\033O")) {
-      return answer;  // a key that means nothing here
+      // A key that means nothing here; its last character is the first from '@' on.
+      const auto* end = std::ranges::find_if(typed.substr(2), [](char c) { return c >= '@' && c <= '~'; });
+      typed = typed.substr(static_cast<std::size_t>(std::min(typed.end(), end + 1) - typed.begin()));
     } else {
       const char c = typed.front();
       typed.remove_prefix(1);

@@ -318,7 +318,7 @@ void Session::correct_greeting(upstream::Upstream& upstream) {
   settings_ = start_settings_ = settings;
   const auto& told = identity_->tenant->default_parameter_status;
   base::ByteWriter out;
-  for (const auto& [name, value] : *upstream.parameters) {
+  for (const auto& [name, value] : *pool_->parameters()) {
     const std::string* own = upstream::is_read_only(name) ? nullptr : settings->find(name);
     const std::string& now = own != nullptr ? *own : value;
     const auto known = told.find(name);

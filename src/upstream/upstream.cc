@@ -42,7 +42,6 @@ Upstream::Upstream(std::uint64_t number, LoggedIn logged_in, SettingsPtr login_s
       process_id(logged_in.process_id),
       cancel_key(std::move(logged_in.cancel_key)),
       tls(std::move(logged_in.tls)),
-      parameters(std::make_shared<const ServerParameters>(std::move(logged_in.parameters))),
       scanner(server_policy()),
       settings(login_settings),
       settings_at_login(std::move(login_settings)),

@@ -101,8 +101,6 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   const std::string cancel_key;
   const std::string tls;
 
-  const std::shared_ptr<const ServerParameters> parameters;
-
   pgwire::FrameScanner scanner;
   ReplyQueue replies;
   char status = 'I';
