@@ -39,7 +39,8 @@ struct Shared {
   // there is nothing to read.
   std::function<void(std::move_only_function<void()> done)> read_catalog;
   pool::Ledger ledger;
-  std::unique_ptr<pool::PoolDirectory> directory;  // made before the workers
+  // Made anew when the number of workers is known, before them.
+  std::unique_ptr<pool::PoolDirectory> directory = std::make_unique<pool::PoolDirectory>();
   session::CancelRegistry cancels{random};
   session::IdentityTable identities;
   upstream::StatementTable statements;
