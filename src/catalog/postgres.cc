@@ -215,8 +215,10 @@ base::Status PostgresConnection::run_script(std::string_view script) {
 base::Status PostgresConnection::begin(Kind kind) {
   if (kind == Kind::kRead) return run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   // All writers meet at this row, so what one reads stays true until it commits.
-  return run_script(
-      "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT version FROM catalog FOR UPDATE");
+  const base::Status status =
+      run_script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT version FROM catalog FOR UPDATE");
+  if (!status) rollback();  // the transaction is open, and aborted, when the row could not be locked
+  return status;
 }
 
 base::Status PostgresConnection::commit() {

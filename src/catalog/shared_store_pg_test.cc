@@ -243,9 +243,33 @@ TEST_F(SharedStoreTest, WaitsNoLongerThanItsPatience) {
   ASSERT_FALSE(edited);
   blocker.rollback();
   // It is used again, or connected again, for which a busy machine may need more than one patience.
-  bool again = false;
-  for (int tries = 0; tries < 20 && !again; ++tries) again = impatient->put_tenant(plain("acme")).has_value();
-  EXPECT_TRUE(again);
+  std::string refusal;
+  EXPECT_TRUE(within(std::chrono::seconds(20), [&] {
+    const base::Status again = impatient->put_tenant(plain("acme"));
+    refusal = again ? "" : again.error().to_string();
+    return again.has_value();
+  })) << refusal;
+}
+
+TEST_F(SharedStoreTest, GoesOnAfterAWriteThatTheServerGaveUp) {
+  const auto store = other_node();
+  auto blocker = database_->connect();
+  ASSERT_TRUE(blocker.begin(Database::Kind::kWrite));
+  std::atomic<bool> answered = false;
+  std::thread canceller([&] {
+    while (!answered) {
+      database_->admin("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " +
+                       ("datname = '" + database_->name() + "'"));
+    }
+  });
+  const auto edited = store->put_tenant(plain("acme"));
+  answered = true;
+  canceller.join();
+  ASSERT_FALSE(edited);
+  EXPECT_EQ(edited.error().sqlstate, base::kQueryCanceled);
+  blocker.rollback();
+  const auto again = store->put_tenant(plain("acme"));
+  EXPECT_TRUE(again) << again.error().to_string();
 }
 
 }  // namespace
