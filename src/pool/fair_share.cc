@@ -99,9 +99,17 @@ bool Stake::take(std::optional<base::TimePoint> since, base::TimePoint now) {
 }
 
 void Stake::give_back() {
+  {
+    const std::lock_guard lock(share_->mutex_);
+    --open_;
+    --share_->open_;
+  }
+  line.call_next();
+}
+
+int Stake::spare() const {
   const std::lock_guard lock(share_->mutex_);
-  --open_;
-  --share_->open_;
+  return std::max(0, beyond());
 }
 
 bool Stake::yield(base::TimePoint now) {

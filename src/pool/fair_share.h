@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "pool/room_line.h"
 
 namespace penstock::pool {
 
@@ -73,6 +74,11 @@ class Stake {
   // One more place. `since`: when the client came who waits for it; without one a no is not remembered.
   bool take(std::optional<base::TimePoint> since, base::TimePoint now);
   void give_back();
+  // How many more it has than it is guaranteed.
+  int spare() const;
+
+  // The pools of this user, each for another database, for which it was told no.
+  RoomLine line;
 
   // Read whenever a connection comes back: whether yields_busy() need be asked.
   bool is_asked() const { return asked_.load(std::memory_order_relaxed); }

@@ -6,6 +6,15 @@
 
 namespace penstock::pool {
 
+namespace {
+
+void give_back(Scope& scope) {
+  scope.open.fetch_sub(1);
+  scope.line.call_next();
+}
+
+}  // namespace
+
 Reservation Reservation::take(ScopesPtr scopes, std::initializer_list<int> limits, const Scope** full) {
   PENSTOCK_ASSERT(scopes->size() == limits.size());
   for (std::size_t i = 0; i < scopes->size(); ++i) {
@@ -15,7 +24,7 @@ Reservation Reservation::take(ScopesPtr scopes, std::initializer_list<int> limit
     do {
       if (limit > 0 && open >= limit) {
         if (full != nullptr) *full = &scope;
-        while (i-- > 0) (*scopes)[i]->open.fetch_sub(1, std::memory_order_relaxed);
+        while (i-- > 0) give_back(*(*scopes)[i]);
         return {};
       }
     } while (!scope.open.compare_exchange_weak(open, open + 1, std::memory_order_relaxed));
@@ -28,7 +37,7 @@ Reservation Reservation::take(ScopesPtr scopes, std::initializer_list<int> limit
 Reservation::~Reservation() {
   if (stake_ != nullptr) stake_->give_back();
   if (scopes_ == nullptr) return;
-  for (const ScopePtr& scope : *scopes_) scope->open.fetch_sub(1, std::memory_order_relaxed);
+  for (const ScopePtr& scope : *scopes_) give_back(*scope);
 }
 
 ScopePtr Ledger::scope(const std::string& name) {
@@ -66,6 +75,12 @@ StakePtr Ledger::stake(const std::string& tenant, const std::string& user) {
     return std::make_shared<Stake>(
         shares_.find_or_make(tenant, [] { return std::make_shared<FairShare>(); }));
   });
+}
+
+bool Pace::is_open(base::TimePoint now, int per_second) const {
+  if (per_second <= 0) return true;
+  const std::int64_t gap = 1'000'000'000 / per_second;
+  return last_.load(std::memory_order_relaxed) + gap <= now.time_since_epoch().count();
 }
 
 bool Pace::take(base::TimePoint now, int per_second) {

@@ -22,12 +22,14 @@
 #include "base/weak_table.h"
 #include "pool/fair_share.h"
 #include "pool/meter.h"
+#include "pool/room_line.h"
 
 namespace penstock::pool {
 
 struct Scope {
   std::string name;  // "tenant acme", for messages
   std::atomic<int> open{0};
+  RoomLine line;  // for a place, once all are taken
 };
 using ScopePtr = std::shared_ptr<Scope>;
 // Scopes in which the same things count; whoever counts in the same ones shares one list.
@@ -62,6 +64,8 @@ class Pace {
  public:
   // True: go ahead now. `per_second` 0: no limit.
   bool take(base::TimePoint now, int per_second);
+  // Whether take() would let somebody through.
+  bool is_open(base::TimePoint now, int per_second) const;
 
  private:
   static constexpr base::Duration kBurst = std::chrono::milliseconds(100);

@@ -32,6 +32,14 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
                     ? std::make_shared<telemetry::PoolCounters>()
                     : home_.counters->find_or_make({config_->tenant, config_->client_user, config_->database},
                                                    home_.worker)),
+      ticket_(hub_.get(),
+              [hub = hub_, me = home_.worker] {
+                PoolHub::tell(hub, me, [](Pool* pool) {
+                  if (pool == nullptr) return;
+                  pool->share_again_at_ = {};
+                  pool->want_more();
+                });
+              }),
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   Ledger& ledger = home_.ledger;
@@ -145,7 +153,7 @@ void Pool::offer(upstream::Upstream& upstream) {
   upstream.set_user(*this);
   const base::TimePoint now = home_.tools.loop.now();
   const bool old = config_->lifetime.count() > 0 && now - upstream.created_at > config_->lifetime;
-  const bool for_another = (stake_->is_asked() && stake_->yields_busy(now)) || pay_debt();
+  const bool for_another = (stake_->is_asked() && stake_->yields_busy(now)) || gives_way();
   if (upstream.close_when_free || is_paused_ || old || surplus() > 0 || for_another) {
     bury(upstream);
     return want_more();
@@ -321,6 +329,8 @@ void Pool::publish_waiting() {
 void Pool::publish_idle(int change) {
   idle_count_ = static_cast<std::size_t>(static_cast<std::int64_t>(idle_count_) + change);
   hub_->seat(home_.worker).idle.store(static_cast<int>(idle_count_), std::memory_order_relaxed);
+  if (home_.with_idle == nullptr || is_linked() == (idle_count_ > 0)) return;
+  is_linked() ? unlink() : home_.with_idle->push_front(*this);
 }
 
 // --- upkeep ---

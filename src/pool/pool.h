@@ -14,6 +14,7 @@
 // See:        docs/internals/pool.md
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,13 +36,7 @@
 namespace penstock::pool {
 
 class Janitor;
-
-// Room that a pool needs in a scope it shares with others.
-struct RoomWish {
-  ScopePtr scope;
-  base::TimePoint since;  // when the client came for whom it is
-  std::shared_ptr<const PoolHub> asker;
-};
+class Pool;
 
 // What a pool needs of its worker.
 struct PoolHome {
@@ -49,8 +44,10 @@ struct PoolHome {
   upstream::DialTools tools;
   upstream::SettingsTable& settings;
   Ledger& ledger;
-  // Asks the pools of all workers to give up an upstream.
-  std::function<void(const RoomWish&)> make_room = {};
+  // Asks the pools of all workers to give up an idle upstream that counts in this scope.
+  std::function<void(const ScopePtr&)> make_room = {};
+  // Those of the worker's pools that have idle upstreams, the one that got its first one last in front; null: not kept.
+  base::List<Pool, Pool>* with_idle = nullptr;
   telemetry::PoolCounterTable* counters = nullptr;  // null: what is counted is not told
 };
 
@@ -82,7 +79,7 @@ class Waiter : public base::ListHook<Waiter> {
   Reservation place_;  // in the queue, whose length may be limited
 };
 
-class Pool final : private upstream::UpstreamUser {
+class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
  public:
   Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr<PoolHub> hub);
   ~Pool();
@@ -103,10 +100,8 @@ class Pool final : private upstream::UpstreamUser {
   void check_out(Waiter& waiter, const upstream::SettingsPtr& wanted);
   // The session has finished with it: reuse when clean, else clean up behind the session, else close.
   void release(upstream::Upstream& upstream, bool reset);
-  // Room for another pool, unless a client here has waited longer. True: an idle upstream was closed; or the
-  // next one that comes back will be.
-  bool yield_idle(const RoomWish& wish);
-  bool yield_next(const RoomWish& wish);
+  // Closes an idle upstream for another pool that waits for room in this scope, if it counts there.
+  bool yield_idle(const ScopePtr& scope);
   // Closes it.
   void bury(upstream::Upstream& upstream);
   // A cancel that was under way for `upstream` has ended. In doubt about it nobody else gets the upstream.
@@ -169,7 +164,12 @@ class Pool final : private upstream::UpstreamUser {
 
  private:
   friend class Janitor;
-  static constexpr std::size_t kTenantScope = 1, kUserScope = 2;  // in scopes_
+  // In scopes_.
+  static constexpr std::size_t kPoolScope = 0, kTenantScope = 1, kUserScope = 2, kDatabaseScope = 3,
+                               kProcessScope = 4;
+  using Limits = std::array<int, 5>;
+  // When the client came for whom something is; nothing: it is for none, but for the pool's least size.
+  using Arrival = std::optional<base::TimePoint>;
   struct Dial;
   struct Held {
     std::unique_ptr<upstream::Upstream> upstream;
@@ -189,23 +189,26 @@ class Pool final : private upstream::UpstreamUser {
 
   void use_idle();
   void want_more();
-  bool dial_now();
+  void ask_or_dial();
+  bool dial_now(Arrival since);
   void dial_done(Dial& dial);
   void dial_failed(base::Error error);
   void prefer_other_credential();
   void forget_failure();
-  bool may_yield(const RoomWish& wish) const;
-  bool pay_debt();
+  Limits limits(int size) const;
+  bool gives_way();
   // Whether the server has refused the last log-in for who we are.
   bool log_in_is_refused() const { return last_error_ && last_error_->sqlstate.category() == "28"; }
-  Reservation reserve();
-  bool take_share();
+  Reservation reserve(Arrival since);
+  ScopePtr full_scope(const Limits& limits, Arrival since, Reservation& taken);
+  bool stand_in_line(const ScopePtr& scope, Arrival since);
+  void call_others(const Limits& limits);
+  bool take_share(Arrival since);
   bool must_measure();
   void measured(int connections) { capacity_->connections.store(connections, std::memory_order_relaxed); }
   void follow_plan();
   void follow_terms();
   void follow_meters(const PoolConfig* before);
-  void ask_for_room(std::initializer_list<const Scope*> scopes);
   void learn(std::shared_ptr<const upstream::ServerParameters> parameters);
   void take_in(upstream::LoggedIn logged_in, Reservation reservation);
   void refuse_all(const base::Error& error);
@@ -223,12 +226,15 @@ class Pool final : private upstream::UpstreamUser {
   PoolConfigPtr config_;
   std::shared_ptr<PoolHub> hub_;
   std::shared_ptr<telemetry::PoolCounters> counters_;  // this worker's
-  ScopesPtr scopes_;      // of its upstreams: pool, tenant, user, database, process
-  ScopesPtr queue_;       // the clients that wait, on all workers
-  PacePtr pace_;          // of connecting to these hosts
-  CapacityPtr capacity_;  // theirs
-  StakePtr stake_;        // of its user, in what the tenant may have
-  MetersPtr meters_;      // the tenant's
+  ScopesPtr scopes_;           // of its upstreams: pool, tenant, user, database, process
+  ScopesPtr queue_;            // the clients that wait, on all workers
+  PacePtr pace_;               // of connecting to these hosts
+  CapacityPtr capacity_;       // theirs
+  StakePtr stake_;             // of its user, in what the tenant may have
+  MetersPtr meters_;           // the tenant's
+  RoomLine::Ticket ticket_;    // in the line of a scope, or of the stake
+  bool keeps_ticket_ = false;  // whether it goes on standing there: want_more() finds out
+  bool is_full_ = false;       // likewise: whether it will be called when there is room
   base::TimePoint metered_since_{};
   bool metered_ = false;
   std::unordered_map<std::uint64_t, Held> upstreams_;
@@ -244,8 +250,6 @@ class Pool final : private upstream::UpstreamUser {
   base::TimePoint ask_again_at_{};
   base::TimePoint make_room_again_at_{};
   base::TimePoint share_again_at_{};  // the tenant's share is asked no sooner
-  base::TimePoint owed_until_{};
-  std::optional<base::TimePoint> owed_since_;  // another pool's client has waited since then for room of ours
 
   std::optional<base::Error> last_error_;
   base::TimePoint no_dial_before_{};

@@ -12,6 +12,10 @@ namespace {
 
 // How often a shard whose clients wait looks whether it may open a connection now.
 constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
+// The same where it stands in line and is called as soon as there is room.
+constexpr base::Duration kLineRetry = std::chrono::milliseconds(250);
+// How often a pool looks for room at a time: it may stand in another line after each.
+constexpr int kLooksMax = 3;
 // How often another worker with idle upstreams is asked for one.
 constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
 // How soon the tenant's share is asked again after a no: a busy pool would do so with every check-out.
@@ -36,6 +40,12 @@ void Pool::use_idle() {
 // busy pool that is at each check-out, so it looks at no more waiters than there are connections on their
 // way.
 void Pool::want_more() {
+  keeps_ticket_ = is_full_ = false;
+  ask_or_dial();
+  if (!keeps_ticket_) ticket_.leave();
+}
+
+void Pool::ask_or_dial() {
   publish_waiting();  // waiters that gave up have unlinked themselves
   if (is_paused_) return;
   use_idle();
@@ -58,70 +68,67 @@ void Pool::want_more() {
     }
   }
   bool for_min = below_min && coming == 0;
-  while ((unserved != waiters_.end() || for_min) && dial_now()) {
+  const auto arrival = [&] { return unserved == waiters_.end() ? Arrival() : unserved->waiting_since; };
+  while ((unserved != waiters_.end() || for_min) && dial_now(arrival())) {
     for_min = false;
     if (unserved != waiters_.end()) ++unserved;
   }
   // Limits, rates and other workers may hold us up: look again soon. So they may where one was asked: it may
   // have none left when it hears of that, or what it gives may end on the way, and nobody would tell us.
-  if ((asked || unserved != waiters_.end()) && !retry_timer_.armed()) {
-    home_.tools.loop.timers().arm(retry_timer_, std::max(no_dial_before_, now + kRetryEvery));
-  }
+  if (!asked && unserved == waiters_.end()) return;
+  const bool is_called = keeps_ticket_ && is_full_;
+  const base::TimePoint again = std::max(no_dial_before_, now + (is_called ? kLineRetry : kRetryEvery));
+  if (retry_timer_.armed() && retry_timer_.deadline() <= again) return;
+  home_.tools.loop.timers().arm(retry_timer_, again);
 }
 
-Reservation Pool::reserve() {
+Reservation Pool::reserve(Arrival since) {
   int most = size();
   const bool waited_long =
       !waiters_.empty() && config_->reserve_size > 0 &&
       home_.tools.loop.now() - waiters_.front().waiting_since >= config_->reserve_timeout;
   if (waited_long && most > 0) most += config_->reserve_size;
-  const Scope* full = nullptr;
-  // What the tenant's users share is the share's affair.
-  Reservation reservation =
-      Reservation::take(scopes_,
-                        {most, 0, config_->max_upstreams_of_user, config_->max_upstreams_of_database,
-                         config_->max_upstreams_of_process},
-                        &full);
-  if (!reservation) {
-    if (full != scopes_->front().get()) ask_for_room({full});
-    return {};
+  const Limits all = limits(most);
+  Reservation taken;
+  for (int looks = 0; looks < kLooksMax; ++looks) {
+    const ScopePtr full = full_scope(all, since, taken);
+    is_full_ = full != nullptr;
+    if (!is_full_ || full == (*scopes_)[kPoolScope] || !stand_in_line(full, since)) break;
   }
-  if (!take_share()) return {};
-  reservation.add(stake_);
-  return reservation;
+  if (!taken || !take_share(since)) return {};
+  ticket_.take_place();
+  call_others(all);
+  taken.add(stake_);
+  return taken;
 }
 
-bool Pool::take_share() {
+bool Pool::take_share(Arrival since) {
   const base::TimePoint now = home_.tools.loop.now();
-  std::optional<base::TimePoint> since;
-  if (!waiters_.empty()) since = waiters_.front().waiting_since;
-  if (stake_->take(since, now)) return true;
+  if (stake_->line.lets(ticket_, since) && stake_->take(since, now)) return true;
   share_again_at_ = now + kShareRest;
-  // Of other users, as the share has it; of our own in another database, who has waited longer.
-  ask_for_room({(*scopes_)[kTenantScope].get(), (*scopes_)[kUserScope].get()});
+  if (!since.has_value()) return false;
+  keeps_ticket_ = true;
+  ticket_.stand(stake_->line, *since);
+  if (home_.make_room && now >= make_room_again_at_) {
+    make_room_again_at_ = now + kRetryEvery;
+    home_.make_room((*scopes_)[kTenantScope]);
+  }
   return false;
 }
 
-void Pool::ask_for_room(std::initializer_list<const Scope*> scopes) {
+bool Pool::dial_now(Arrival since) {
   const base::TimePoint now = home_.tools.loop.now();
-  if (!home_.make_room || waiters_.empty() || now < make_room_again_at_) return;
-  make_room_again_at_ = now + kRetryEvery;
-  for (const ScopePtr& scope : *scopes_) {
-    if (std::ranges::find(scopes, scope.get()) != scopes.end()) {
-      home_.make_room({.scope = scope, .since = waiters_.front().waiting_since, .asker = hub_});
-    }
+  if (now < no_dial_before_) return false;
+  if (now < share_again_at_ || !pace_->is_open(now, config_->connects_per_second)) {
+    keeps_ticket_ = true;
+    return false;
   }
-}
-
-bool Pool::dial_now() {
-  const base::TimePoint now = home_.tools.loop.now();
-  if (now < no_dial_before_ || now < share_again_at_) return false;
   // One at a time until the server lets us in again: many refused log-ins help nobody, and may get us banned there.
   if (log_in_is_refused() && !dials_.empty()) return false;
   // The usual case under load: no need to ask all scopes.
   const int most = size() + config_->reserve_size;
   if (size() > 0 && scopes_->front()->open.load(std::memory_order_relaxed) >= most) return false;
-  Reservation reservation = reserve();
+  Reservation reservation = reserve(since);
   if (!reservation || !pace_->take(now, config_->connects_per_second)) return false;
   auto dial = std::make_unique<Dial>();
   dial->reservation = std::move(reservation);

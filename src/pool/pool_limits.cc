@@ -9,10 +9,6 @@ namespace penstock::pool {
 
 namespace {
 
-// For so long a pool that gave up an upstream opens none: the other pool looks every 20 ms.
-constexpr base::Duration kDebtRest = std::chrono::milliseconds(50);
-// A wish for room that has not been repeated for so long is over.
-constexpr base::Duration kDebtLife = std::chrono::milliseconds(200);
 // New connections of one second are of one server process: one of them asks how many there may be.
 constexpr base::Duration kMeasureAgain = std::chrono::seconds(1);
 
@@ -56,52 +52,76 @@ bool Pool::must_measure() {
   return capacity_->asked_at.compare_exchange_strong(asked, now, std::memory_order_relaxed);
 }
 
-// Connections beyond what the pool may have: its size has been lowered.
+Pool::Limits Pool::limits(int size) const {
+  return {size, config_->max_upstreams_of_tenant, config_->max_upstreams_of_user,
+          config_->max_upstreams_of_database, config_->max_upstreams_of_process};
+}
+
+// Connections beyond what there may be: a limit has been lowered. What a user is guaranteed it keeps.
 int Pool::surplus() const {
   const int most = size();
-  if (most <= 0) return 0;
-  return scopes_->front()->open.load(std::memory_order_relaxed) - most - config_->reserve_size;
+  const Limits all = limits(most > 0 ? most + config_->reserve_size : 0);
+  const auto beyond = [&](std::size_t i) {
+    return all[i] > 0 ? (*scopes_)[i]->open.load(std::memory_order_relaxed) - all[i] : 0;
+  };
+  int shared = 0;
+  for (std::size_t i = kTenantScope; i < all.size(); ++i) shared = std::max(shared, beyond(i));
+  if (shared > 0) shared = std::min(shared, stake_->spare());
+  return std::max(beyond(kPoolScope), shared);
 }
 
 // --- for others ---
 
-// Another pool is held up by a limit that counts our upstreams too: give one up if it is idle.
-// The same pool on another worker gets upstreams as they are.
-bool Pool::may_yield(const RoomWish& wish) const {
-  if (wish.asker == hub_) return false;
-  const bool ours = std::ranges::find(*scopes_, wish.scope) != scopes_->end();
-  return ours && (waiters_.empty() || wish.since < waiters_.front().waiting_since);
+// Whether a connection that has just come back is to be closed for another pool whose client has waited longer.
+bool Pool::gives_way() {
+  Arrival oldest;
+  if (!waiters_.empty()) oldest = waiters_.front().waiting_since;
+  if (stake_->line.claims(hub_.get(), oldest)) return true;
+  return std::ranges::any_of(std::initializer_list<std::size_t>{kUserScope, kDatabaseScope, kProcessScope},
+                             [&](std::size_t i) { return (*scopes_)[i]->line.claims(hub_.get(), oldest); });
 }
 
-bool Pool::yield_idle(const RoomWish& wish) {
-  if (idle_.empty()) return false;
-  const bool shared = wish.scope == (*scopes_)[kTenantScope];
-  const bool gives =
-      shared ? stake_->yields_idle(idle_.back().released_at, home_.tools.loop.now()) : may_yield(wish);
-  if (!gives) return false;
-  bury(idle_.back());
-  return true;
+bool Pool::yield_idle(const ScopePtr& scope) {
+  if (idle_.empty() || std::ranges::find(*scopes_, scope) == scopes_->end()) return false;
+  // What the tenant's users share is given up when the share asks for it, or for another pool of the same user.
+  const bool is_shared = scope == (*scopes_)[kTenantScope];
+  RoomLine& line = is_shared ? stake_->line : scope->line;
+  const bool gives = line.claims(hub_.get(), std::nullopt) ||
+                     (is_shared && stake_->yields_idle(idle_.back().released_at, home_.tools.loop.now()));
+  if (gives) bury(idle_.back());
+  return gives;
 }
 
-bool Pool::yield_next(const RoomWish& wish) {
-  // What a tenant's users share is given up when the share asks for it.
-  const bool shared = wish.scope == (*scopes_)[kTenantScope];
-  if (shared || upstreams_.empty() || !may_yield(wish)) return false;
-  owed_since_ = wish.since;
-  owed_until_ = home_.tools.loop.now() + kDebtLife;
-  return true;
+// Takes a place in all scopes, or names the one that holds it up.
+ScopePtr Pool::full_scope(const Limits& limits, Arrival since, Reservation& taken) {
+  for (const std::size_t i : {kUserScope, kDatabaseScope, kProcessScope}) {
+    if (!(*scopes_)[i]->line.lets(ticket_, since)) return (*scopes_)[i];
+  }
+  const Scope* full = nullptr;
+  // What the tenant's users share is the share's affair.
+  taken = Reservation::take(
+      scopes_, {limits[kPoolScope], 0, limits[kUserScope], limits[kDatabaseScope], limits[kProcessScope]},
+      &full);
+  const auto found =
+      std::ranges::find_if(*scopes_, [&](const ScopePtr& scope) { return scope.get() == full; });
+  return found == scopes_->end() ? nullptr : *found;
 }
 
-// Room was asked for: whether the client it is for has waited longer than those here.
-bool Pool::pay_debt() {
-  if (!owed_since_.has_value()) return false;
-  const base::TimePoint since = *std::exchange(owed_since_, std::nullopt);
-  const base::TimePoint now = home_.tools.loop.now();
-  const bool own_first = !waiters_.empty() && waiters_.front().waiting_since <= since;
-  if (own_first || now > owed_until_) return false;
-  // Not to be taken again before the other pool has looked.
-  no_dial_before_ = std::max(no_dial_before_, now + kDebtRest);
-  return true;
+// True: look once more whether there is room.
+bool Pool::stand_in_line(const ScopePtr& scope, Arrival since) {
+  if (!since.has_value()) return false;
+  keeps_ticket_ = true;
+  const bool look_again = ticket_.stand(scope->line, *since);
+  if (home_.make_room && (look_again || scope->line.is_first(ticket_))) home_.make_room(scope);
+  return look_again;
+}
+
+// Where there is more room than the place that was taken.
+void Pool::call_others(const Limits& limits) {
+  for (const std::size_t i : {kUserScope, kDatabaseScope, kProcessScope}) {
+    Scope& scope = *(*scopes_)[i];
+    if (limits[i] <= 0 || scope.open.load(std::memory_order_relaxed) < limits[i]) scope.line.call_next();
+  }
 }
 
 // --- what the tenant's clients may do in a second ---

@@ -294,12 +294,6 @@ class PoolSharedLimitTest : public PoolTest {
     config.user = "bob";
     make_pool("acme/shop/bob");
   }
-  void make_room(const RoomWish& wish) override {
-    for (Worker& worker : workers) {
-      worker.loop->post(
-          [&worker, wish] { (void)(worker.pool->yield_idle(wish) || worker.pool->yield_next(wish)); });
-    }
-  }
 };
 
 TEST_F(PoolSharedLimitTest, AnIdleUpstreamOfAnotherPoolMakesRoom) {
@@ -368,19 +362,128 @@ TEST_F(PoolSharedLimitTest, WhoCameLaterDoesNot) {
   EXPECT_FALSE(bob.served());
 }
 
-TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwn) {
+TEST_F(PoolSharedLimitTest, YieldsOnlyInAScopeOfItsOwnAndOnlyWhatSomebodyWaitsFor) {
   make_pool();
   give_back(serve("one"));
+  give_back(serve("two"));
   const auto ours = ledger.scope("upstreams of database acme/shop");
   const auto others = ledger.scope("upstreams of database other/shop");
+  RoomLine::Ticket here(this, [] {});
+  RoomLine::Ticket there(this, [] {});
+  there.stand(others->line, world.now());
   run([&] {
-    EXPECT_FALSE(pool().yield_idle({.scope = others, .since = {}, .asker = {}}));
-    EXPECT_TRUE(pool().yield_idle({.scope = ours, .since = {}, .asker = {}}));
-    EXPECT_FALSE(pool().yield_idle({.scope = ours, .since = {}, .asker = {}}));
+    EXPECT_FALSE(pool().yield_idle(others));
+    EXPECT_FALSE(pool().yield_idle(ours));
+    here.stand(ours->line, world.now());
+    EXPECT_TRUE(pool().yield_idle(ours));
+    EXPECT_FALSE(pool().yield_idle(ours)) << "one ticket is worth one connection";
   });
   let(milliseconds(100));
-  EXPECT_EQ(server->open_peers(), 0U);
-  EXPECT_EQ(ours->open, 0);
+  EXPECT_EQ(ours->open, server->open_peers());
+}
+
+TEST_F(PoolSharedLimitTest, ALowerLimitClosesWhatIsBeyond) {
+  config.size = 4;
+  config.max_upstreams_of_database = 4;
+  make_both_pools();
+  Customer& one = serve("one");
+  Customer& two = serve("two");
+  give_back(serve("three"));
+  Customer& bob = serve("bob", nullptr, 1);
+  config.max_upstreams_of_database = 1;
+  for (Worker& worker : workers) {
+    auto changed = std::make_shared<PoolConfig>(worker.pool->config());
+    changed->max_upstreams_of_database = 1;
+    run_on(worker, [&] { worker.pool->change_config(changed); });
+  }
+  let(seconds(2));
+  EXPECT_EQ(server->open_peers(), 3U) << "nobody's connection is taken away";
+  give_back(one);
+  give_back(bob, false, 1);
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 1U);
+  give_back(two);
+  let(seconds(2));
+  EXPECT_EQ(server->open_peers(), 1U) << "what is left is kept";
+}
+
+// Many pools that have few connections together.
+class PoolCrowdTest : public PoolTest {
+ public:
+  static constexpr unsigned kPools = 60;
+  PoolCrowdTest() {
+    config.max_upstreams_of_process = 3;
+    for (unsigned i = 0; i < kPools; ++i) {
+      config.user = "user" + std::to_string(i);
+      config.tenant = "tenant" + std::to_string(i);
+      make_pool(config.tenant + "/shop/" + config.user);
+    }
+  }
+  // Who is served keeps its connection for so long.
+  void serve_all(base::Duration each, base::Duration time) {
+    for (const base::TimePoint until = world.now() + time; world.now() < until;) {
+      let(each);
+      for (std::size_t i = 0; i < customers.size(); ++i) {
+        if (customers[i].served()) give_back(customers[i], false, static_cast<unsigned>(i % kPools));
+      }
+    }
+  }
+};
+
+TEST_F(PoolCrowdTest, AreServedInOrderOfArrival) {
+  std::vector<std::string> arrival;
+  for (unsigned i = 0; i < kPools; ++i) {
+    arrival.push_back("client " + std::to_string(i));
+    come(arrival.back(), nullptr, i);
+    let(milliseconds(1));
+  }
+  serve_all(milliseconds(10), milliseconds(10) * (kPools / 3 + 10));
+  ASSERT_EQ(order.size(), kPools) << "without a pause between them";
+  // Three are served at a time, and log-ins take as long as chance has it.
+  for (std::size_t i = 0; i < kPools; ++i) {
+    const auto place = std::ranges::find(order, arrival[i]) - order.begin();
+    EXPECT_LE(std::abs(place - static_cast<std::ptrdiff_t>(i)), 6) << arrival[i];
+  }
+}
+
+TEST_F(PoolCrowdTest, WhoGivesUpOrGoesHoldsUpNobody) {
+  for (unsigned i = 0; i < kPools; ++i) come("client " + std::to_string(i), nullptr, i);
+  let(milliseconds(100));
+  for (unsigned i = 3; i + 1 < kPools; ++i) {
+    run_on(workers[i], [&] {
+      customers[i].stop_waiting();
+      if (i % 2 == 0) workers[i].pool.reset();
+    });
+  }
+  give_back(customers[0]);
+  let(milliseconds(20));
+  EXPECT_TRUE(customers.back().served());
+}
+
+TEST_F(PoolCrowdTest, AHigherLimitIsUsedByAllAtOnce) {
+  for (unsigned i = 0; i < kPools; ++i) come("client " + std::to_string(i), nullptr, i);
+  let(milliseconds(100));
+  EXPECT_EQ(order.size(), 3U);
+  for (Worker& worker : workers) {
+    auto changed = std::make_shared<PoolConfig>(worker.pool->config());
+    changed->max_upstreams_of_process = 20;
+    run_on(worker, [&] { worker.pool->change_config(changed); });
+  }
+  let(milliseconds(50));
+  EXPECT_EQ(order.size(), 20U);
+}
+
+TEST_F(PoolCrowdTest, ALineThatWaitsForNothingIsLeft) {
+  serve("one", nullptr, 0);
+  serve("two", nullptr, 1);
+  serve("three", nullptr, 2);
+  Customer& four = come("four", nullptr, 3);
+  let(milliseconds(300));
+  run_on(workers[3], [&] { four.stop_waiting(); });
+  let(milliseconds(300));
+  give_back(customers[0]);
+  let(milliseconds(100));
+  EXPECT_EQ(workers[0].pool->counts().idle, 1U) << "nobody wants it";
 }
 
 }  // namespace

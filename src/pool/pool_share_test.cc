@@ -18,12 +18,6 @@ class PoolShareTest : public PoolTest {
     config.guaranteed_of_user = guaranteed;
     make_pool("acme/shop/" + user);
   }
-  void make_room(const RoomWish& wish) override {
-    for (Worker& worker : workers) {
-      worker.loop->post(
-          [&worker, wish] { (void)(worker.pool->yield_idle(wish) || worker.pool->yield_next(wish)); });
-    }
-  }
   // So many clients of a pool, each of which comes again as soon as it has had its 10 ms.
   struct Crowd {
     unsigned worker;

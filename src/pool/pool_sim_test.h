@@ -93,7 +93,7 @@ class PoolTest : public ::testing::Test {
                  .tools = {.loop = *worker.loop, .resolver = resolver, .scram_keys = worker.scram_keys},
                  .settings = worker.settings,
                  .ledger = ledger,
-                 .make_room = [this](const RoomWish& wish) { make_room(wish); }},
+                 .make_room = [this](const ScopePtr& scope) { make_room(scope); }},
         key, make_config(), directory.hub(key, "acme/shop"));
     return *worker.pool;
   }
@@ -162,7 +162,13 @@ class PoolTest : public ::testing::Test {
   void welcome() {
     server->script = [](sim::ScriptedPeer&, const sim::Message&) { return false; };
   }
-  virtual void make_room(const RoomWish&) {}
+  void make_room(const ScopePtr& scope) {
+    for (Worker& worker : workers) {
+      worker.loop->post([&worker, scope] {
+        if (worker.pool != nullptr) worker.pool->yield_idle(scope);
+      });
+    }
+  }
 
   io::SimWorld world{1};
   std::unique_ptr<io::SimLoop> far = world.make_loop("server");

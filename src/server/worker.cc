@@ -88,7 +88,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
               .tools = {*loop_, shared.resolver, shared.scram_keys},
               .settings = settings_table_,
               .ledger = shared.ledger,
-              .make_room = [this](const pool::RoomWish& wish) { make_room(wish); },
+              .make_room = [this](const pool::ScopePtr& scope) { make_room(scope); },
               .counters = shared.pool_counters.get()},
              *shared.directory),
       home_{.worker = index,
@@ -313,13 +313,9 @@ void Worker::end_if_unwelcome(session::Session& session) {
   if (!status) session.end_now(status.error());
 }
 
-void Worker::make_room(const pool::RoomWish& wish) {
+void Worker::make_room(const pool::ScopePtr& scope) {
   for (const auto& worker : shared_.workers) {
-    worker->loop_->post([other = worker.get(), wish] {
-      bool done = false;
-      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_idle(wish); });
-      other->pools_.for_each([&](pool::Pool& pool) { done = done || pool.yield_next(wish); });
-    });
+    worker->loop_->post([other = worker.get(), scope] { other->pools_.make_room(scope); });
   }
 }
 

@@ -91,7 +91,7 @@ class Worker {
   void apply(session::Instructions instructions);
   void configure_loop();
   void bury(session::Session& session);
-  void make_room(const pool::RoomWish& wish);
+  void make_room(const pool::ScopePtr& scope);
   void upkeep();
   void end_everything();
   // Why a client who has logged in may not stay, if so.

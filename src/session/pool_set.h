@@ -21,7 +21,10 @@ namespace penstock::session {
 class PoolSet {
  public:
   PoolSet(pool::PoolHome home, pool::PoolDirectory& directory)
-      : home_(std::move(home)), directory_(directory) {}
+      : home_(std::move(home)), directory_(directory) {
+    home_.with_idle = &with_idle_;
+  }
+  PoolSet(const PoolSet&) = delete;
 
   std::shared_ptr<pool::Pool> find(const std::string& key) const {
     const auto found = pools_.find(key);
@@ -64,6 +67,12 @@ class PoolSet {
       return true;
     });
   }
+  // Closes an idle upstream for a pool that waits for room in this scope, of the pool that needs it least.
+  void make_room(const pool::ScopePtr& scope) {
+    for (auto pool = with_idle_.rbegin(); pool != with_idle_.rend(); ++pool) {
+      if (pool->yield_idle(scope)) return;
+    }
+  }
   template <class Call>
   void for_each(Call call) {
     for (auto& [key, pool] : pools_) call(*pool);
@@ -104,6 +113,7 @@ class PoolSet {
     pauses_->covers(pool::name_of(pool.config())) ? pool.pause() : pool.resume();
   }
 
+  base::List<pool::Pool, pool::Pool> with_idle_;
   pool::PoolHome home_;
   pool::PoolDirectory& directory_;
   pool::PauseListPtr pauses_;                       // null: none was ever paused

@@ -112,6 +112,7 @@ io::Task<base::Status> try_tenant(pool::PoolHome home, std::shared_ptr<const con
                                   model::TenantPtr tenant) {
   home.counters = nullptr;  // these are nobody's connections
   home.make_room = {};
+  home.with_idle = nullptr;
   const base::TimePoint deadline = home.tools.loop.now() + kTrialPatience;
   for (const UserSpec& user : tenant->users) {
     const bool has_certificate = !tenant->upstream_tls_cert_file.empty();
