@@ -160,7 +160,6 @@ def test_limits_change_under_those_who_are_there(crowd: Crowd):
     crowd.swarm.dismiss("limited_tenant")
 
 
-@pytest.mark.xfail(strict=True, reason="only a lower size of the pool itself closes connections that are beyond it")
 def test_a_lower_limit_for_all_servers_of_a_tenant_closes_those_beyond(crowd: Crowd):
     login = crowd.make("shrunk")
     crowd.swarm.add(EACH, login, "shrunk", every=EVERY)
