@@ -61,7 +61,10 @@ void PoolerMiddle::vary(config::Settings& settings, model::TenantSpec& tenant) {
   settings.connects_per_second = random.below(2) == 0 ? 100 : 20 + static_cast<int>(random.below(200));
   settings.query_wait_notify = sometimes_ms(20);
   // A place for each client, so that no pool can keep them all; connections without a client must give way.
-  settings.max_upstreams_per_tenant = random.below(2) == 0 ? 0 : 5 + static_cast<int>(random.below(4));
+  const auto places = [&] { return random.below(2) == 0 ? 0 : 5 + static_cast<int>(random.below(4)); };
+  settings.max_upstreams_per_tenant = places();
+  settings.max_upstreams_per_database = places();
+  settings.max_upstreams = places();
   if (random.below(3) == 0) tenant.connect_query = "SELECT sim_rows(2)";
   if (random.below(3) == 0) tenant.default_parameters = {{"work_mem", std::to_string(random.below(3))}};
 }
