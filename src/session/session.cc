@@ -128,7 +128,7 @@ void Session::become_idle() {
 }
 
 void Session::wait_for_request() {
-  if (!slowed_ && !exchange_->held.empty() && first_message_is_here()) return want_upstream();
+  if (!slowed_ && is_asking()) return want_upstream();
   const bool no_timer = identity_->client_idle.count() == 0 && identity_->heartbeat.count() == 0;
   if (!slowed_ && exchange_->is_over() && no_timer) {
     exchange_.reset();
@@ -216,7 +216,7 @@ void Session::on_data(io::Chunk bytes) {
       return forward(bytes);
     case State::kIdle:
       hold(std::move(bytes));
-      if (!slowed_ && first_message_is_here()) want_upstream();
+      if (!slowed_ && is_asking()) want_upstream();
       return;
     case State::kWaiting:
     case State::kMoving:
@@ -268,6 +268,7 @@ void Session::want_upstream() {
                            .message = "invalid frontend message type " + std::to_string(type)});
     }
   }
+  if (draining_) return part();
   if (pool_->is_metered() && !admit_request()) return;
   state_ = State::kWaiting;
   exchange_->request_since = home_.loop.now();
@@ -433,9 +434,9 @@ void Session::drain() {
   const bool in_transaction = state_ == State::kActive && (!upstream_->clean() || in_message);
   const bool busy = in_transaction || state_ == State::kWaiting || state_ == State::kRefusing;
   if (busy || state_ == State::kMoving || state_ == State::kGone || state_ == State::kLogin) return;
-  tell_and_end({.sqlstate = base::kAdminShutdown,
-                .message = "terminating connection due to administrator command",
-                .hint = "Connect again."});
+  if (state_ != State::kIdle || slowed_ || is_asking() || home_.loop.now() >= may_part_at()) return part();
+  need_exchange();
+  plan_timer();
 }
 
 // A message of the client's has been sent on in part: nobody else can finish it.

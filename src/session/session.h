@@ -92,6 +92,11 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void resume_client();
   void resume_client_if_room();
   bool first_message_is_here() const;
+  bool is_asking() const {
+    return exchange_ != nullptr && !exchange_->held.empty() && first_message_is_here();
+  }
+  base::TimePoint may_part_at() const;
+  void part();
   bool is_in_message() const;
   void want_upstream();
   void let_go();

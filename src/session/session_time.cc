@@ -12,6 +12,9 @@ namespace {
 // A client that has not read its greeting by then stays where it is.
 constexpr std::chrono::milliseconds kMovePatience{1000};
 constexpr std::string_view kHeartbeatName = "application_name";
+// A farewell that is read together with an answer is no error to libpq, but a notice, and the next query finds the
+// connection closed without a reason. So it comes a moment later, or in answer to the next query.
+constexpr std::chrono::milliseconds kPartingPause{50};
 // A session that is held back looks so often whether it still must be.
 constexpr std::chrono::milliseconds kSlowStep{1000};
 
@@ -50,6 +53,7 @@ base::TimePoint Session::next_deadline() const {
       consider(idle_since_, kMovePatience);
       break;
     case State::kIdle:
+      if (draining_) return may_part_at();
       consider(idle_since_, identity_->client_idle);
       consider(quiet_since(), identity_->heartbeat);
       break;
@@ -78,6 +82,16 @@ base::TimePoint Session::next_deadline() const {
       break;
   }
   return next;
+}
+
+base::TimePoint Session::may_part_at() const {
+  return idle_since_ + kPartingPause;
+}
+
+void Session::part() {
+  tell_and_end({.sqlstate = base::kAdminShutdown,
+                .message = "terminating connection due to administrator command",
+                .hint = "Connect again."});
 }
 
 void Session::plan_timer() {
@@ -121,6 +135,7 @@ void Session::on_timer() {
     client_->resume_receiving();
     return begin();
   }
+  if (state_ == State::kIdle && draining_) return part();
   const bool is_quiet = state_ == State::kIdle || (state_ == State::kActive && upstream_->replies.empty());
   if (is_quiet && over(quiet_since(), identity_->heartbeat)) send_heartbeat();
   const bool idle = (state_ == State::kIdle && over(idle_since_, identity_->client_idle)) ||

@@ -214,7 +214,7 @@ def test_drain_ends_clients_between_transactions(served):
             idle.execute("SELECT 1")
         assert busy.execute("SELECT 2").fetchone() == (2,)
         busy.commit()
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.errors.AdminShutdown):
             busy.execute("SELECT 1")
         assert other.execute("SELECT 1").fetchone() == (1,)
         assert api.call("POST", f"{DEFAULT}/drain").json["data"]["clients"] == 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import threading
 import time
 
+import psycopg
 import pytest
 
 from wire import Closed, ServerError, query
@@ -141,6 +143,31 @@ def test_sigquit_stops_now(pooler_of):
         with pytest.raises((ServerError, Closed, ConnectionError, AssertionError)):
             wire.expect_error() and wire.read()
             raise Closed
+
+
+def test_busy_clients_hear_why_they_are_ended(pooler_of):
+    """Not with an answer in one read: libpq would take it for a notice, and find the connection closed."""
+    pooler = pooler_of()
+    pooler.expect_dead = True
+    ends: list[BaseException] = []
+
+    def ask_without_a_pause() -> None:
+        with pooler.endpoint().connect() as connection:
+            try:
+                while True:
+                    connection.execute("SELECT pg_sleep(0.005)")
+            except psycopg.Error as error:
+                ends.append(error)
+
+    threads = [threading.Thread(target=ask_without_a_pause) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    pooler.signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(20)
+    assert [type(end) for end in ends] == [psycopg.errors.AdminShutdown] * 10
+    assert pooler.wait_exit(5) == 0
 
 
 def test_session_mode_clients_are_drained_too(pooler_of):
