@@ -27,6 +27,7 @@ http::Response no_cluster(const Call& call) {
   return not_found("cluster \"" + alias_of(call) + "\"");
 }
 
+// There is no cluster without a member.
 json::object described(const Members& members, const model::CatalogSnapshot& snapshot) {
   json::array list;
   bool is_active = false;
@@ -152,11 +153,12 @@ void put_cluster(Engine& engine, Call call) {
   }
   if (auto refusal = change_members(engine, call, wishes)) return call.respond(std::move(*refusal));
   const model::SnapshotPtr snapshot = engine.catalog().snapshot();
+  const Members now = snapshot->members_of(alias_of(call));
+  if (now.empty()) return call.respond(problem(409, "the cluster has been dissolved in the same moment"));
   http::Headers headers;
   if (before.empty())
     headers.emplace_back("Location", "/api/clusters/" + http::percent_encode(alias_of(call)));
-  call.answer({{"data", described(snapshot->members_of(alias_of(call)), *snapshot)}},
-              before.empty() ? 201 : 200, std::move(headers));
+  call.answer({{"data", described(now, *snapshot)}}, before.empty() ? 201 : 200, std::move(headers));
 }
 
 void delete_cluster(Engine& engine, Call call) {
@@ -192,7 +194,9 @@ Routes cluster_routes(Engine& engine) {
            .scope = Scope::kWrite,
            .body = "PutCluster",
            .answers = {{201, "It has been created.", "ClusterAnswer"},
-                       {200, "It has been changed.", "ClusterAnswer"}},
+                       {200, "It has been changed.", "ClusterAnswer"},
+                       {409, "Somebody has dissolved it in the same moment.", "Problem",
+                        "application/problem+json"}},
            .act = [&engine](Call call) { put_cluster(engine, std::move(call)); }},
           {.method = "DELETE",
            .path = kPath,

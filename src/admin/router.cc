@@ -54,7 +54,9 @@ std::optional<http::Response> check_query(const Route& route, const http::Uri& u
     if (!base::is_utf8(value)) {
       errors[name].push_back("must be text in UTF-8");
     } else if (known == route.query.end()) {
-      continue;  // somebody's cache buster
+      // Others are somebody's cache buster, but nobody who only wants to see what would happen may make it happen.
+      const bool would_be_real = name == "dry_run" && value != "false" && route.scope == auth::Scope::kWrite;
+      if (would_be_real) errors[name].push_back("cannot be had here: this call has no dry run");
     } else if (known->type == "integer") {
       std::int64_t number = -1;
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);

@@ -124,6 +124,17 @@ TEST_F(RouterTest, ChecksParametersAndBodies) {
   EXPECT_THAT(wrong.body, HasSubstr("tenant.users.0.db_user"));
 }
 
+TEST_F(RouterTest, NeverTakesADryRunForTheRealThing) {
+  const std::string body = R"({"tenant":{}})";
+  const http::Response refused = ask("PUT", "/t/a?dry_run=true", token({}), body);
+  EXPECT_EQ(refused.status, 422) << "the route has none";
+  EXPECT_THAT(refused.body, HasSubstr("no dry run"));
+  EXPECT_EQ(ask("PUT", "/t/a?dry_run=1", token({}), body).status, 422);
+  EXPECT_EQ(ask("PUT", "/t/a?dry_run=false", token({}), body).status, 200);
+  EXPECT_EQ(ask("PUT", "/t/a?_=17", token({}), body).status, 200) << "a cache buster";
+  EXPECT_EQ(ask("GET", "/t/a?dry_run=true", token({})).status, 200) << "who looks changes nothing anyway";
+}
+
 TEST_F(RouterTest, LimitsTheRateOfAnAddress) {
   per_second_ = 1;
   int let_through = 0;

@@ -276,6 +276,7 @@ Routes tenant_routes(Engine& engine) {
                     .tag = "tenants",
                     .summary = "New credentials of the user who runs auth_query",
                     .scope = Scope::kWrite,
+                    .query = {kDryRun},
                     .body = "Credentials",
                     .answers = {{204, "Done."},
                                 answer(404, "There is no such tenant."),
