@@ -1,4 +1,6 @@
 // Orders to the pools of a tenant, or to one of them: pause, resume, reconnect, drain.
+#include <algorithm>
+
 #include "admin/api.h"
 #include "admin/problem.h"
 
@@ -12,8 +14,8 @@ using auth::Scope;
 // An answer may take at most a minute.
 constexpr std::size_t kPatienceMsMax = 50'000;
 constexpr std::size_t kPatienceMs = 10'000;
-// Single pools that are paused; names come from outside, and each is remembered.
-constexpr std::size_t kPausedPoolsMax = 10'000;
+// Single pools of a tenant that are paused; names come from outside, and each is remembered and told to all workers.
+constexpr std::ptrdiff_t kPausedPoolsMax = 100;
 
 enum class Order : std::uint8_t { kPause, kResume, kReconnect, kDrain };
 
@@ -32,16 +34,40 @@ std::expected<PoolScope, http::Response> scope_of(Engine& engine, const Call& ca
   return scope;
 }
 
+// Whether the tenant can have such a pool: one need not be there to be paused.
+bool may_be_there(const model::TenantSpec& tenant, const PoolScope& pool) {
+  const bool asks_for_users = !tenant.auth_query.empty() && !tenant.require_user;
+  const auto is_role = [&](const model::UserSpec& user) {
+    return (user.upstream_user.empty() ? user.name : user.upstream_user) == pool.user;
+  };
+  const bool has_user = asks_for_users || std::ranges::any_of(tenant.users, is_role);
+  const bool has_database = tenant.upstream_database.empty() || pool.database == tenant.upstream_database ||
+                            pool.database == tenant.auth_database;
+  return has_user && has_database;
+}
+
+std::optional<http::Response> refuse_pause(Engine& engine, const PoolScope& scope) {
+  const std::set<pool::PoolName>& paused = engine.paused().pools;
+  if (scope.is_tenant() || paused.contains(scope.pool())) return std::nullopt;
+  const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(scope.tenant);
+  if (tenant == nullptr || !may_be_there(*tenant, scope)) {
+    return not_found("a pool of user \"" + scope.user + "\" and database \"" + scope.database +
+                     "\" of tenant \"" + scope.tenant + "\"");
+  }
+  const auto begin = paused.lower_bound({.tenant = scope.tenant, .database = {}, .user = {}});
+  const auto end =
+      std::find_if(begin, paused.end(), [&](const auto& name) { return name.tenant != scope.tenant; });
+  if (std::distance(begin, end) < kPausedPoolsMax) return std::nullopt;
+  return problem(409, "too many single pools of the tenant are paused", "Pause the tenant instead.");
+}
+
 void answer_state(Call& call, PoolState state, std::size_t servers) {
   call.answer({{"data", {{"state", word_of(state)}, {"servers", servers}}}},
               state == PoolState::kPausing ? 202 : 200);
 }
 
 void pause(Engine& engine, PoolScope scope, Call call) {
-  const pool::PauseList& paused = engine.paused();
-  if (!scope.is_tenant() && !paused.pools.contains(scope.pool()) && paused.pools.size() >= kPausedPoolsMax) {
-    return call.respond(problem(409, "too many single pools are paused", "Pause the tenants instead."));
-  }
+  if (auto refusal = refuse_pause(engine, scope)) return call.respond(std::move(*refusal));
   const std::chrono::milliseconds patience(call.number("timeout_ms", kPatienceMs));
   engine.pause(std::move(scope), patience, [call = std::move(call)](std::size_t servers) mutable {
     answer_state(call, servers == 0 ? PoolState::kPaused : PoolState::kPausing, servers);
@@ -148,7 +174,11 @@ Routes pool_routes(Engine& engine) {
           .scope = Scope::kWrite,
           .answers = entry.answers,
           .act = [&engine, order = entry.order](Call call) { carry_out(engine, order, std::move(call)); }};
-      route.answers.push_back({404, "There is no such tenant.", "Problem", "application/problem+json"});
+      const bool needs_pool = of_pool && entry.order == Order::kPause;
+      route.answers.push_back({404,
+                               needs_pool ? "There is no such tenant, or it cannot have such a pool."
+                                          : "There is no such tenant.",
+                               "Problem", "application/problem+json"});
       if (entry.order == Order::kPause) {
         route.query.push_back({"timeout_ms", "integer",
                                "How long to wait for transactions to end; 10000 when not given.",

@@ -172,6 +172,37 @@ def test_a_pool_can_be_paused_before_it_is_there(served):
     assert early.result() == (1,)
 
 
+def test_pools_that_cannot_be_are_not_paused(served, pg):
+    _, api = served
+    body = {"tenant": {"hosts": [f"{pg.host}:{pg.port}"], "upstream_database": "app", "users": [
+        {"name": "app", "secret": "p"}, {"name": "alias", "upstream_user": "role", "secret": "p"}]}}
+    assert api.call("PUT", "/api/tenants/acme", body).status == 201
+    for user, database in (("nobody", "app"), ("app", "elsewhere")):
+        refused = api.call("POST", f"/api/tenants/acme/pools/{user}/{database}/pause")
+        assert refused.status == 404, refused.text
+    for user in ("app", "alias", "role"):
+        assert api.call("POST", f"/api/tenants/acme/pools/{user}/app/pause").status == 200
+    # Where the server tells who there is, anybody may be.
+    asking = {"tenant": {"auth_query": "SELECT usename, passwd FROM pg_shadow WHERE usename=$1", "auth_user": "app"}}
+    assert api.call("PATCH", "/api/tenants/acme", asking).status == 200
+    assert api.call("POST", "/api/tenants/acme/pools/anybody/app/pause").status == 200
+
+
+def test_one_tenant_cannot_use_up_the_places_of_paused_pools(served, pg):
+    _, api = served
+    own = Api(api.port, bearer=token(tenants=["default"]))
+    for number in range(100):
+        assert own.call("POST", f"{DEFAULT}/pools/app/d{number}/pause").status == 200
+    refused = own.call("POST", f"{DEFAULT}/pools/app/one_more/pause")
+    assert refused.status == 409 and "of the tenant" in refused.text
+    assert own.call("POST", f"{DEFAULT}/pools/app/d7/pause").status == 200
+    other = {"tenant": {"hosts": [f"{pg.host}:{pg.port}"], "users": [{"name": "app", "secret": "p"}]}}
+    assert api.call("PUT", "/api/tenants/acme", other).status == 201
+    assert api.call("POST", "/api/tenants/acme/pools/app/app/pause").status == 200
+    assert own.call("POST", f"{DEFAULT}/resume").status == 200
+    assert own.call("POST", f"{DEFAULT}/pools/app/one_more/pause").status == 200
+
+
 def test_a_tenant_made_anew_is_not_paused(served, pg):
     pooler, api = served
     tenant = {"tenant": {"hosts": [f"{pg.host}:{pg.port}"], "upstream_database": "app", "users": [
