@@ -109,7 +109,7 @@ io::Task<> Login::run() {
       send(out);
     }
     startup_ = &*startup;
-    status = choose_tenant();
+    status = co_await look_up();
     if (status) status = co_await authenticate();
     if (status) status = co_await wait_for_turn();
     if (status) status = reserve();

@@ -57,13 +57,15 @@ class Login {
 
   // --- what the client must know (login_secrets.cc) ---
   using Fits = std::function<bool(const auth::Secret&)>;
+  io::Task<base::Status> look_up();
   io::Task<base::Result<std::vector<auth::Secret>>> find_secrets();
-  io::Task<base::Result<bool>> read_secrets_again();
+  io::Task<base::Status> look_up_again();
   bool try_secrets(Fits& fits);
   io::Task<base::Status> check_proof(Fits fits);
 
   // --- who is it (login_auth.cc) ---
   io::Task<base::Status> authenticate();
+  model::AuthMethod auth_method() const;
   bool can_do_md5() const;
   io::Task<base::Status> authenticate_scram();
   io::Task<base::Status> scram_exchange(auth::ScramServer& scram);
@@ -92,7 +94,8 @@ class Login {
   SessionHome& home_;
   Session& session_;
   Entrance entrance_;
-  Instructions instructions_;  // as they were when the client came
+  Instructions
+      instructions_;  // settings and TLS as they were when the client came; the catalog of the last look_up()
   std::unique_ptr<upstream::MessageReader> reader_;
   base::TimePoint deadline_;
   const pgwire::StartupMessage* startup_ = nullptr;  // on run()'s frame

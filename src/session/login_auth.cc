@@ -13,18 +13,14 @@
 
 namespace penstock::session {
 
+model::AuthMethod Login::auth_method() const {
+  return user_ != nullptr && user_->auth_method.has_value() ? *user_->auth_method
+                                                            : resolved_.tenant->auth_method;
+}
+
 io::Task<base::Status> Login::authenticate() {
-  auto secrets = co_await find_secrets();
-  if (!secrets) co_return base::fail(std::move(secrets.error()));
-  secrets_ = std::move(*secrets);
-  const model::AuthMethod method = user_ != nullptr && user_->auth_method.has_value()
-                                       ? *user_->auth_method
-                                       : resolved_.tenant->auth_method;
-  if (secrets_.empty()) {
-    private_reason_ = user_ == nullptr ? "there is no such user" : "the user has no secret";
-  }
   base::Status status;
-  switch (method) {
+  switch (auth_method()) {
     case model::AuthMethod::kTrust:
       if (user_ == nullptr) status = std::unexpected(wrong_password());
       break;
@@ -38,20 +34,19 @@ io::Task<base::Status> Login::authenticate() {
     case model::AuthMethod::kPassword:
       status = co_await authenticate_password();
       break;
-    case model::AuthMethod::kCertificate:
-      status = authenticate_certificate();
-      break;
-    case model::AuthMethod::kPeer:
-      status = authenticate_peer();
-      break;
     case model::AuthMethod::kScram:
       status = co_await authenticate_scram();
       break;
+    case model::AuthMethod::kCertificate:
+    case model::AuthMethod::kPeer:
+      break;  // there is nothing to ask for
   }
-  if (status && method != model::AuthMethod::kCertificate && tls_stream() != nullptr &&
-      instructions_.settings->client_tls_mode == model::TlsMode::kVerifyFull) {
-    status = authenticate_certificate();  // verify-full: the certificate must be the user's, too
-  }
+  // The method may have become another one while the client was asked for its password.
+  if (status && auth_method() == model::AuthMethod::kPeer) status = authenticate_peer();
+  const bool must_show_certificate =
+      auth_method() == model::AuthMethod::kCertificate ||
+      (tls_stream() != nullptr && instructions_.settings->client_tls_mode == model::TlsMode::kVerifyFull);
+  if (status && must_show_certificate) status = authenticate_certificate();
   if (!status) co_return status;
   private_reason_.clear();  // what fails from here on has other reasons
   base::ByteWriter out;

@@ -8,11 +8,13 @@ namespace penstock::session {
 
 namespace {
 
-bool is_exempt(std::string_view address, const LoginBans::Policy& policy) {
-  return std::ranges::any_of(policy.exempt, [&](const std::string& text) {
-    const auto network = model::parse_network(text);
-    return network && model::contains(*network, address);
-  });
+// Nobody is banned there.
+bool is_spared(std::string_view address, const LoginBans::Policy& policy) {
+  return policy.failures <= 0 || address.empty() ||
+         std::ranges::any_of(policy.exempt, [&](const std::string& text) {
+           const auto network = model::parse_network(text);
+           return network && model::contains(*network, address);
+         });
 }
 
 // What is counted together; empty: cannot be told.
@@ -36,18 +38,18 @@ std::optional<base::TimePoint> LoginBans::banned_until(std::string_view tenant, 
   base::TimePoint until{};
   {
     const std::lock_guard lock(mutex_);
-    const auto found = entries_.find(key(tenant, site_text(address)));
-    if (found == entries_.end() || found->second->banned_until <= now) return std::nullopt;
-    until = found->second->banned_until;
+    const Entry* entry = find(tenant, site_text(address));
+    if (entry == nullptr || entry->banned_until <= now) return std::nullopt;
+    until = entry->banned_until;
   }
   // Networks may have been exempted since.
-  if (is_exempt(address, policy)) return std::nullopt;
+  if (is_spared(address, policy)) return std::nullopt;
   return until;
 }
 
 bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view address, const Policy& policy,
                                     base::TimePoint now) {
-  if (policy.failures <= 0 || address.empty() || is_exempt(address, policy)) return false;
+  if (is_spared(address, policy)) return false;
   const std::string site = site_text(address);
   if (site.empty()) return false;
   const std::lock_guard lock(mutex_);
@@ -61,6 +63,40 @@ bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view ad
   entry.failures = 0;
   entry.banned_until = entry.over_at = now + policy.time;
   return true;
+}
+
+LoginBans::Doubt::Doubt(LoginBans& bans, std::string_view tenant, std::string_view address,
+                        const Policy& policy, base::TimePoint now)
+    : bans_(is_spared(address, policy) ? nullptr : &bans), tenant_(tenant), site_(site_text(address)) {
+  if (bans_ == nullptr) return;
+  const std::lock_guard lock(bans.mutex_);
+  Entry& entry = bans.entry_of(tenant_, site_);
+  ++entry.doubts;
+  entry.over_at = std::max(entry.over_at, now + policy.window);
+}
+
+LoginBans::Doubt::~Doubt() {
+  if (bans_ == nullptr) return;
+  const std::lock_guard lock(bans_->mutex_);
+  Entry* entry = bans_->find(tenant_, site_);
+  if (entry == nullptr || entry->doubts == 0) return;  // it had to make room
+  const bool is_counted = entry->failures > 0 || entry->banned_until > base::TimePoint();
+  if (--entry->doubts == 0 && !is_counted) bans_->forget(bans_->entries_.at(key(tenant_, site_)));
+}
+
+bool LoginBans::may_guess(std::string_view tenant, std::string_view address, const Policy& policy,
+                          base::TimePoint now) const {
+  if (size() == 0 || is_spared(address, policy)) return true;
+  const std::lock_guard lock(mutex_);
+  const Entry* entry = find(tenant, site_text(address));
+  if (entry == nullptr) return true;
+  const int failures = now - entry->since > policy.window ? 0 : entry->failures;
+  return entry->banned_until <= now && failures + entry->doubts < policy.failures;
+}
+
+LoginBans::Entry* LoginBans::find(std::string_view tenant, std::string_view site) const {
+  const auto found = entries_.find(key(tenant, site));
+  return found == entries_.end() ? nullptr : &*found->second;
 }
 
 LoginBans::Entry& LoginBans::entry_of(std::string_view tenant, std::string_view address) {

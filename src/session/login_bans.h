@@ -40,6 +40,25 @@ class LoginBans {
   bool note_wrong_password(std::string_view tenant, std::string_view address, const Policy& policy,
                            base::TimePoint now);
 
+  // A proof did not fit, and it is being found out whether what is known is the newest: until this ends, there may be one
+  // wrong password more.
+  class Doubt {
+   public:
+    Doubt(LoginBans& bans, std::string_view tenant, std::string_view address, const Policy& policy,
+          base::TimePoint now);
+    ~Doubt();
+    Doubt(const Doubt&) = delete;
+    Doubt& operator=(const Doubt&) = delete;
+
+   private:
+    LoginBans* bans_;  // null: nobody is banned there
+    std::string tenant_, site_;
+  };
+  // Whether a proof may be checked now. If not, ask again when the doubts are over: guesses that come all at once are
+  // no more than those that come one after the other.
+  bool may_guess(std::string_view tenant, std::string_view address, const Policy& policy,
+                 base::TimePoint now) const;
+
   struct Ban {
     std::string address;  // "192.0.2.1", "2001:db8::/64"
     base::TimePoint until;
@@ -54,12 +73,14 @@ class LoginBans {
   struct Entry {
     std::string tenant, address;
     int failures = 0;
+    int doubts = 0;
     base::TimePoint since{};  // of the first of these failures
     base::TimePoint banned_until{};
     base::TimePoint over_at{};  // nothing of it counts any more
   };
   using Order = std::list<Entry>;  // quiet for longest first
 
+  Entry* find(std::string_view tenant, std::string_view site) const;
   static std::string key(std::string_view tenant, std::string_view address);
   Entry& entry_of(std::string_view tenant, std::string_view address);
   void forget(Order::iterator entry);

@@ -65,6 +65,43 @@ TEST_F(LoginBansTest, AttemptsThatWereUnderWayDoNotMakeABanLonger) {
   EXPECT_EQ(bans.banned_until("acme", "192.0.2.1", policy, now), until);
 }
 
+TEST_F(LoginBansTest, ProofsInDoubtCountUntilItIsKnownWhetherTheyAreWrong) {
+  const auto may_guess = [&] { return bans.may_guess("acme", "192.0.2.1", policy, now); };
+  const auto doubt = [&] {
+    return std::make_unique<LoginBans::Doubt>(bans, "acme", "192.0.2.1", policy, now);
+  };
+  EXPECT_TRUE(may_guess());
+  wrong("acme", "192.0.2.1");
+  auto one = doubt();
+  EXPECT_TRUE(may_guess());
+  auto other = doubt();
+  EXPECT_FALSE(may_guess());
+  EXPECT_TRUE(bans.may_guess("acme", "192.0.2.2", policy, now));
+  EXPECT_FALSE(is_banned("acme", "192.0.2.1"));
+  one.reset();
+  EXPECT_TRUE(may_guess());
+  wrong("acme", "192.0.2.1");
+  EXPECT_FALSE(may_guess());
+  wrong("acme", "192.0.2.1");
+  EXPECT_TRUE(is_banned("acme", "192.0.2.1"));
+  other.reset();
+  EXPECT_FALSE(may_guess());
+  now += seconds(60);
+  EXPECT_TRUE(may_guess());
+}
+
+TEST_F(LoginBansTest, DoubtsThatWereWithoutReasonLeaveNothing) {
+  {
+    const LoginBans::Doubt doubt(bans, "acme", "192.0.2.1", policy, now);
+  }
+  EXPECT_EQ(bans.size(), 0U);
+  exempt = {"192.0.2.0/24"};
+  policy.failures = 1;
+  const LoginBans::Doubt doubt(bans, "acme", "192.0.2.1", policy, now);
+  EXPECT_TRUE(bans.may_guess("acme", "192.0.2.1", policy, now));
+  EXPECT_EQ(bans.size(), 0U);
+}
+
 TEST_F(LoginBansTest, AnIpv6SiteIsOne) {
   wrong("acme", "2001:db8:1:2::1");
   wrong("acme", "2001:db8:1:2::2");

@@ -38,20 +38,18 @@ io::Task<base::Result<std::vector<auth::Secret>>> Login::find_secrets() {
   co_return secrets;
 }
 
-// Whether catalog or server have other secrets than those that did not fit. Unknown tenants and users take the same way.
-io::Task<base::Result<bool>> Login::read_secrets_again() {
-  co_await home_.catalog_reread.once_more();
-  if (home_.instructions.catalog != instructions_.catalog) {
-    instructions_.catalog = home_.instructions.catalog;
-    if (auto chosen = choose_tenant(); !chosen) co_return base::fail(std::move(chosen.error()));
-  }
-  if (secret_was_queried_) {
-    home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user, home_.loop.now());
-  }
+// To which tenant, as whom, and what must be shown for it: by what catalog and server say now, whatever they said before.
+io::Task<base::Status> Login::look_up() {
+  instructions_.catalog = home_.instructions.catalog;
+  if (auto chosen = choose_tenant(); !chosen) co_return chosen;
   auto secrets = co_await find_secrets();
-  if (!secrets || same_texts(*secrets, secrets_)) co_return false;
+  if (!secrets) co_return base::fail(std::move(secrets.error()));
   secrets_ = std::move(*secrets);
-  co_return true;
+  private_reason_.clear();
+  if (secrets_.empty()) {
+    private_reason_ = user_ == nullptr ? "there is no such user" : "the user has no secret";
+  }
+  co_return base::Status{};
 }
 
 bool Login::try_secrets(Fits& fits) {
@@ -63,14 +61,37 @@ bool Login::try_secrets(Fits& fits) {
   return false;
 }
 
+// The proof has come, and is checked by what is true now: much may have changed since the client was asked for it, and
+// others may have guessed from there meanwhile.
+io::Task<base::Status> Login::look_up_again() {
+  auto status = co_await look_up();
+  while (status &&
+         !home_.login_bans.may_guess(counted_tenant_, client_address(), ban_policy(), home_.loop.now())) {
+    if (home_.loop.now() >= deadline_) {
+      co_return base::fail(base::kConnectionFailure, std::string(upstream::kTimeoutExpired));
+    }
+    co_await home_.catalog_reread.once_more();  // then more is known of the others
+    status = co_await look_up();
+  }
+  co_return status;
+}
+
 // The client has shown its proof: it fits one of the secrets, or one that has come since; or it is refused.
 io::Task<base::Status> Login::check_proof(Fits fits) {
+  const std::vector<auth::Secret> asked = secrets_;
+  if (auto known = co_await look_up_again(); !known) co_return known;
   if (try_secrets(fits)) co_return base::Status{};
-  const auto changed = co_await read_secrets_again();
-  if (!changed) co_return base::fail(changed.error());
-  if (*changed && try_secrets(fits)) co_return base::Status{};
+  const LoginBans::Doubt doubt(home_.login_bans, counted_tenant_, client_address(), ban_policy(),
+                               home_.loop.now());
+  const std::vector<auth::Secret> tried = secrets_;
+  co_await home_.catalog_reread.once_more();  // unknown tenants and users take the same way
+  if (secret_was_queried_) {
+    home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user, home_.loop.now());
+  }
+  if (auto known = co_await look_up(); !known) co_return known;
+  if (!same_texts(tried, secrets_) && try_secrets(fits)) co_return base::Status{};
   // With another secret to ask for, the next attempt may well succeed.
-  if (!*changed && !takes_turns_) note_wrong_password();
+  if (same_texts(asked, secrets_) && !takes_turns_) note_wrong_password();
   co_return base::fail(wrong_password());
 }
 

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "auth/scram_client.h"
 #include "auth/scram_message.h"
 #include "catalog/timestamp.h"
@@ -12,6 +14,8 @@ namespace penstock::session {
 namespace {
 
 using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::Pair;
 
 // A client that logs in by SCRAM and notes what it sees.
 class Guest final : public io::StreamSink {
@@ -35,9 +39,12 @@ class Guest final : public io::StreamSink {
     });
   }
   void leave() { stream_.reset(); }
+  // The proof that was held back.
+  void go_on() { send(std::exchange(proof_, {})); }
 
   bool is_in = false;
   bool vanishes_before_its_proof = false;
+  bool waits_before_its_proof = false;
   std::string salt;
   std::string seen;  // kinds of messages and lengths
   sim::ErrorFields error;
@@ -71,7 +78,8 @@ class Guest final : public io::StreamSink {
     } else if (code == 11) {
       salt = rest.substr(rest.find(",s="));
       if (vanishes_before_its_proof) return leave();
-      send(sim::message('p', *scram_->respond(rest)));
+      proof_ = sim::message('p', *scram_->respond(rest));
+      if (!waits_before_its_proof) go_on();
     } else if (code == 12) {
       EXPECT_TRUE(scram_->verify(rest));
     }
@@ -80,6 +88,7 @@ class Guest final : public io::StreamSink {
   std::string user_;
   auth::ScramKeyCache cache_;
   std::unique_ptr<auth::ScramClient> scram_;
+  std::string proof_;
   sim::Splitter splitter_{false};
   io::StreamPtr stream_;
   std::unique_ptr<io::Connecting> connecting_;
@@ -125,6 +134,19 @@ class LoginTest : public HomeTest, private io::AcceptSink {
     run([&] { guest.leave(); });
     let(milliseconds(10));
     return guest.is_in;
+  }
+  // One who has been asked for its proof, and holds it back.
+  Guest& challenged(const std::string& user, const std::string& password) {
+    Guest& guest = *guests_.emplace_back(std::make_unique<Guest>(*loop, user, password));
+    guest.waits_before_its_proof = true;
+    run([&] { guest.start(); });
+    let(milliseconds(50));
+    EXPECT_NE(guest.salt, "");
+    return guest;
+  }
+  void show_proof(Guest& guest) {
+    run([&] { guest.go_on(); });
+    let(milliseconds(500));
   }
   std::size_t banned() const { return login_bans.list("acme", world.now()).size(); }
   model::UserSpec& alice() { return tenant.users[0]; }
@@ -209,6 +231,69 @@ TEST_F(LoginTest, ASecretThatHasJustChangedMakesNoPasswordWrong) {
   EXPECT_FALSE(may_log_in("alice.acme", "newer")) << "asked with the old salt";
   EXPECT_EQ(login_bans.size(), 0U);
   EXPECT_TRUE(may_log_in("alice.acme", "newer"));
+}
+
+TEST_F(LoginTest, AProofIsWorthWhatItIsWorthWhenItComes) {
+  Guest& old = challenged("alice.acme", "new");
+  Guest& fresh = challenged("alice.acme", "newer");
+  alice().secret = "newer";
+  instruct();
+  show_proof(old);
+  EXPECT_EQ(old.error.sqlstate, "28P01");
+  show_proof(fresh);
+  EXPECT_TRUE(fresh.is_in);
+  EXPECT_EQ(login_bans.size(), 0U) << "what was right when it was asked for is no guess";
+
+  Guest& removed = challenged("alice.acme", "newer");
+  Guest& outside = challenged("alice.acme", "newer");
+  const model::UserSpec user = alice();
+  tenant.users.clear();
+  instruct();
+  show_proof(removed);
+  EXPECT_EQ(removed.error.sqlstate, "28P01");
+  tenant.users = {user};
+  tenant.allow_list = {"192.0.2.0/24"};
+  instruct();
+  show_proof(outside);
+  EXPECT_EQ(outside.error.sqlstate, "28000");
+  EXPECT_EQ(outside.error.text, "connections from address \"10.0.0.1\" are not allowed");
+}
+
+TEST_F(LoginTest, SoIsThatOfAMethodWhichIsNotEnoughAnyMore) {
+  Guest& guest = challenged("alice.acme", "new");
+  alice().auth_method = model::AuthMethod::kCertificate;
+  instruct();
+  show_proof(guest);
+  EXPECT_EQ(guest.error.sqlstate, "28000");
+  EXPECT_EQ(guest.error.text, "certificate authentication failed for user \"alice\"");
+}
+
+TEST_F(LoginTest, GuessesAtTheSameTimeAreNoMoreThanOneAfterTheOther) {
+  std::vector<Guest*> guests;
+  for (int i = 0; i < 30; ++i) guests.push_back(&challenged("alice.acme", "guess" + std::to_string(i)));
+  guests.push_back(&challenged("alice.acme", "new"));
+  run([&] {
+    for (Guest* guest : guests) guest->go_on();
+  });
+  let(seconds(1));
+  std::map<std::string, int> ends;
+  for (const Guest* guest : guests) ++ends[guest->is_in ? "in" : guest->error.sqlstate];
+  EXPECT_THAT(ends, ElementsAre(Pair("28000", 28), Pair("28P01", 3)));
+}
+
+TEST_F(LoginTest, WhoComesAmongThemWaitsUntilItIsClearThatTheyWereNone) {
+  alice().secret = "newer";
+  auto fresh = std::make_shared<const model::TenantSpec>(tenant);
+  auto changed = std::make_shared<const model::CatalogSnapshot>(std::vector<model::TenantPtr>{fresh});
+  std::vector<Guest*> guests;
+  for (int i = 0; i < 30; ++i) guests.push_back(&challenged("alice.acme", "newer"));
+  on_reread = [&] { instructions.catalog = changed; };
+  run([&] {
+    for (Guest* guest : guests) guest->go_on();
+  });
+  let(seconds(1));
+  for (const Guest* guest : guests) EXPECT_TRUE(guest->is_in) << guest->error.text;
+  EXPECT_EQ(login_bans.size(), 0U);
 }
 
 TEST_F(LoginTest, TooManyWrongPasswordsBanTheAddress) {
