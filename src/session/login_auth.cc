@@ -64,10 +64,15 @@ bool Login::can_do_md5() const {
 }
 
 io::Task<base::Status> Login::authenticate_scram() {
-  const std::size_t turns = auth::LoginVerifiers::turns(secrets_);
-  const std::string who = face_ + '\0' + std::string(client_address());
-  const std::size_t turn = turns == 1 ? 0 : home_.verifier_turns.turn_of(who);
-  takes_turns_ = turns > 1;
+  takes_turns_ = auth::LoginVerifiers::turns(secrets_) > 1;
+  const LoginBans::Policy policy = ban_policy();
+  const std::string tenant = counted_tenant_;
+  const std::string user = outcome_.identity.user;
+  const std::string site = LoginBans::site_of(client_address());
+  const VerifierTurns::Source source{.tenant = tenant, .user = user, .site = site};
+  const VerifierTurns::Limit limit{
+      .failures = LoginBans::spares(client_address(), policy) ? 0 : policy.failures, .window = policy.window};
+  const std::size_t turn = takes_turns_ ? home_.verifier_turns.turn_of(source) : 0;
   const auth::ScramVerifier asked =
       home_.login_verifiers.challenge({.secrets = secrets_,
                                        .user = face_,
@@ -80,6 +85,7 @@ io::Task<base::Status> Login::authenticate_scram() {
 
   std::string last;
   Fits fits = [&](const auth::Secret& secret) {
+    if (takes_turns_ && !home_.verifier_turns.may_guess(source, turn, limit, home_.loop.now())) return false;
     const auto verifier = home_.login_verifiers.verifier(secret, asked);
     auto answer = verifier ? scram.check(*verifier) : base::fail(base::kInvalidPassword, "");
     if (!answer) return false;
@@ -89,9 +95,11 @@ io::Task<base::Status> Login::authenticate_scram() {
   };
   if (secrets_.empty()) (void)scram.check(asked);  // as much work as for those who exist
   auto status = co_await check_proof(std::move(fits));
-  if (takes_turns_ && status) home_.verifier_turns.succeeded(who);
-  // Wrong is a password that has failed with each of the verifiers in turn.
-  if (takes_turns_ && !status && home_.verifier_turns.failed(who) % turns == 0) note_wrong_password();
+  if (takes_turns_ && status) home_.verifier_turns.succeeded(source, turn);
+  const bool is_refused = !status && status.error().sqlstate == base::kInvalidPassword;
+  if (takes_turns_ && is_refused && home_.verifier_turns.failed(source, turn, limit, home_.loop.now())) {
+    note_wrong_password();
+  }
   if (!status) co_return status;
   base::ByteWriter done;
   pgwire::authentication_sasl_final(done, last);

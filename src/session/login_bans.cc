@@ -6,24 +6,18 @@
 
 namespace penstock::session {
 
-namespace {
-
-// Nobody is banned there.
-bool is_spared(std::string_view address, const LoginBans::Policy& policy) {
-  return policy.failures <= 0 || address.empty() ||
-         std::ranges::any_of(policy.exempt, [&](const std::string& text) {
-           const auto network = model::parse_network(text);
-           return network && model::contains(*network, address);
-         });
+bool LoginBans::spares(std::string_view address, const Policy& policy) {
+  if (policy.failures <= 0 || address.empty()) return true;
+  return std::ranges::any_of(policy.exempt, [&](const std::string& text) {
+    const auto network = model::parse_network(text);
+    return network && model::contains(*network, address);
+  });
 }
 
-// What is counted together; empty: cannot be told.
-std::string site_text(std::string_view address) {
+std::string LoginBans::site_of(std::string_view address) {
   const auto site = model::site_of(address);
   return site ? model::to_text(*site) : std::string();
 }
-
-}  // namespace
 
 std::string LoginBans::key(std::string_view tenant, std::string_view address) {
   std::string key(tenant);
@@ -38,19 +32,19 @@ std::optional<base::TimePoint> LoginBans::banned_until(std::string_view tenant, 
   base::TimePoint until{};
   {
     const std::lock_guard lock(mutex_);
-    const Entry* entry = find(tenant, site_text(address));
+    const Entry* entry = find(tenant, site_of(address));
     if (entry == nullptr || entry->banned_until <= now) return std::nullopt;
     until = entry->banned_until;
   }
   // Networks may have been exempted since.
-  if (is_spared(address, policy)) return std::nullopt;
+  if (spares(address, policy)) return std::nullopt;
   return until;
 }
 
 bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view address, const Policy& policy,
                                     base::TimePoint now) {
-  if (is_spared(address, policy)) return false;
-  const std::string site = site_text(address);
+  if (spares(address, policy)) return false;
+  const std::string site = site_of(address);
   if (site.empty()) return false;
   const std::lock_guard lock(mutex_);
   while (!order_.empty() && order_.front().over_at <= now) forget(order_.begin());
@@ -67,7 +61,7 @@ bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view ad
 
 LoginBans::Doubt::Doubt(LoginBans& bans, std::string_view tenant, std::string_view address,
                         const Policy& policy, base::TimePoint now)
-    : bans_(is_spared(address, policy) ? nullptr : &bans), tenant_(tenant), site_(site_text(address)) {
+    : bans_(spares(address, policy) ? nullptr : &bans), tenant_(tenant), site_(site_of(address)) {
   if (bans_ == nullptr) return;
   const std::lock_guard lock(bans.mutex_);
   Entry& entry = bans.entry_of(tenant_, site_);
@@ -86,9 +80,9 @@ LoginBans::Doubt::~Doubt() {
 
 bool LoginBans::may_guess(std::string_view tenant, std::string_view address, const Policy& policy,
                           base::TimePoint now) const {
-  if (size() == 0 || is_spared(address, policy)) return true;
+  if (size() == 0 || spares(address, policy)) return true;
   const std::lock_guard lock(mutex_);
-  const Entry* entry = find(tenant, site_text(address));
+  const Entry* entry = find(tenant, site_of(address));
   if (entry == nullptr) return true;
   const int failures = now - entry->since > policy.window ? 0 : entry->failures;
   return entry->banned_until <= now && failures + entry->doubts < policy.failures;
@@ -133,7 +127,7 @@ std::vector<LoginBans::Ban> LoginBans::list(std::string_view tenant, base::TimeP
 void LoginBans::lift(std::string_view tenant, const std::vector<std::string>& addresses) {
   const std::lock_guard lock(mutex_);
   for (const std::string& address : addresses) {
-    const auto found = entries_.find(key(tenant, site_text(address.substr(0, address.find('/')))));
+    const auto found = entries_.find(key(tenant, site_of(address.substr(0, address.find('/')))));
     if (found != entries_.end()) forget(found->second);
   }
 }

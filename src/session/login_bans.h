@@ -32,6 +32,11 @@ class LoginBans {
     base::Duration time{};
     const std::vector<std::string>& exempt;  // networks
   };
+  // Nobody is ever banned there.
+  static bool spares(std::string_view address, const Policy& policy);
+  // What is counted together with this address, as text; empty: it cannot be told.
+  static std::string site_of(std::string_view address);
+
   // `tenant`: its id, or what the client takes for one: who names a tenant that does not exist must not see that.
   // `address`: the client's; empty: a Unix socket.
   std::optional<base::TimePoint> banned_until(std::string_view tenant, std::string_view address,

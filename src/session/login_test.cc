@@ -205,6 +205,43 @@ TEST_F(LoginTest, VerifiersOfDifferentSaltsTakeTurnsAfterAFailure) {
   EXPECT_EQ(banned(), 1U);
 }
 
+TEST_F(LoginTest, ThoseWhoComeTogetherWithThePreviousPasswordFailOnceTogether) {
+  alice().secret = auth::make_verifier("new", "salt one", 1).to_string();
+  alice().previous_secret = auth::make_verifier("old", "salt two", 1).to_string();
+  alice().upstream_secret = "x";
+  instruct();
+  const auto come_together = [&](int count, const std::string& password) {
+    std::vector<Guest*> guests;
+    for (int i = 0; i < count; ++i) guests.push_back(&challenged("alice.acme", password));
+    run([&] {
+      for (Guest* guest : guests) guest->go_on();
+    });
+    let(seconds(2));
+    return std::ranges::count_if(guests, &Guest::is_in);
+  };
+  EXPECT_EQ(come_together(20, "old"), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(come_together(20, "old"), 20);
+  EXPECT_EQ(login_bans.size(), 0U);
+}
+
+TEST_F(LoginTest, GuessesAtTheSameTimeAreLimitedUnderEachVerifier) {
+  alice().secret = auth::make_verifier("new", "salt one", 1).to_string();
+  alice().previous_secret = auth::make_verifier("old", "salt two", 1).to_string();
+  alice().upstream_secret = "x";
+  instruct();
+  for (const char* right : {"new", "old"}) {
+    std::vector<Guest*> guests;
+    for (int i = 0; i < 10; ++i) guests.push_back(&challenged("alice.acme", "guess" + std::to_string(i)));
+    guests.push_back(&challenged("alice.acme", right));
+    run([&] {
+      for (Guest* guest : guests) guest->go_on();
+    });
+    let(seconds(2));
+    for (const Guest* guest : guests) EXPECT_FALSE(guest->is_in);
+  }
+  EXPECT_EQ(banned(), 1U);
+}
+
 TEST_F(LoginTest, ARefusalReadsTheCatalogFirst) {
   alice().secret = "newer";
   // The worker hears of it only when it asks.
