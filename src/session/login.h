@@ -106,7 +106,7 @@ class Login {
   std::string server_name_;
   std::string stated_user_;            // as the client wrote it, with the tenant; md5 answers depend on it
   std::string counted_tenant_;         // the one that wrong passwords count for, whether or not it exists
-  std::string face_;                   // tenant and user, as an outsider may imagine them
+  std::string face_;                   // tenant and user, as the client states them
   std::string private_reason_;         // of a refusal: for our log, never for the client
   std::vector<auth::Secret> secrets_;  // one of which the client must prove to know; newest first
   bool secret_was_queried_ = false;

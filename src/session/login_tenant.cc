@@ -10,6 +10,18 @@ namespace penstock::session {
 
 namespace log = telemetry::log;
 
+namespace {
+
+// What the salt of a user without a verifier depends on: the tenant as it is stated, whether or not there is one. Not
+// the database or the TLS name, as two ways to one tenant would have one salt and show that they lead there; without a
+// stated tenant, the user alone.
+std::string face_of(const catalog::ClientNames& names) {
+  const catalog::Stated stated = catalog::stated_names(names);
+  return stated.tenant + '/' + stated.user;
+}
+
+}  // namespace
+
 // Empty: a Unix socket.
 std::string_view Login::client_address() const {
   const io::PeerName& peer = reader_->stream().peer();
@@ -52,7 +64,7 @@ base::Status Login::choose_tenant() {
     if (!may_be_elsewhere) stated = {.tenant = resolved_.tenant->id, .user = resolved_.user};
   }
   counted_tenant_ = std::move(stated.tenant);
-  face_ = counted_tenant_ + '/' + stated.user;
+  face_ = face_of({.user = names.user, .options = names.options});
   Identity& identity = outcome_.identity;
   identity.tenant = resolved_.tenant;
   identity.user = resolved_.user;

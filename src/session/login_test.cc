@@ -26,14 +26,14 @@ class Guest final : public io::StreamSink {
     scram_ = std::make_unique<auth::ScramClient>(
         *auth::ScramClient::choose(offered, auth::WipedText(password), loop.random(), cache_, {}));
   }
-  void start(std::string_view options = {}) {
+  void start(std::string_view options = {}, std::string_view database = "shop") {
     const auto address = io::Address::from_ip("10.0.0.9", 6432);
-    connecting_ = loop_.connect(*address, base::kNever, [this, options](base::Result<io::StreamPtr> stream) {
+    connecting_ = loop_.connect(*address, base::kNever, [this, options, database](base::Result<io::StreamPtr> stream) {
       ASSERT_TRUE(stream.has_value());
       stream_ = std::move(*stream);
       stream_->set_sink(*this);
       std::string fields = sim::zero_ended("user") + sim::zero_ended(user_) + sim::zero_ended("database") +
-                           sim::zero_ended("shop");
+                           sim::zero_ended(database);
       if (!options.empty()) fields += sim::zero_ended("options") + sim::zero_ended(options);
       send(sim::startup_packet(sim::kProtocol3, fields + '\0'));
     });
@@ -123,9 +123,10 @@ class LoginTest : public HomeTest, private io::AcceptSink {
     run([this] { sessions_.clear(); });
   }
 
-  Guest& log_in(const std::string& user, const std::string& password, std::string_view options = {}) {
+  Guest& log_in(const std::string& user, const std::string& password, std::string_view options = {},
+                std::string_view database = "shop") {
     Guest& guest = *guests_.emplace_back(std::make_unique<Guest>(*loop, user, password));
-    run([&] { guest.start(options); });
+    run([&] { guest.start(options, database); });
     let(milliseconds(500));
     return guest;
   }
@@ -412,6 +413,21 @@ TEST_F(LoginTest, SaltsAreStableAndOfEachUserAlone) {
   EXPECT_EQ(salt("alice.acme"), salt("alice", "reference=acme"));
   EXPECT_NE(salt("alice.nosuch"), salt("alice.nosuch2"));
   EXPECT_NE(salt("nobody.nosuch"), salt("alice.nosuch"));
+}
+
+TEST_F(LoginTest, SaltsDoNotTellWhatLeadsToATenant) {
+  settings.ban_failures = 0;
+  tenant.databases = {"shop"};
+  instruct();
+  const auto salt = [&](const std::string& user, std::string_view database) {
+    return log_in(user, "guess", {}, database).salt;
+  };
+  for (const char* user : {"zz", "alice"}) {
+    const std::string named = std::string(user) + ".acme";
+    EXPECT_EQ(salt(user, "shop"), salt(user, "nosuch")) << "one leads to acme, the other nowhere";
+    EXPECT_NE(salt(user, "shop"), salt(named, "shop"));
+    EXPECT_EQ(salt(named, "shop"), salt(named, "nosuch"));
+  }
 }
 
 TEST_F(LoginTest, ATenantThatDoesNotExistBansLikeOneThatDoes) {
