@@ -71,7 +71,7 @@ io::Task<base::Status> Login::find_pool(const pgwire::StartupMessage& startup) {
     auto config = plan_pool(startup);
     if (!config) co_return base::fail(std::move(config.error()));
     if (replication) {
-      const std::string own = key + "/replication/" + std::to_string(session_.id());
+      const std::string own = key + kKeyMark + "replication" + kKeyMark + std::to_string(session_.id());
       outcome_.pool = home_.pools.make_private(own, *config);
     } else {
       outcome_.pool = co_await make_pool(key, *config);

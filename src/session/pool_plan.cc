@@ -10,7 +10,7 @@
 namespace penstock::session {
 
 std::string pool_key(const pool::PoolName& name) {
-  return name.tenant + '/' + name.database + '/' + name.user;
+  return name.tenant + kKeyMark + name.database + kKeyMark + name.user;
 }
 
 std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user,

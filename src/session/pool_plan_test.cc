@@ -151,6 +151,10 @@ TEST_F(PoolPlanTest, KeysTellTenantsDatabasesAndUsersApart) {
   EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(other, "alice", "shop"));
 }
 
+TEST_F(PoolPlanTest, ASlashInANameMakesNoOtherPoolsKey) {
+  EXPECT_NE(pool_key(*acme, "svc/alice", "shop"), pool_key(*acme, "alice", "shop/svc"));
+}
+
 TEST_F(PoolPlanTest, ANewSizeTakesEffectAndKeepsConnections) {
   const auto pool = make_pool();
   warm_up(*pool);

@@ -18,6 +18,10 @@
 
 namespace penstock::session {
 
+// Stands between the parts of a key. Clients name databases and users as they like, but a '\0' is the end of what they
+// say, and the catalog takes none.
+inline constexpr char kKeyMark = '\0';
+
 class PoolSet {
  public:
   PoolSet(pool::PoolHome home, pool::PoolDirectory& directory)
@@ -77,10 +81,10 @@ class PoolSet {
   void for_each(Call call) {
     for (auto& [key, pool] : pools_) call(*pool);
   }
-  // Those of one tenant: their keys begin with its id, which has no '/' in it.
+  // Those of one tenant: their keys begin with its id.
   template <class Call>
   void for_each_of(const std::string& tenant, Call call) {
-    const std::string begin = tenant + '/';
+    const std::string begin = tenant + kKeyMark;
     for (auto entry = pools_.lower_bound(begin); entry != pools_.end() && entry->first.starts_with(begin);
          ++entry) {
       call(*entry->second);

@@ -5,6 +5,7 @@
 #include "catalog/host_port.h"
 #include "session/pool_plan.h"
 #include "session/pool_query.h"
+#include "session/pool_set.h"
 
 namespace penstock::session {
 
@@ -60,7 +61,7 @@ class TrialPool {
     config.size = 1;
     config.min_size = config.reserve_size = 0;
     auto hub = std::make_shared<pool::PoolHub>(std::make_shared<upstream::Schema>(), home.worker + 1);
-    std::string key = pool_key(pool::name_of(config)) + "/trial";
+    std::string key = pool_key(pool::name_of(config)) + kKeyMark + "trial";
     pool_ = std::make_shared<pool::Pool>(home, std::move(key),
                                          std::make_shared<const pool::PoolConfig>(config), std::move(hub));
   }

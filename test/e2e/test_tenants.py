@@ -51,6 +51,24 @@ def test_last_dot_counts(tenants: Pooler):
     assert lands(tenants, "app.dotted.blue", password="s") == "blue"
 
 
+def test_slashes_in_names_do_not_lead_to_another_users_connections(pooler_of, pg):
+    pg.sql('DROP ROLE IF EXISTS "svc/app"')
+    pg.sql("""CREATE ROLE "svc/app" LOGIN SUPERUSER PASSWORD 'of svc'""")
+    try:
+        users = {**users_of("app"), "svc/app": {"secret": "of svc"}}
+        pooler = pooler_of(tenants=[Tenant("q", [f"{pg.host}:{pg.port}"], {"upstream-tls": "disable"}, users)])
+        endpoint = pooler.endpoint()
+        with endpoint.but(user="svc/app.q", password="of svc").connect() as service:
+            assert service.execute("SELECT current_user").fetchone() == ("svc/app",)
+            # As often as there are workers, for they settle on different ones.
+            for _ in range(4):
+                with pytest.raises(psycopg.OperationalError, match='database "app/svc" does not exist'):
+                    with endpoint.but(user="app.q", dbname="app/svc").connect() as stranger:
+                        pytest.fail(f"works as {stranger.execute('SELECT current_user').fetchone()}")
+    finally:
+        pg.sql('DROP ROLE "svc/app"')
+
+
 @pytest.mark.parametrize("options", ["reference=red", "-c reference=red", "--reference=red"])
 def test_reference_in_options(tenants: Pooler, options: str):
     assert lands(tenants, options=options) == "red"
