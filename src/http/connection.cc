@@ -15,7 +15,6 @@ namespace {
 namespace proto = beast::http;
 using boost::system::error_code;
 using Parser = proto::request_parser<proto::string_body>;
-using Answer = proto::response<proto::span_body<const char>>;
 
 constexpr std::size_t kReadBytes = 4096;
 constexpr std::size_t kLingerBytesMax = 16 * 1024 * 1024;
@@ -201,13 +200,20 @@ class Conversation final : public Connection {
     }
   }
 
-  asio::awaitable<bool> write(const Response& response, Manner manner) {
-    const std::string_view content = response.content();
-    Answer answer(static_cast<proto::status>(response.status), manner.version);
+  template <class Body>
+  proto::response<Body> head_of(const Response& response, Manner manner) {
+    proto::response<Body> answer(static_cast<proto::status>(response.status), manner.version);
     for (const auto& [name, value] : response.headers) answer.insert(name, value);
     answer.set(proto::field::server, "penstock");
     if (!response.content_type.empty()) answer.set(proto::field::content_type, response.content_type);
     answer.keep_alive(manner.keep);
+    return answer;
+  }
+
+  asio::awaitable<bool> write(const Response& response, Manner manner) {
+    if (response.parts != nullptr) co_return co_await write_parts(response, manner);
+    const std::string_view content = response.content();
+    auto answer = head_of<proto::span_body<const char>>(response, manner);
     const bool has_length = response.status != 204 && response.status != 304;
     if (has_length) answer.content_length(content.size());
     if (has_length && !manner.head) answer.body() = {content.data(), content.size()};
@@ -219,6 +225,52 @@ class Conversation final : public Connection {
       if (error) co_return false;
     }
     co_return true;
+  }
+
+  // In chunks; who speaks HTTP/1.0 sees by the close that it is over.
+  asio::awaitable<bool> write_parts(const Response& response, Manner manner) {
+    const bool is_chunked = manner.version >= 11;
+    manner.keep = manner.keep && is_chunked;
+    auto head = head_of<proto::empty_body>(response, manner);
+    if (is_chunked) head.chunked(true);
+    proto::response_serializer<proto::empty_body> serializer(head);
+    lowest().expires_after(state_.limits.write_timeout);
+    const auto [head_error, head_size] = co_await proto::async_write_header(stream_, serializer, kAwait);
+    if (head_error) co_return false;
+    std::string part;
+    for (bool more = !manner.head; more;) {
+      part.clear();
+      const auto done = next_part(*response.parts, part);
+      if (!done) co_return false;
+      more = *done;
+      if (part.empty()) {
+        co_await asio::post(state_.io, asio::use_awaitable);  // the others' turn
+        continue;
+      }
+      lowest().expires_after(state_.limits.write_timeout);
+      const asio::const_buffer bytes(part.data(), part.size());
+      if (is_chunked) {
+        const auto [error, size] = co_await asio::async_write(stream_, proto::make_chunk(bytes), kAwait);
+        if (error) co_return false;
+      } else {
+        const auto [error, size] = co_await asio::async_write(stream_, bytes, kAwait);
+        if (error) co_return false;
+      }
+    }
+    if (!is_chunked) co_return false;
+    if (manner.head) co_return true;
+    const auto [error, size] = co_await asio::async_write(stream_, proto::make_chunk_last(), kAwait);
+    co_return !error;
+  }
+
+  // Nothing when it failed: what has been sent already cannot be taken back, but the client sees that the end is missing.
+  std::optional<bool> next_part(BodyParts& parts, std::string& part) {
+    try {
+      return parts.next(part);
+    } catch (const std::exception& error) {
+      log::error("api.failed", {{"error", error.what()}}, "an answer could not be finished");
+      return std::nullopt;
+    }
   }
 
   // Tells why, and reads on for a moment: a close with bytes unread would take the answer back.

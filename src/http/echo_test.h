@@ -12,6 +12,23 @@
 
 namespace penstock::http::testing {
 
+// Numbers from 0 to 99,999, a line each, a thousand to a part, and now and then none; "broken" fails in the middle,
+// "endless" has no end.
+class Parts final : public BodyParts {
+ public:
+  explicit Parts(std::string kind) : kind_(std::move(kind)) {}
+  bool next(std::string& part) override {
+    if (++calls_ % 3 == 0) return true;
+    if (kind_ == "broken" && next_ == 50'000) throw std::runtime_error("nobody has foreseen this");
+    for (int i = 0; i < 1000; ++i) fmt::format_to(std::back_inserter(part), "{}\n", next_++);
+    return next_ < 100'000 || kind_ == "endless";
+  }
+
+ private:
+  const std::string kind_;
+  int calls_ = 0, next_ = 0;
+};
+
 // A server that says what it was asked, on a thread of its own.
 class Echo {
  public:
@@ -44,6 +61,10 @@ class Echo {
     }
     if (request.target == "/large") {
       return respond({.content_type = "text/plain", .body = std::string(3'000'000, 'x')});
+    }
+    if (request.target.starts_with("/parts/")) {
+      return respond(
+          {.content_type = "text/plain", .parts = std::make_shared<Parts>(request.target.substr(7))});
     }
     if (request.target == "/elsewhere") {
       helper_ = std::thread([respond = std::move(respond)]() mutable {

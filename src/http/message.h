@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,12 +25,23 @@ struct Request {
   std::string_view header(std::string_view name) const;
 };
 
+// A body that is made while it is sent: it is never in memory as a whole, and others get their turn between its parts.
+// Home: the loop's thread, until the last part has been made or the client is gone.
+class BodyParts {
+ public:
+  virtual ~BodyParts() = default;
+  // Appends the next part, 64 KiB or so, to `part`; nothing when what it did so far took long enough. False: that was
+  // the last.
+  virtual bool next(std::string& part) = 0;
+};
+
 struct Response {
   int status = 200;
   std::string content_type = {};  // empty: there is no body
   std::string body = {};
-  Headers headers = {};                 // further ones
-  std::string_view constant_body = {};  // instead of `body`: text that lives as long as the process
+  Headers headers = {};                   // further ones
+  std::string_view constant_body = {};    // instead of `body`: text that lives as long as the process
+  std::shared_ptr<BodyParts> parts = {};  // instead of `body`
   std::string_view content() const { return constant_body.empty() ? std::string_view(body) : constant_body; }
 };
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "http/echo_test.h"
@@ -54,6 +55,82 @@ TEST(HttpServer, SendsLargeAnswersWhole) {
   Echo echo;
   RawClient client(echo.port);
   EXPECT_GT(client.ask("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").size(), 3'000'000U);
+}
+
+// What a client gets until the connection is closed, with all chunks as one.
+std::pair<std::string, std::string> head_and_chunks(RawClient& client) {
+  std::string all;
+  for (std::string more = client.some(); !more.empty(); more = client.some()) all += more;
+  const std::size_t end = all.find("\r\n\r\n");
+  std::string body;
+  for (std::size_t at = end + 4; at < all.size();) {
+    const std::size_t size = std::stoul(all.substr(at, 8), nullptr, 16);
+    at = all.find("\r\n", at) + 2;
+    if (size == 0) return {all.substr(0, end), body};
+    body += all.substr(at, size);
+    at += size + 2;
+  }
+  return {all.substr(0, end), "cut off"};
+}
+
+std::string numbers() {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) fmt::format_to(std::back_inserter(text), "{}\n", i);
+  return text;
+}
+
+TEST(HttpServer, SendsAnswersInPartsAndTheNextOneBehindThem) {
+  Echo echo;
+  RawClient client(echo.port);
+  client.send(
+      "GET /parts/ HTTP/1.1\r\nHost: x\r\n\r\nGET /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  std::string all;
+  for (std::string more = client.some(); !more.empty(); more = client.some()) all += more;
+  constexpr std::string_view kEnd = "\r\n0\r\n\r\n";
+  const std::size_t second = all.find(kEnd) + kEnd.size();
+  EXPECT_THAT(all, HasSubstr("Transfer-Encoding: chunked"));
+  EXPECT_THAT(all.substr(second), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(all.ends_with(kEnd));
+  RawClient alone(echo.port);
+  alone.send("GET /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(head_and_chunks(alone).second, numbers());
+}
+
+TEST(HttpServer, PartsAreNotForHeadAndEndWithTheConnectionForOldClients) {
+  Echo echo;
+  RawClient client(echo.port);
+  EXPECT_TRUE(client.ask("HEAD /parts/ HTTP/1.1\r\nHost: x\r\n\r\n", false).ends_with("\r\n\r\n"));
+  EXPECT_THAT(client.ask("GET /b HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr("GET /b"));
+  RawClient old(echo.port);
+  old.send("GET /parts/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  std::string all;
+  for (std::string more = old.some(); !more.empty(); more = old.some()) all += more;
+  EXPECT_EQ(all.find("chunked"), std::string::npos);
+  EXPECT_TRUE(all.ends_with("\r\n\r\n" + numbers()));
+}
+
+TEST(HttpServer, AnAnswerThatFailsInTheMiddleIsSeenToBeCutOff) {
+  Echo echo;
+  RawClient client(echo.port);
+  client.send("GET /parts/broken HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(head_and_chunks(client).second, "cut off");
+  EXPECT_THAT(RawClient(echo.port).ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, OthersGetTheirTurnWhilePartsAreSent) {
+  Echo echo;
+  RawClient endless(echo.port), other(echo.port);
+  endless.send("GET /parts/endless HTTP/1.1\r\nHost: x\r\n\r\n");
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    while (!done && !endless.some().empty()) {
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(other.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  }
+  done = true;
+  reader.join();
 }
 
 TEST(HttpServer, TakesAnswersFromOtherThreads) {

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
+
 namespace penstock::telemetry {
 
 namespace {
-
-// Of the 90 buckets of a Histogram, every eighth end: 50 µs, 200 µs, 800 µs, 3.2 ms … 210 s. A scrape of
-// thousands of pools stays small, and bucket limits are exact: they are the histogram's own.
-constexpr std::size_t kBucketStep = 2 * kStepsPerDoubling;
 
 void append_escaped(std::string& text, std::string_view value) {
   for (const char c : value) {
@@ -21,11 +21,50 @@ void append_escaped(std::string& text, std::string_view value) {
   }
 }
 
-std::string seconds(Nanoseconds time) {
-  return fmt::format("{}", static_cast<double>(time.count()) / 1e9);
+char* append(char* end, std::string_view text) {
+  return std::copy(text.begin(), text.end(), end);
+}
+
+// A number in as few characters as it takes.
+class Digits {
+ public:
+  explicit Digits(std::uint64_t value) : end_(std::to_chars(text_, std::end(text_), value).ptr) {}
+  explicit Digits(double value) : end_(fmt::format_to(text_, "{}", value)) {}
+  operator std::string_view() const { return {text_, end_}; }
+
+ private:
+  char text_[32];
+  char* end_;
+};
+
+double seconds(Nanoseconds time) {
+  return static_cast<double>(time.count()) / 1e9;
+}
+
+// The limits of a CoarseHistogram, as labels.
+const std::array<std::string, CoarseHistogram::kLimits + 1>& limits() {
+  static const auto kTexts = [] {
+    std::array<std::string, CoarseHistogram::kLimits + 1> texts;
+    for (std::size_t i = 0; i < CoarseHistogram::kLimits; ++i) {
+      texts[i] = Digits(seconds(CoarseHistogram::limit(i)));
+    }
+    texts.back() = "+Inf";
+    return texts;
+  }();
+  return kTexts;
 }
 
 }  // namespace
+
+LabelText::LabelText(Labels labels) {
+  for (const auto& [name, value] : labels) {
+    if (!text_.empty()) text_ += ',';
+    text_ += name;
+    text_ += "=\"";
+    append_escaped(text_, value);
+    text_ += '"';
+  }
+}
 
 void Exposition::begin(Metric metric) {
   const MetricRow& row = row_of(metric);
@@ -41,59 +80,57 @@ void Exposition::begin(Metric metric) {
   text_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, row.help, name, type);
 }
 
-void Exposition::series(std::string_view suffix, Labels labels, std::string_view bound) {
-  text_ += family_;
-  text_ += suffix;
-  if (!labels.empty() || !bound.empty()) {
-    char separator = '{';
-    for (const auto& [name, value] : labels) {
-      text_ += separator;
-      text_ += name;
-      text_ += "=\"";
-      append_escaped(text_, value);
-      text_ += '"';
-      separator = ',';
+void Exposition::line(std::string_view suffix, const LabelText& labels, const Label& more,
+                      std::string_view value) {
+  const std::string_view text = labels.text();
+  const std::size_t before = text_.size();
+  // {,="} and the like: 8 are more than enough.
+  const std::size_t most = family_.size() + suffix.size() + text.size() + more.first.size() +
+                           more.second.size() + value.size() + 8;
+  text_.resize_and_overwrite(before + most, [&](char* begin, std::size_t) {
+    char* end = append(append(begin + before, family_), suffix);
+    if (!text.empty() || !more.first.empty()) {
+      *end++ = '{';
+      end = append(end, text);
+      if (!more.first.empty()) {
+        if (!text.empty()) *end++ = ',';
+        end = append(append(end, more.first), "=\"");
+        end = append(append(end, more.second), "\"");
+      }
+      *end++ = '}';
     }
-    if (!bound.empty()) {
-      text_ += separator;
-      text_ += "le=\"";
-      text_ += bound;
-      text_ += '"';
-    }
-    text_ += '}';
+    *end++ = ' ';
+    end = append(end, value);
+    *end++ = '\n';
+    return static_cast<std::size_t>(end - begin);
+  });
+}
+
+void Exposition::sample(const LabelText& labels, std::uint64_t value) {
+  line(suffix_, labels, {}, Digits(value));
+}
+
+void Exposition::sample(const LabelText& labels, double value) {
+  line(suffix_, labels, {}, Digits(value));
+}
+
+void Exposition::sample(const LabelText& labels, const Label& more, std::uint64_t value) {
+  line(suffix_, labels, more, Digits(value));
+}
+
+void Exposition::histogram(const LabelText& labels, const CoarseHistogram& histogram) {
+  const auto& bounds = limits();
+  for (std::size_t i = 0; i < CoarseHistogram::kLimits; ++i) {
+    line("_bucket", labels, {"le", bounds[i]}, Digits(histogram.below(i)));
   }
-  text_ += ' ';
-}
-
-void Exposition::sample(Labels labels, std::uint64_t value) {
-  series(suffix_, labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", value);
-}
-
-void Exposition::sample(Labels labels, double value) {
-  series(suffix_, labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", value);
-}
-
-void Exposition::histogram(Labels labels, const HistogramSnapshot& histogram) {
-  std::uint64_t so_far = 0;
-  for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
-    so_far += histogram.in_bucket(bucket);
-    if (bucket % kBucketStep != 0 || bucket + 1 == kBuckets) continue;
-    series("_bucket", labels, seconds(bucket_end(bucket)));
-    fmt::format_to(std::back_inserter(text_), "{}\n", so_far);
-  }
-  series("_bucket", labels, "+Inf");
-  fmt::format_to(std::back_inserter(text_), "{}\n", so_far);
-  series("_sum", labels);
-  text_ += seconds(histogram.sum()) + '\n';
-  series("_count", labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", so_far);
+  line("_bucket", labels, {"le", bounds.back()}, Digits(histogram.count()));
+  line("_sum", labels, {}, Digits(seconds(histogram.sum())));
+  line("_count", labels, {}, Digits(histogram.count()));
 }
 
 std::string Exposition::finish() {
   text_ += "# EOF\n";  // in the text format a comment, as Supavisor ends as well
-  return std::move(text_);
+  return take();
 }
 
 std::string_view Exposition::content_type(Form form) {

@@ -47,16 +47,59 @@ TEST(Exposition, HistogramsAreCumulativeAndBeginAt50Microseconds) {
   histogram.record(std::chrono::microseconds(10));
   histogram.record(std::chrono::microseconds(150));
   histogram.record(std::chrono::hours(1));
-  HistogramSnapshot snapshot;
+  CoarseHistogram snapshot;
   snapshot.add(histogram);
+  snapshot.add(histogram);  // of another worker
   Exposition out(Exposition::Form::kPrometheus);
   out.begin(Metric::kQueryTime);
-  out.histogram({}, snapshot);
+  const Label labels[] = {{"tenant", "t\"1"}};
+  out.histogram(LabelText(labels), snapshot);
   const std::string text = out.finish();
-  EXPECT_THAT(text, HasSubstr("penstock_query_duration_seconds_bucket{le=\"5e-05\"} 1\n"));
-  EXPECT_THAT(text, HasSubstr("penstock_query_duration_seconds_bucket{le=\"0.0002\"} 2\n"));
-  EXPECT_THAT(text, HasSubstr("penstock_query_duration_seconds_bucket{le=\"+Inf\"} 3\n"));
-  EXPECT_THAT(text, HasSubstr("penstock_query_duration_seconds_count 3\n"));
+  EXPECT_THAT(text, EndsWith(R"(
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="5e-05"} 2
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.0002"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.0008"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.0032"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.0128"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.0512"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.2048"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="0.8192"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="3.2768"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="13.1072"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="52.4288"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="209.7152"} 4
+penstock_query_duration_seconds_bucket{tenant="t\"1",le="+Inf"} 6
+penstock_query_duration_seconds_sum{tenant="t\"1"} 7200.00032
+penstock_query_duration_seconds_count{tenant="t\"1"} 6
+# EOF
+)"));
+}
+
+TEST(Exposition, IsTakenInPartsThatMakeTheWhole) {
+  const auto write = [](bool in_parts) {
+    Exposition out(Exposition::Form::kPrometheus);
+    std::string text;
+    out.begin(Metric::kClients);
+    const Label labels[] = {{"tenant", "t"}, {"user", "u"}};
+    const LabelText shared(labels);
+    for (const char* state : {"idle", "active"}) {
+      out.sample(shared, {"state", state}, std::uint64_t{18'446'744'073'709'551'615U});
+      EXPECT_GT(out.size(), 0U);
+      if (in_parts) text += out.take();
+    }
+    out.begin(Metric::kStartTime);
+    out.sample({}, 1.5);
+    out.begin(Metric::kTenants);
+    out.sample(LabelText({}), Label{"state", "x"}, std::uint64_t{0});
+    return text + out.finish();
+  };
+  EXPECT_EQ(write(true), write(false));
+  EXPECT_THAT(write(true),
+              HasSubstr("penstock_clients{tenant=\"t\",user=\"u\",state=\"idle\"} 18446744073709551615\n"
+                        "penstock_clients{tenant=\"t\",user=\"u\",state=\"active\"} 18446744073709551615\n"
+                        "# HELP process_start_time_seconds"));
+  EXPECT_THAT(write(true), HasSubstr("process_start_time_seconds 1.5\n"));
+  EXPECT_THAT(write(true), EndsWith("penstock_tenants{state=\"x\"} 0\n# EOF\n"));
 }
 
 TEST(MetricTable, KeepsPrometheusRules) {
@@ -86,6 +129,13 @@ TEST(MetricTable, KeepsTheManualPageUpToDate) {
   }
 }
 
+void walk(PoolCounterTable& table, const std::function<void(const PoolLabels&, const PoolCounters&)>& visit,
+          PoolCounterTable::Clock::time_point now = PoolCounterTable::Clock::now()) {
+  PoolCounterTable::Walk all(table);
+  while (all.step(visit, now)) {
+  }
+}
+
 TEST(PoolCounterTable, BoundsTheNumberOfSeries) {
   PoolCounterTable table(2);
   const auto a = table.find_or_make({"a", "u", "d"}, 0);
@@ -95,8 +145,7 @@ TEST(PoolCounterTable, BoundsTheNumberOfSeries) {
   EXPECT_EQ(c, d);
   EXPECT_EQ(table.overflow(), 2U);
   std::vector<std::string> tenants;
-  table.for_each([&](const PoolLabels& labels, const PoolCounters&) { tenants.push_back(labels.tenant); },
-                 PoolCounterTable::Clock::now());
+  walk(table, [&](const PoolLabels& labels, const PoolCounters&) { tenants.push_back(labels.tenant); });
   EXPECT_EQ(tenants, (std::vector<std::string>{"_other", "a", "b"}));
 }
 
@@ -105,14 +154,12 @@ TEST(PoolCounterTable, TellsOfThousandsInOrderAndLetsOthersComeMeanwhile) {
   constexpr int kPools = 2000;
   for (int i = 0; i < kPools; ++i) table.find_or_make({"t" + std::to_string(i), "app", "app"}, i % 2);
   std::vector<std::string> tenants;
-  table.for_each(
-      [&](const PoolLabels& labels, const PoolCounters&) {
-        tenants.push_back(labels.tenant);
-        // As a worker does that gets its first client of a pool; it must not have to wait for the end.
-        if (tenants.size() == 1) table.find_or_make({"a", "app", "app"}, 0);
-        if (tenants.size() == 1) table.find_or_make({"z", "app", "app"}, 0);
-      },
-      PoolCounterTable::Clock::now());
+  walk(table, [&](const PoolLabels& labels, const PoolCounters&) {
+    tenants.push_back(labels.tenant);
+    // As a worker does that gets its first client of a pool; it must not have to wait for the end.
+    if (tenants.size() == 1) table.find_or_make({"a", "app", "app"}, 0);
+    if (tenants.size() == 1) table.find_or_make({"z", "app", "app"}, 0);
+  });
   EXPECT_TRUE(std::ranges::is_sorted(tenants));
   EXPECT_EQ(tenants.size(), kPools + 1U);
   EXPECT_EQ(tenants.back(), "z");
@@ -124,7 +171,7 @@ TEST(PoolCounterTable, ForgetsPoolsThatEndedLongAgo) {
   table.find_or_make({"gone", "u", "d"}, 0)->counts[PoolCount::kQueries].add(3);
   const auto count = [&](PoolCounterTable::Clock::time_point now) {
     int seen = 0;
-    table.for_each([&](const PoolLabels&, const PoolCounters&) { ++seen; }, now);
+    walk(table, [&](const PoolLabels&, const PoolCounters&) { ++seen; }, now);
     return seen;
   };
   EXPECT_EQ(count(PoolCounterTable::Clock::now()), 2);

@@ -46,4 +46,14 @@ Nanoseconds HistogramSnapshot::quantile(double share) const {
   return bucket_end(std::min(bucket, kBuckets - 2));
 }
 
+void CoarseHistogram::add(const Histogram& histogram) {
+  std::uint64_t so_far = 0;
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    so_far += histogram.buckets_[i].read();
+    if (i % kStep == 0 && i / kStep < kLimits) below_[i / kStep] += so_far;
+  }
+  count_ += so_far;
+  sum_ += static_cast<std::int64_t>(histogram.sum_.read());
+}
+
 }  // namespace penstock::telemetry

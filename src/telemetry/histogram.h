@@ -44,6 +44,25 @@ class HistogramSnapshot {
   std::int64_t sum_ = 0;
 };
 
+// The same for Prometheus: how many lie below every eighth limit (50 µs, 200 µs, 800 µs, 3.2 ms … 210 s). A scrape of
+// thousands of pools stays small, and the counts are exact: these limits are the histogram's own.
+class CoarseHistogram {
+ public:
+  static constexpr std::size_t kStep = 2 * kStepsPerDoubling;
+  static constexpr std::size_t kLimits = (kBuckets - 2) / kStep + 1;
+  static Nanoseconds limit(std::size_t index) { return bucket_end(index * kStep); }
+
+  void add(const Histogram& histogram);
+  std::uint64_t below(std::size_t index) const { return below_[index]; }
+  std::uint64_t count() const { return count_; }
+  Nanoseconds sum() const { return Nanoseconds(sum_); }
+
+ private:
+  std::array<std::uint64_t, kLimits> below_{};
+  std::uint64_t count_ = 0;
+  std::int64_t sum_ = 0;
+};
+
 class Histogram {
  public:
   void record(Nanoseconds duration) {
@@ -53,6 +72,7 @@ class Histogram {
 
  private:
   friend class HistogramSnapshot;
+  friend class CoarseHistogram;
   std::array<Counter, kBuckets> buckets_;
   Counter sum_;  // nanoseconds; 584 years
 };

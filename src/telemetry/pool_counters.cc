@@ -70,13 +70,13 @@ std::vector<PoolCounterTable::Found> PoolCounterTable::next_part(const Key* behi
   return part;
 }
 
-void PoolCounterTable::for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
-                                Clock::time_point now) {
-  for (std::vector<Found> part = next_part(nullptr, now); !part.empty();) {
-    for (const auto& [key, counters] : part) call(key.first, *counters);
-    const Key last = part.back().first;
-    part = next_part(&last, now);
-  }
+bool PoolCounterTable::Walk::step(const std::function<void(const PoolLabels&, const PoolCounters&)>& visit,
+                                  Clock::time_point now) {
+  const std::vector<Found> part = table_.next_part(last_ ? &*last_ : nullptr, now);
+  if (part.empty()) return false;
+  for (const auto& [key, counters] : part) visit(key.first, *counters);
+  last_ = part.back().first;
+  return true;
 }
 
 std::uint64_t PoolCounterTable::overflow() const {

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -82,9 +83,9 @@ class PoolCounterTable {
   explicit PoolCounterTable(std::size_t pools_max) : pools_max_(pools_max) {}
 
   std::shared_ptr<PoolCounters> find_or_make(const PoolLabels& labels, unsigned worker);
-  // All, in the order of labels; equal labels (several workers) follow each other. Pools may come meanwhile.
-  void for_each(const std::function<void(const PoolLabels&, const PoolCounters&)>& call,
-                Clock::time_point now);
+  // Goes through all in the order of labels, part by part; equal labels (several workers) follow each other. Pools may
+  // come meanwhile.
+  class Walk;
   std::uint64_t overflow() const;
 
  private:
@@ -102,6 +103,17 @@ class PoolCounterTable {
   mutable std::mutex mutex_;
   std::map<Key, Entry> entries_;  // guarded by mutex_
   std::uint64_t overflow_ = 0;    // guarded by mutex_
+};
+
+class PoolCounterTable::Walk {
+ public:
+  explicit Walk(PoolCounterTable& table) : table_(table) {}
+  // Visits the next part. False: there was none.
+  bool step(const std::function<void(const PoolLabels&, const PoolCounters&)>& visit, Clock::time_point now);
+
+ private:
+  PoolCounterTable& table_;
+  std::optional<Key> last_;
 };
 
 }  // namespace penstock::telemetry

@@ -24,14 +24,14 @@ DISTURBED_MAX = 1.5
 def parse(arguments):
     parser = benchmark.parser("scrape", __doc__)
     parser.add_argument("--tenants", type=benchmark.numbers, help="that are in use; default 1,1000,10000")
-    parser.add_argument("--subjects", type=benchmark.words, default=["penstock", "penstock-epoll"],
+    parser.add_argument("--subjects", type=benchmark.words, default=["penstock"],
                         help=",".join(name for name in SUBJECTS if name.startswith("penstock")))
     parser.add_argument("--rate", type=float, default=5_000, help="queries per second of the 64 clients")
     parser.add_argument("--every", type=float, default=1.0, help="seconds from scrape to scrape")
     parser.add_argument("--seconds", type=float, help="of each measurement")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.quick else 3)
-    options.seconds = options.seconds or (2.0 if options.quick else 10.0)
+    options.seconds = options.seconds or (2.0 if options.quick else 8.0)
     options.tenants = options.tenants or ([1, 300] if options.quick else [1, 1_000, 10_000])
     for name in options.subjects:
         if not name.startswith("penstock"):
