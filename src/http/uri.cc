@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace penstock::http {
 
 namespace {
@@ -60,6 +62,23 @@ base::Status parse_query(std::string_view text, Uri& uri) {
   return {};
 }
 
+// "http://host/path" as "/path". Nothing when there is no host.
+std::optional<std::string> without_host(std::string_view target, std::size_t scheme_bytes) {
+  const std::string_view rest = target.substr(scheme_bytes);
+  const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+  const std::string_view host = rest.substr(0, end);
+  if (host.empty() || host.starts_with(':') || host.find('@') != std::string_view::npos) return std::nullopt;
+  const std::string path(rest.substr(end));
+  return path.starts_with('/') ? path : '/' + path;
+}
+
+bool begins_with_scheme(std::string_view target, std::string_view scheme) {
+  return target.size() >= scheme.size() &&
+         std::ranges::equal(target.substr(0, scheme.size()), scheme, [](char c, char expected) {
+           return (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) == expected;
+         });
+}
+
 }  // namespace
 
 const std::string* Uri::parameter(std::string_view name) const {
@@ -70,6 +89,12 @@ const std::string* Uri::parameter(std::string_view name) const {
 }
 
 base::Result<Uri> parse_target(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!begins_with_scheme(target, scheme)) continue;
+    const std::optional<std::string> path = without_host(target, scheme.size());
+    if (!path) return broken("The URL names no host, or a user.");
+    return parse_target(*path);
+  }
   Uri uri;
   if (!target.starts_with('/')) return broken("It must be a path that begins with a slash.");
   const std::size_t mark = target.find('?');

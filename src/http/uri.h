@@ -1,5 +1,7 @@
 // A request's target in its parts: "/api/tenants/a%20b?limit=10" → {"api", "tenants", "a b"}, {{"limit", "10"}}.
 //
+// Or a whole URL, as clients send it who think that they speak to a proxy (RFC 9112, 3.2.2): whose host it names plays no part.
+//
 // Home:   any thread (pure).
 // Errors: kInvalidParameterValue: no path, a broken percent-encoding, a zero byte, "." and "..".
 // See:    RFC 3986; the query as HTML forms write it ('+' is a space).

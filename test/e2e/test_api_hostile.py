@@ -40,7 +40,8 @@ MALFORMED = {
     "a hundred parameters": http(path="/api/tenants?" + "a=1&" * 100), "a broken percent sign": http(path="/api/tenants/%zz"),
     "half a percent sign": http(path="/api/tenants/%a"), "an encoded zero": http(path="/api/tenants/a%00b"),
     "a path that climbs": http(path="/swaggerui/../../../etc/passwd"), "a path that climbs, encoded": http(path="/swaggerui/%2e%2e/%2e%2e/etc/passwd"),
-    "a path not UTF-8": http(path="/api/tenants/%ff%fe"), "a whole URL": http(path="http://elsewhere/api/tenants"),
+    "a path not UTF-8": http(path="/api/tenants/%ff%fe"), "a URL of another kind": http(path="ftp://elsewhere/api/tenants"),
+    "a URL without a host": http(path="http:///api/tenants"), "a URL with a user": http(path="http://root@x/api/tenants"),
     "a star": http("OPTIONS", "*"), "a proxy's request": http("CONNECT", "elsewhere:443"), "a method of their own": http("BREW"),
 }
 
@@ -83,6 +84,13 @@ def test_one_byte_at_a_time_is_a_request_all_the_same(api):
             link.sendall(raw[at:at + 1])
             time.sleep(0.002)
         assert link.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_whole_url_is_its_path(api):
+    """As clients send it that take the port for a proxy (RFC 9112, 3.2.2); the token decides as ever."""
+    for url in ("http://elsewhere:1234/api/tenants/default?x=1", "HTTP://x/api/tenants/default"):
+        assert raw_call(api, http(path=url)).startswith(b"HTTP/1.1 200 "), url
+    assert raw_call(api, b"GET http://x/api/tenants HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 403 ")
 
 
 def test_pipelined_requests_are_answered_in_order(api):
