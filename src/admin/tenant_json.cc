@@ -38,12 +38,6 @@ void blame(FieldErrors& errors, const std::string& path, std::string_view name, 
   errors[path + "." + std::string(name)].push_back(std::move(text));
 }
 
-// The words behind "field: ", which the caller says itself.
-std::string without_name(const std::string& message) {
-  const std::size_t colon = message.find(": ");
-  return colon == std::string::npos ? message : message.substr(colon + 2);
-}
-
 catalog::Values texts_of(const json::value& value) {
   catalog::Values values;
   if (value.is_array()) {
@@ -167,6 +161,11 @@ void add_supavisors(json::object& object, const UserSpec& user, const TenantSpec
 }
 
 }  // namespace
+
+std::string without_name(const std::string& message) {
+  const std::size_t colon = message.find(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2);
+}
 
 std::string name_in(const json::object& wish) {
   for (const char* name : {"name", "db_user_alias", "db_user"}) {

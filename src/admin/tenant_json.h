@@ -21,6 +21,9 @@ void apply(const boost::json::object& wish, model::UserSpec& user, const std::st
 // The name that a wish for a user is about; empty: it has none.
 std::string name_in(const boost::json::object& wish);
 
+// The words behind "field: ", for an error that says the field itself.
+std::string without_name(const std::string& message);
+
 boost::json::object to_json(const model::TenantSpec& tenant);
 boost::json::object to_json(const model::TenantSpec& tenant, const model::UserSpec& user);
 

@@ -5,6 +5,7 @@
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
 #include "admin/tenant_json.h"
+#include "catalog/ban.h"
 #include "catalog/record.h"
 #include "catalog/rotation.h"
 #include "catalog/timestamp.h"
@@ -75,14 +76,12 @@ void get_tenant(Engine& engine, Call call) {
 
 std::optional<http::Response> apply_wish(const json::object& wish, TenantSpec& tenant) {
   FieldErrors errors;
-  // Each ban is one of its own: nothing of an earlier one that is over stays in force.
-  if (wish.contains("banned")) {
-    tenant.ban_reason.clear();
-    tenant.banned_until.reset();
-    tenant.banned_at.reset();
-  }
+  const TenantSpec before = tenant;
+  if (wish.contains("banned")) catalog::forget_ban(tenant);
   apply(wish, tenant, "tenant", errors);
-  if (tenant.banned && !tenant.banned_at) tenant.banned_at = catalog::wall_clock_now();
+  if (auto settled = catalog::settle_ban(before, tenant, catalog::wall_clock_now()); !settled) {
+    errors["tenant.banned_until"].push_back(without_name(settled.error().message));
+  }
   if (errors.empty()) return std::nullopt;
   return problem(errors);
 }

@@ -24,6 +24,8 @@ void keep_ban(const TenantEntry& entry, const TenantSpec& stored, TenantSpec& te
     const TenantField* field = find_field(tenant_fields(), name);
     if (!is_told) (void)field->set(tenant, field->get(stored));
   }
+  // When it began is nobody's wish.
+  if (tenant.banned && stored.banned && !tenant.banned_at) tenant.banned_at = stored.banned_at;
 }
 
 TenantSpec wished(const TenantEntry& entry, const TenantSpec* stored, Prune prune,

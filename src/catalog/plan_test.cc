@@ -85,6 +85,12 @@ TEST(Plan, LeavesABanAloneUnlessTheDocumentsSpeakOfIt) {
   ASSERT_EQ(lifted.changes.size(), 1u);
   EXPECT_FALSE(lifted.changes[0].after->banned);
   EXPECT_EQ(lifted.changes[0].after->ban_reason, "");
+  banned.banned_at = model::WallTime(std::chrono::seconds(1'700'000'000));
+  EXPECT_TRUE(plan(snapshot({banned}),
+                   "- {id: acme, hosts: [db], pool_size: 20, banned: true, ban_reason: unpaid bills, "
+                   "users: [{name: app}, {name: spare}]}\n")
+                  .is_empty())
+      << "nobody writes down when it began";
 }
 
 TEST(Plan, TellsWhatIsWrongWithTheTenantsTogether) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -71,6 +72,12 @@ struct FieldOptions {
         ->allow_extra_args(false);
   }
 
+  // Whether a field is spoken of, also to unset it.
+  bool mentions(const catalog::Field<Spec>& field) const {
+    return given.contains(field.name) ||
+           std::ranges::any_of(unset, [&](const std::string& word) { return names(word, field); });
+  }
+
   // Errors: kInvalidParameterValue, naming every field that is wrong; then `spec` is not to be used.
   base::Status apply(const catalog::FieldTable<Spec>& table, Spec& spec) const {
     Mistakes mistakes;
@@ -86,11 +93,13 @@ struct FieldOptions {
   }
 
  private:
+  static bool names(const std::string& word, const catalog::Field<Spec>& field) {
+    return field.name == word || "--" + word == catalog::option_name(field.name) ||
+           "--" + word == field.short_option;
+  }
   static const catalog::Field<Spec>* find(const catalog::FieldTable<Spec>& table, const std::string& word) {
     for (const catalog::Field<Spec>& field : table) {
-      const bool is_option =
-          "--" + word == catalog::option_name(field.name) || "--" + word == field.short_option;
-      if (field.name == word || is_option) return &field;
+      if (names(word, field)) return &field;
     }
     return nullptr;
   }

@@ -10,12 +10,10 @@
 #include <sstream>
 
 #include "auth/secret.h"
-#include "catalog/sqlite_store.h"
-#include "catalog/temporary_directory.h"
 #include "cli/columns.h"
-#include "cli/fake_terminal.h"
 #include "cli/help_format.h"
 #include "cli/manual.h"
+#include "cli/run_fixture.h"
 
 namespace penstock::cli {
 namespace {
@@ -25,42 +23,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-config::LoadOptions served;
-int fake_serve(const config::LoadOptions& options) {
-  served = options;
-  return 7;
-}
-
-class RunTest : public testing::Test {
- protected:
-  // Runs `penstock words…` on the test's catalog.
-  int penstock(std::vector<std::string> words) {
-    terminal_.written.clear();
-    terminal_.complaints.clear();
-    return run(
-        std::move(words),
-        {.terminal = terminal_, .environment = {{"PENSTOCK_SERVER_CATALOG", file_}}, .serve = &fake_serve});
-  }
-  void must(std::vector<std::string> words) {
-    ASSERT_EQ(penstock(std::move(words)), kDone) << terminal_.written << terminal_.complaints;
-  }
-  model::SnapshotPtr stored() {
-    auto store = catalog::SqliteStore::open({.path = file_, .create = false});
-    EXPECT_TRUE(store);
-    return *(*store)->load();
-  }
-  const model::UserSpec* stored_user(const std::string& tenant, const std::string& name) {
-    kept_ = stored();
-    return model::CatalogSnapshot::find_user(*kept_->by_id(tenant), name);
-  }
-  void write(const std::string& name, const std::string& text) { std::ofstream(directory_ / name) << text; }
-
-  catalog::TemporaryDirectory directory_;
-  std::string file_ = directory_ / "penstock.db";
-  FakeTerminal terminal_;
-  model::SnapshotPtr kept_;
-};
 
 // --- tenants ---
 
@@ -137,9 +99,9 @@ TEST_F(RunTest, ListsAndShowsTenants) {
   must({"tenant", "add", "b", "--host", "/run/postgresql"});
   must({"tenant", "list"});
   EXPECT_EQ(terminal_.written,
-            "TENANT  HOSTS                 DATABASE  POOL_MODE  POOL_SIZE  USERS\n"
-            "acme    db:5432               -         -          5          0\n"
-            "b       /run/postgresql:5432  -         -          -          0\n");
+            "TENANT  HOSTS                 DATABASE  POOL_MODE  POOL_SIZE  USERS  BANNED\n"
+            "acme    db:5432               -         -          5          0      -\n"
+            "b       /run/postgresql:5432  -         -          -          0      -\n");
   must({"tenant", "show", "acme"});
   EXPECT_EQ(terminal_.written, "id         acme\nhosts      db:5432\npool_size  5\nusers      (none)\n");
   must({"tenant", "show", "acme", "--all"});

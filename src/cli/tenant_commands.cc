@@ -4,10 +4,13 @@
 
 #include <algorithm>
 
+#include "catalog/admission.h"
+#include "catalog/ban.h"
 #include "catalog/field_checks.h"
 #include "catalog/host_port.h"
 #include "catalog/record.h"
 #include "catalog/tenant_fields.h"
+#include "catalog/timestamp.h"
 #include "cli/field_options.h"
 #include "cli/find.h"
 
@@ -39,7 +42,10 @@ base::Status apply_fields(const TenantOptions& options, TenantSpec& tenant) {
   } else if (options.port != 0) {
     for (model::HostPort& host : tenant.hosts) host.port = options.port;
   }
-  return fields.apply(tenant_fields(), tenant);
+  const TenantSpec before = tenant;
+  if (fields.mentions(*find_field(tenant_fields(), "banned"))) catalog::forget_ban(tenant);
+  if (const base::Status status = fields.apply(tenant_fields(), tenant); !status) return status;
+  return catalog::settle_ban(before, tenant, catalog::wall_clock_now());
 }
 
 int run_add(const TenantOptions& options, const Call& call) {
@@ -109,6 +115,11 @@ int run_set(const TenantOptions& options, const Call& call) {
   return kDone;
 }
 
+std::string ban_of(const TenantSpec& tenant) {
+  if (catalog::refuse_banned(tenant, catalog::wall_clock_now())) return "-";
+  return tenant.banned_until ? "until " + catalog::to_text(*tenant.banned_until) : "yes";
+}
+
 int run_list(const TenantOptions& options, const Call& call) {
   base::Result<OpenCatalog> opened = open_catalog(options.catalog, call.world, IfMissing::kFail);
   if (!opened) return call.fail(opened.error());
@@ -118,14 +129,14 @@ int run_list(const TenantOptions& options, const Call& call) {
     call.terminal().out(catalog::public_json(*tenants) + "\n");
     return kDone;
   }
-  std::vector<Row> rows = {{"TENANT", "HOSTS", "DATABASE", "POOL_MODE", "POOL_SIZE", "USERS"}};
+  std::vector<Row> rows = {{"TENANT", "HOSTS", "DATABASE", "POOL_MODE", "POOL_SIZE", "USERS", "BANNED"}};
   for (const TenantSpec& tenant : *tenants) {
     const auto value = [&](std::string_view name) {
       const std::string text = catalog::shown(*find_field(tenant_fields(), name), tenant);
       return text.empty() ? std::string("-") : text;
     };
     rows.push_back({tenant.id, value("hosts"), value("upstream_database"), value("pool_mode"),
-                    value("pool_size"), std::to_string(tenant.users.size())});
+                    value("pool_size"), std::to_string(tenant.users.size()), ban_of(tenant)});
   }
   call.terminal().out(tenants->empty() ? "no tenants; `penstock tenant add --help` shows how to add one\n"
                                        : columns(rows));
