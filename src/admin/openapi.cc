@@ -38,7 +38,8 @@ void add_common_answers(const Route& route, json::object& answers) {
     add("413", "The body is too long.");
     add("415", "The body is not JSON.");
   }
-  if (!route.body.empty() || !route.query.empty() || route.path.find('{') != std::string_view::npos) {
+  const bool takes_anything = route.scope == auth::Scope::kNone || route.scope == auth::Scope::kMetrics;
+  if (!takes_anything || !route.query.empty() || route.path.find('{') != std::string_view::npos) {
     add("422", "A value is not allowed; `errors` says which and why.");
   }
   add("503", "It cannot be done at the moment.");

@@ -1,11 +1,14 @@
 #include "admin/router.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
 #include "admin/problem.h"
 #include "admin/schema.h"
 #include "base/utf8.h"
+#include "config/suggest.h"
 #include "telemetry/log.h"
 
 namespace penstock::admin {
@@ -47,6 +50,22 @@ bool takes_json(std::string_view accept) {
          accept.find("json") != std::string_view::npos;
 }
 
+// Who mistypes "dry_run" must not make happen what they only wanted to see.
+std::optional<std::string> refuse_unknown(const Route& route, const std::string& name,
+                                          const std::string& value) {
+  const bool is_open = route.scope == auth::Scope::kNone || route.scope == auth::Scope::kMetrics;
+  if (is_open || name == "_") return std::nullopt;  // somebody's cache buster
+  if (name == "dry_run") {
+    if (value == "false" || route.scope != auth::Scope::kWrite) return std::nullopt;
+    return "cannot be had here: this call has no dry run";
+  }
+  std::vector<std::string_view> known;
+  for (const QueryParameter& parameter : route.query) known.push_back(parameter.name);
+  const std::string_view nearest = config::nearest(name, known);
+  if (nearest.empty()) return "is not known";
+  return fmt::format("is not known; did you mean \"{}\"?", nearest);
+}
+
 std::optional<http::Response> check_query(const Route& route, const http::Uri& uri) {
   FieldErrors errors;
   for (const auto& [name, value] : uri.query) {
@@ -54,9 +73,7 @@ std::optional<http::Response> check_query(const Route& route, const http::Uri& u
     if (!base::is_utf8(value)) {
       errors[name].push_back("must be text in UTF-8");
     } else if (known == route.query.end()) {
-      // Others are somebody's cache buster, but nobody who only wants to see what would happen may make it happen.
-      const bool would_be_real = name == "dry_run" && value != "false" && route.scope == auth::Scope::kWrite;
-      if (would_be_real) errors[name].push_back("cannot be had here: this call has no dry run");
+      if (auto refusal = refuse_unknown(route, name, value)) errors[name].push_back(std::move(*refusal));
     } else if (known->type == "integer") {
       std::int64_t number = -1;
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);

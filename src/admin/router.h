@@ -4,7 +4,8 @@
 // Home:       the control thread.
 // Invariants: 1. No route acts on a request without a token that allows it, unless its scope is kNone.
 //             2. Whoever is told that a change is done finds it done: the answer waits for the workers (bounded).
-//             3. A dry run asked of a route that has none is refused, never carried out.
+//             3. A parameter or field that a route does not have is refused, never passed over: it may have been what
+//                made the call harmless ("dryrun").
 //             4. Every request that may change something leaves a line "api.call" in the log, whatever its end.
 // Errors:     problem documents: 400, 403, 404, 405, 406, 413, 415, 422, 429.
 // Bounds:     kAddressesMax addresses are remembered for the rate.

@@ -131,8 +131,20 @@ TEST_F(RouterTest, NeverTakesADryRunForTheRealThing) {
   EXPECT_THAT(refused.body, HasSubstr("no dry run"));
   EXPECT_EQ(ask("PUT", "/t/a?dry_run=1", token({}), body).status, 422);
   EXPECT_EQ(ask("PUT", "/t/a?dry_run=false", token({}), body).status, 200);
+  const http::Response mistyped = ask("PUT", "/t/a?limt=7", token({}), body);
+  EXPECT_EQ(mistyped.status, 422);
+  EXPECT_THAT(mistyped.body, HasSubstr(R"("limt":["is not known; did you mean \"limit\"?"])"));
+  EXPECT_EQ(ask("GET", "/all?limt=10", token({})).status, 422);
+  EXPECT_EQ(ask("GET", "/open?cache=17").status, 200) << "checks of health come from everywhere";
   EXPECT_EQ(ask("PUT", "/t/a?_=17", token({}), body).status, 200) << "a cache buster";
   EXPECT_EQ(ask("GET", "/t/a?dry_run=true", token({})).status, 200) << "who looks changes nothing anyway";
+}
+
+TEST_F(RouterTest, TakesNoFieldThatItDoesNotKnow) {
+  const http::Response beside = ask("PUT", "/t/a", token({}), R"({"tenant":{},"pool_size":3,"tenat":1})");
+  EXPECT_EQ(beside.status, 422);
+  EXPECT_THAT(beside.body, HasSubstr(R"("pool_size":["is not known here; it belongs in \"tenant\""])"));
+  EXPECT_THAT(beside.body, HasSubstr(R"("tenat":["is not known; did you mean \"tenant\"?"])"));
 }
 
 TEST_F(RouterTest, LimitsTheRateOfAnAddress) {
@@ -141,6 +153,23 @@ TEST_F(RouterTest, LimitsTheRateOfAnAddress) {
   for (int i = 0; i < 50; ++i) let_through += ask("GET", "/open").status == 200 ? 1 : 0;
   EXPECT_GE(let_through, 10);
   EXPECT_LE(let_through, 12);
+}
+
+TEST(Schema, NoBodyOfACallHasRoomForOthers) {
+  for (const char* body :
+       {"PutTenant", "PutUser", "PatchTenant", "PutCluster", "Credentials", "NetworkBanLift", "ApplyWish"}) {
+    FieldErrors errors;
+    check(schemas().at(body), json::value{{"zz", 1}}, "", errors);
+    EXPECT_TRUE(errors.contains("zz")) << body;
+  }
+  FieldErrors errors;
+  check(schemas().at("PutCluster"),
+        json::parse(
+            R"({"cluster": {"id": "1", "alias": "a", "active": true, "inserted_at": "x", "updated_at": "x",
+          "cluster_tenants": [{"id": "1", "type": "write", "active": true, "cluster_alias": "a",
+                               "tenant_external_id": "t", "inserted_at": "x", "updated_at": "x"}]}})"),
+        "", errors);
+  EXPECT_TRUE(errors.empty()) << "an answer may be sent back";
 }
 
 TEST(Schema, EveryReferenceLeadsSomewhere) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "config/suggest.h"
 
 namespace penstock::admin {
 
@@ -57,6 +58,27 @@ void check_text(const json::object& schema, std::string_view text, const std::st
   if (text.find('\0') != std::string_view::npos) blame(errors, path, "must not contain a zero byte");
 }
 
+const json::value& resolved(const json::value& schema) {
+  const json::value* reference = schema.as_object().if_contains("$ref");
+  if (reference == nullptr) return schema;
+  return schemas().at(std::string_view(reference->get_string()).substr(kReference.size()));
+}
+
+// Of a name that an object does not have: where it does belong, or which one looks like it.
+std::string unknown(const json::value& properties, std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const auto& property : properties.as_object()) {
+    const json::value* inner = resolved(property.value()).as_object().if_contains("properties");
+    if (inner != nullptr && inner->as_object().contains(name)) {
+      return fmt::format("is not known here; it belongs in \"{}\"", std::string_view(property.key()));
+    }
+    names.emplace_back(property.key());
+  }
+  const std::string_view nearest = config::nearest(name, names);
+  if (nearest.empty()) return "is not known";
+  return fmt::format("is not known; did you mean \"{}\"?", nearest);
+}
+
 void check_object(const json::object& schema, const json::object& object, const std::string& path,
                   FieldErrors& errors) {
   const json::value* properties = schema.if_contains("properties");
@@ -72,7 +94,7 @@ void check_object(const json::object& schema, const json::object& object, const 
     if (known != nullptr) {
       check(*known, member.value(), join(path, member.key()), errors);
     } else if (others != nullptr && others->is_bool() && !others->get_bool()) {
-      blame(errors, join(path, member.key()), "is not known");
+      blame(errors, join(path, member.key()), unknown(*properties, member.key()));
     } else if (others != nullptr && others->is_object()) {
       check(*others, member.value(), join(path, member.key()), errors);
     }
@@ -88,10 +110,7 @@ json::object reference_to(std::string_view component) {
 void check(const json::value& schema_value, const json::value& value, const std::string& path,
            FieldErrors& errors) {
   const json::object& schema = schema_value.as_object();
-  if (const json::value* reference = schema.if_contains("$ref")) {
-    const std::string_view name = std::string_view(reference->get_string()).substr(kReference.size());
-    return check(schemas().at(name), value, path, errors);
-  }
+  if (schema.contains("$ref")) return check(resolved(schema_value), value, path, errors);
   if (value.is_null()) {
     const json::value* nullable = schema.if_contains("nullable");
     if (nullable != nullptr && nullable->get_bool()) return;

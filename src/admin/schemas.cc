@@ -45,19 +45,21 @@ constexpr std::string_view kOthers = R"json({
     "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
     "detail": {"type": "string"}, "hint": {"type": "string"}, "error": {"type": "string"},
     "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}}},
-  "PutTenant": {"type": "object", "required": ["tenant"], "properties": {
+  "PutTenant": {"type": "object", "additionalProperties": false, "required": ["tenant"], "properties": {
     "tenant": {"$ref": "#/components/schemas/TenantWish"}}},
-  "PutUser": {"type": "object", "required": ["user"], "properties": {
+  "PutUser": {"type": "object", "additionalProperties": false, "required": ["user"], "properties": {
     "user": {"$ref": "#/components/schemas/UserWish"}}},
-  "PatchTenant": {"type": "object", "properties": {
+  "PatchTenant": {"type": "object", "additionalProperties": false, "properties": {
     "tenant": {"$ref": "#/components/schemas/TenantWish"},
     "banned": {"type": "boolean"}, "ban_reason": {"type": "string", "nullable": true},
     "banned_until": {"type": "string", "nullable": true}}},
-  "PutCluster": {"type": "object", "required": ["cluster"], "properties": {"cluster": {
-    "type": "object", "properties": {
+  "PutCluster": {"type": "object", "additionalProperties": false, "required": ["cluster"], "properties": {"cluster": {
+    "type": "object", "additionalProperties": false, "properties": {
+      "id": {}, "alias": {}, "inserted_at": {}, "updated_at": {},
       "active": {"type": "boolean", "description": "false: nobody is led to any of its tenants. When not given: true."},
       "cluster_tenants": {"type": "array", "description": "All of them. Not given: those there are.", "items": {
-        "type": "object", "required": ["tenant_external_id"], "properties": {
+        "type": "object", "required": ["tenant_external_id"], "additionalProperties": false, "properties": {
+          "id": {}, "cluster_alias": {}, "inserted_at": {}, "updated_at": {},
           "type": {"type": "string", "enum": ["write", "read"], "description": "`cluster_role`"},
           "active": {"type": "boolean", "description": "Not `cluster_standby`. When not given: true."},
           "tenant_external_id": {"type": "string", "minLength": 1, "maxLength": 63}}}}}}}},
@@ -73,7 +75,7 @@ constexpr std::string_view kOthers = R"json({
     "data": {"$ref": "#/components/schemas/Cluster"}}},
   "ClusterList": {"type": "object", "required": ["data"], "properties": {
     "data": {"type": "array", "items": {"$ref": "#/components/schemas/Cluster"}}}},
-  "Credentials": {"type": "object", "required": ["db_user", "db_password"], "properties": {
+  "Credentials": {"type": "object", "additionalProperties": false, "required": ["db_user", "db_password"], "properties": {
     "db_user": {"type": "string", "minLength": 1, "maxLength": 63},
     "db_password": {"type": "string", "minLength": 1}}},
   "TenantAnswer": {"type": "object", "required": ["data"], "properties": {
@@ -94,7 +96,7 @@ constexpr std::string_view kOthers = R"json({
     "banned_ipv4_addresses": {"type": "array", "items": {"type": "object", "properties": {
       "banned_address": {"type": "string", "description": "IPv4 or IPv6."},
       "banned_until": {"type": "integer", "description": "Seconds since 1970."}}}}}},
-  "NetworkBanLift": {"type": "object", "required": ["ipv4_addresses"], "properties": {
+  "NetworkBanLift": {"type": "object", "additionalProperties": false, "required": ["ipv4_addresses"], "properties": {
     "ipv4_addresses": {"type": "array", "items": {"type": "string"}, "description": "IPv4 or IPv6."}}},
   "PauseAnswer": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
     "state": {"type": "string", "enum": ["active", "pausing", "paused"]},
@@ -103,7 +105,7 @@ constexpr std::string_view kOthers = R"json({
     "clients": {"type": "integer"}}}}},
   "TenantDocument": {"type": "object", "required": ["tenants"], "properties": {
     "tenants": {"type": "array", "items": {"type": "object"}}}},
-  "ApplyWish": {"type": "object", "required": ["tenants"], "properties": {
+  "ApplyWish": {"type": "object", "additionalProperties": false, "required": ["tenants"], "properties": {
     "tenants": {"type": "array", "items": {"type": "object"},
       "description": "Each with `id`, its fields and `users`, as GET /api/export gives them."},
     "prune": {"type": "boolean", "description": "Removes tenants and users that are not in `tenants`."},

@@ -178,6 +178,26 @@ def test_a_call_without_a_dry_run_does_nothing_when_asked_for_one(api, pg):
     assert api.get("/api/tenants/acme").json["data"]["paused"] is False
 
 
+def test_what_a_call_does_not_know_is_an_error(api, pg):
+    path = "/api/tenants/acme"
+    assert api.call("PUT", path, tenant_body(pg)).status == 201
+    before = api.get(path).json["data"]
+    for method, at, body, name in (
+            ("PATCH", f"{path}?dryrun=true", {"tenant": {"pool_size": 9}}, "dryrun"),
+            ("PATCH", path, {"pool_size": 9}, "pool_size"),
+            ("PATCH", path, {"tenant": {"pool_size": 9}, "foo": 1}, "foo"),
+            ("PUT", path, {"tenant": {"pool_size": 9}, "foo": 1}, "foo"),
+            ("PUT", f"{path}/users/new", {"user": {"secret": "x"}, "foo": 1}, "foo"),
+            ("POST", f"{path}/update_auth_credentials", {"db_user": "a", "db_password": "b", "zz": 1}, "zz"),
+            ("DELETE", f"{path}?force=true", None, "force"),
+            ("GET", "/api/tenants?serch=acme", None, "serch")):
+        answer = api.call(method, at, body)
+        assert answer.status == 422 and list(answer.json["errors"]) == [name], (method, at, body)
+    assert api.get(path).json["data"] == before
+    assert api.get(f"{path}?_=1700000000").status == 200
+    assert api.get("/api/health?anything=1").status in (200, 204)
+
+
 def test_lists_go_page_by_page_and_tokens_see_their_own(api, pg):
     for number in range(7):
         assert api.call("PUT", f"/api/tenants/many{number}", tenant_body(pg)).status == 201
