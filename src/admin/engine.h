@@ -109,7 +109,8 @@ class Engine {
   virtual ~Engine() = default;
   virtual catalog::Catalog& catalog() = 0;
   virtual const config::Loaded& configuration() const = 0;
-  // Why the process takes no clients, or should get none; empty: it is ready.
+  // Why the process takes no clients, or should get none; empty: it is ready. A catalog that cannot be read is no
+  // reason: clients are served, and one that several nodes share would take them all away from their balancer.
   virtual std::vector<std::string> unready() const = 0;
   virtual ProcessView process() = 0;
   virtual telemetry::PoolCounterTable& pool_counters() = 0;

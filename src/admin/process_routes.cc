@@ -19,10 +19,14 @@ std::string text_of(std::chrono::system_clock::time_point time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
 }
 
+json::object status_of(std::string_view word) {
+  return {{"status", word}, {"timestamp", text_of(std::chrono::system_clock::now())}};
+}
+
 json::object unhealthy(const std::vector<std::string>& reasons) {
-  return {{"status", "unhealthy"},
-          {"timestamp", text_of(std::chrono::system_clock::now())},
-          {"failed_checks", json::array(reasons.begin(), reasons.end())}};
+  json::object object = status_of("unhealthy");
+  object["failed_checks"] = json::array(reasons.begin(), reasons.end());
+  return object;
 }
 
 void answer_health(Engine& engine, Call call) {
@@ -34,8 +38,11 @@ void answer_health(Engine& engine, Call call) {
 
 void answer_ready(Engine& engine, Call call) {
   const std::vector<std::string> reasons = engine.unready();
-  if (reasons.empty()) return call.respond({.status = 204});
-  call.answer(unhealthy(reasons), 503);
+  const auto& trouble = engine.catalog().trouble();
+  if (reasons.empty() && !trouble) return call.respond({.status = 204});
+  json::object answer = reasons.empty() ? status_of("ready") : unhealthy(reasons);
+  if (trouble) answer["warnings"] = json::array{"catalog: " + trouble->message};
+  call.answer(answer, reasons.empty() ? 200 : 503);
 }
 
 void answer_version(Engine& engine, Call call) {
@@ -79,7 +86,9 @@ Routes health_routes(Engine& engine) {
        .tag = "process",
        .summary = "Whether it takes clients, and if not, why",
        .scope = Scope::kNone,
-       .answers = {{204, "It does."}, {503, "It does not, for these reasons.", "Unready"}},
+       .answers = {{204, "It does."},
+                   {200, "It does, but something is wrong.", "Ready"},
+                   {503, "It does not, for these reasons.", "Unready"}},
        .act = [&engine](Call call) { answer_ready(engine, std::move(call)); }},
       {.method = "GET",
        .path = "/api/version",

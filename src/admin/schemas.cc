@@ -122,7 +122,11 @@ constexpr std::string_view kOthers = R"json({
   "Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "string"}}},
   "Unready": {"type": "object", "required": ["status", "failed_checks"], "properties": {
     "status": {"type": "string"}, "timestamp": {"type": "string"},
-    "failed_checks": {"type": "array", "items": {"type": "string"}}}},
+    "failed_checks": {"type": "array", "items": {"type": "string"}},
+    "warnings": {"type": "array", "items": {"type": "string"}}}},
+  "Ready": {"type": "object", "required": ["status", "warnings"], "properties": {
+    "status": {"type": "string"}, "timestamp": {"type": "string"},
+    "warnings": {"type": "array", "items": {"type": "string"}}}},
   "Version": {"type": "object", "required": ["version"], "properties": {
     "name": {"type": "string"}, "version": {"type": "string"}, "started_at": {"type": "string"},
     "uptime_seconds": {"type": "integer"}, "workers": {"type": "integer"}}},

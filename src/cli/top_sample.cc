@@ -59,6 +59,7 @@ void note_pool(const MetricSample& sample, PoolFigures& pool) {
 void note_process(const MetricSample& sample, TopSample& whole) {
   if (sample.name == "penstock_build_info") whole.version = sample.label("version");
   if (sample.name == "penstock_ready") whole.is_ready = sample.value > 0;
+  if (sample.name == "penstock_catalog_failing") whole.catalog_fails = sample.value > 0;
   if (sample.name == "penstock_clients_max") whole.clients_max = sample.value;
   if (sample.name == "penstock_tenants") whole.tenants = sample.value;
   if (sample.name == "process_start_time_seconds") whole.started = sample.value;

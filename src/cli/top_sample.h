@@ -33,6 +33,7 @@ struct TopSample {
   std::string version = {};
   double clients_max = 0, tenants = 0, workers = 0, worker_cpu = 0, memory = 0, started = 0;
   bool is_ready = false;
+  bool catalog_fails = false;
   std::vector<SlowLine> slow = {};  // newest first
 };
 

@@ -261,8 +261,9 @@ std::vector<std::string> TopView::heading(std::size_t width, bool colours) const
           ? 100 * std::max(0.0, now_->worker_cpu - before_->worker_cpu) / passed / now_->workers
           : 0;
   lines.push_back(
-      cell(fmt::format("penstock {}  up {}  {}  every {:g} s{}", now_->version, age_of(now_->started),
-                       now_->is_ready ? "ready" : "NOT READY", interval_, is_paused_ ? "  PAUSED" : ""),
+      cell(fmt::format("penstock {}  up {}  {}{}  every {:g} s{}", now_->version, age_of(now_->started),
+                       now_->is_ready ? "ready" : "NOT READY", now_->catalog_fails ? ", CATALOG FAILS" : "",
+                       interval_, is_paused_ ? "  PAUSED" : ""),
            width, false));
   lines.push_back(
       cell(fmt::format("{} tenants, {} pools; clients {:.0f} of {:.0f}, {:.0f} waiting (longest {}); servers "

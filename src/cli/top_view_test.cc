@@ -50,6 +50,16 @@ std::string text_of(TopView& view, TopView::Size size = {.width = 200, .height =
   return text;
 }
 
+TEST(TopView, TellsThatTheCatalogFails) {
+  TopView view;
+  view.show(sample(0, 0));
+  EXPECT_THAT(text_of(view), Not(HasSubstr("CATALOG")));
+  TopSample failing = sample(1, 0);
+  failing.catalog_fails = true;
+  view.show(failing);
+  EXPECT_THAT(text_of(view), HasSubstr("ready, CATALOG FAILS"));
+}
+
 TEST(MetricsText, ReadsLabelsAndValues) {
   std::vector<std::string> seen;
   for_each_sample(

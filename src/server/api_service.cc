@@ -133,7 +133,6 @@ void ApiService::stop() {
 std::vector<std::string> ApiService::unready() const {
   std::vector<std::string> reasons;
   if (is_draining_) reasons.emplace_back("draining: the process is about to end");
-  if (const auto& trouble = process_.catalog.trouble()) reasons.push_back("catalog: " + trouble->message);
   const auto& workers = process_.shared.workers;
   if (std::ranges::none_of(workers, [](const auto& worker) { return worker->has_room(); })) {
     reasons.emplace_back("sockets: there is no room for further clients");

@@ -233,8 +233,10 @@ def test_a_damaged_catalog_is_told_of_and_the_last_good_state_stays(served):
             assert_trouble(change(api), words)
             assert api.get("/api/tenants/default").json["data"]["external_id"] == "default"
             assert api.get("/api/tenants").status == 200
-            unready = api.get("/api/ready")
-            assert unready.status == 503 and "catalog file" in unready.text
+            ready = api.get("/api/ready")
+            assert ready.status == 200 and ready.json["status"] == "ready", "clients are served"
+            assert len(ready.json["warnings"]) == 1 and "catalog file" in ready.json["warnings"][0]
+            assert value(api.metrics(), "penstock_ready") == 1
             assert api.get("/api/audit").status == 503
             assert api.call("POST", "/api/reload").status in (204, 409)
             with pooler.endpoint().wire() as wire:

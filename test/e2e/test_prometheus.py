@@ -294,15 +294,20 @@ def test_an_alert_fires_when_the_catalog_is_damaged(scene: Scene):
     away = file.with_suffix(".away")
     file.rename(away)
     scene.prometheus.wait_firing("PenstockCatalogFailing")
-    scene.prometheus.wait_firing("PenstockNotReady")
+    assert "PenstockNotReady" not in scene.prometheus.firing(), "clients are served"
     away.rename(file)
-    scene.prometheus.wait_quiet("PenstockCatalogFailing", "PenstockNotReady")
+    scene.prometheus.wait_quiet("PenstockCatalogFailing")
 
 
-def test_an_alert_fires_when_the_process_is_gone(scene: Scene):
+def test_alerts_fire_when_the_process_drains_and_when_it_is_gone(scene: Scene):
+    connection = scene.pooler.endpoint(password=APP_PASSWORD).connect()
+    connection.execute("BEGIN")
+    scene.pooler.signal(signal.SIGTERM)
+    scene.prometheus.wait_firing("PenstockNotReady")
     scene.pooler.signal(signal.SIGKILL)
+    connection.close()
     scene.pooler.wait_exit(10)
     told = scene.prometheus.wait_firing("PenstockDown")
     assert told["severity"] == "critical" and told["instance"] in told["summary"]
     scene.pooler.launch()
-    scene.prometheus.wait_quiet("PenstockDown")
+    scene.prometheus.wait_quiet("PenstockDown", "PenstockNotReady")
