@@ -49,22 +49,14 @@ std::expected<Revisions, http::Response> expected_revisions(const Call& call, co
   return revisions;
 }
 
-void apply_document(Engine& engine, Call call) {
-  const json::object& body = call.body.as_object();
-  const catalog::Document document = catalog::read_parsed_document(body.at("tenants"));
-  if (!document.mistakes.empty()) return call.respond(problem(errors_of(document.mistakes)));
-  const json::value* prune = body.if_contains("prune");
-  const bool prunes = prune != nullptr && prune->is_bool() && prune->get_bool();
-  if (prunes && document.entries.empty()) {
-    return call.respond(problem(
-        FieldErrors{{"tenants", {"must name at least one tenant when the others shall be removed"}}}));
-  }
-  const catalog::Plan plan = make_plan(*engine.catalog().snapshot(), document.entries,
-                                       prunes ? catalog::Prune::kYes : catalog::Prune::kNo);
+std::expected<catalog::Plan, http::Response> carry_out(Engine& engine, const Call& call,
+                                                       const catalog::Document& document,
+                                                       catalog::Prune prune) {
+  catalog::Plan plan = make_plan(*engine.catalog().snapshot(), document.entries, prune);
   if (const FieldErrors errors = errors_of(plan.problems); !errors.empty())
-    return call.respond(problem(errors));
+    return std::unexpected(problem(errors));
   auto revisions = expected_revisions(call, plan);
-  if (!revisions) return call.respond(std::move(revisions.error()));
+  if (!revisions) return std::unexpected(std::move(revisions.error()));
   catalog::EditOptions options = edit_options(call);
   options.expected_revisions = *std::move(revisions);
   const auto done = engine.catalog().edit_all(
@@ -73,8 +65,30 @@ void apply_document(Engine& engine, Call call) {
         return {};
       },
       options);
-  if (!done) return call.respond(problem(done.error()));
-  call.answer({{"data", json_of(plan)}});
+  if (!done) return std::unexpected(problem(done.error()));
+  return plan;
+}
+
+void apply_document(Engine& engine, Call call) {
+  const json::object& body = call.body.as_object();
+  const catalog::Document document = catalog::read_parsed_document(body.at("tenants"));
+  if (!document.mistakes.empty()) return call.respond(problem(errors_of(document.mistakes)));
+  const json::value* prune = body.if_contains("prune");
+  const bool prunes = prune != nullptr && prune->is_bool() && prune->get_bool();
+  const catalog::Prune wish = prunes ? catalog::Prune::kYes : catalog::Prune::kNo;
+  if (prunes && document.entries.empty()) {
+    return call.respond(problem(
+        FieldErrors{{"tenants", {"must name at least one tenant when the others shall be removed"}}}));
+  }
+  // What others have stored since the last look is planned with, not run into.
+  (void)engine.catalog().poll();
+  auto plan = carry_out(engine, call, document, wish);
+  // News from another node's change may be on their way still.
+  if (!plan && plan.error().status == 412 && engine.catalog().reload()) {
+    plan = carry_out(engine, call, document, wish);
+  }
+  if (!plan) return call.respond(std::move(plan.error()));
+  call.answer({{"data", json_of(*plan)}});
 }
 
 void export_document(Engine& engine, Call call) {

@@ -208,6 +208,19 @@ def test_what_has_changed_since_the_plan_is_not_overwritten(desk, pg, tmp_path):
     assert json.loads(desk.pooler.cli("tenant", "show", "acme", "--json").stdout)["pool_size"] == 4
 
 
+def test_a_plan_is_one_of_what_is_there_now(desk, pg, tmp_path):
+    file = tenant_file(tmp_path / "t.yaml", pg)
+    desk("apply", "-f", str(file), env=ENV)
+    tenant_file(file, pg, more="  pool_size: 9\n")
+    for size in range(10, 20):  # a server looks at its catalog once per second
+        desk.pooler.cli("tenant", "set", "acme", "--pool-size", str(size))
+        assert f"pool_size: {size} -> 9" in desk("plan", "-f", str(file), env=ENV, code=CHANGES)
+    desk("apply", "-f", str(file), env=ENV)
+    desk.pooler.cli("tenant", "set", "acme", "--pool-size", "4")
+    desk("apply", "-f", str(file), env=ENV)
+    assert json.loads(desk.pooler.cli("tenant", "show", "acme", "--json").stdout)["pool_size"] == 9
+
+
 def test_the_api_refuses_what_was_not_shown(desk, pg):
     if not desk.is_api:
         pytest.skip("of the API")
