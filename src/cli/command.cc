@@ -95,13 +95,12 @@ base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const Worl
 }
 
 catalog::Actor actor_of(const World& world) {
-  for (const char* name : {"SUDO_USER", "USER", "LOGNAME"}) {
-    const auto found = world.environment.find(name);
-    if (found != world.environment.end() && !found->second.empty()) {
-      return {.name = found->second, .origin = "command line"};
-    }
-  }
-  return {.name = "unknown", .origin = "command line"};
+  // Anybody can write anything into the environment: whose name is only in there stands beside the real one.
+  const auto sudo = world.environment.find("SUDO_USER");
+  const bool is_other =
+      sudo != world.environment.end() && !sudo->second.empty() && sudo->second != world.user;
+  return {.name = is_other ? fmt::format("{} (sudo {})", sudo->second, world.user) : world.user,
+          .origin = "command line"};
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,

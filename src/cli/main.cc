@@ -12,5 +12,6 @@ int main(int argc, char** argv) {
   return penstock::cli::run(std::vector<std::string>(argv + 1, argv + argc),
                             {.terminal = terminal,
                              .environment = penstock::config::to_environment(environ),
-                             .serve = penstock::cli::linked_server()});
+                             .serve = penstock::cli::linked_server(),
+                             .user = penstock::cli::name_of_user()});
 }

@@ -27,6 +27,7 @@ struct World {
   Terminal& terminal;
   config::Environment environment = {};
   ServeFunction serve = nullptr;
+  std::string user = "unknown";  // who runs the program; see name_of_user()
 };
 
 // `words`: without the program's name.

@@ -27,9 +27,8 @@ class RunTest : public testing::Test {
   int penstock(std::vector<std::string> words) {
     terminal_.written.clear();
     terminal_.complaints.clear();
-    return run(
-        std::move(words),
-        {.terminal = terminal_, .environment = {{"PENSTOCK_SERVER_CATALOG", file_}}, .serve = &fake_serve});
+    return run(std::move(words),
+               {.terminal = terminal_, .environment = environment_, .serve = &fake_serve, .user = "ada"});
   }
   void must(std::vector<std::string> words) {
     ASSERT_EQ(penstock(std::move(words)), kDone) << terminal_.written << terminal_.complaints;
@@ -48,6 +47,7 @@ class RunTest : public testing::Test {
   catalog::TemporaryDirectory directory_;
   std::string file_ = directory_ / "penstock.db";
   FakeTerminal terminal_;
+  config::Environment environment_ = {{"PENSTOCK_SERVER_CATALOG", file_}};
   model::SnapshotPtr kept_;
 };
 

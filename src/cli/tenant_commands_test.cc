@@ -58,5 +58,16 @@ TEST_F(TenantCommands, TheListShowsBans) {
   EXPECT_THAT(terminal_.written, HasSubstr("until 2999-01-01T00:00:00.000Z"));
 }
 
+TEST_F(TenantCommands, TheHistoryTellsWhoItReallyWas) {
+  for (const char* name : {"USER", "LOGNAME"}) environment_[name] = "mallory";
+  must({"tenant", "set", "blog", "--pool-size", "3"});
+  must({"catalog", "audit", "--limit", "1"});
+  EXPECT_THAT(terminal_.written, HasSubstr("  ada  command line  "));
+  environment_["SUDO_USER"] = "bob";
+  must({"tenant", "set", "blog", "--pool-size", "4"});
+  must({"catalog", "audit", "--limit", "1"});
+  EXPECT_THAT(terminal_.written, HasSubstr("  bob (sudo ada)  command line  "));
+}
+
 }  // namespace
 }  // namespace penstock::cli

@@ -1,5 +1,6 @@
 #include "cli/terminal.h"
 
+#include <pwd.h>      // HOUSE(syscall): who gives a command
 #include <termios.h>  // HOUSE(syscall): a command talks to the terminal itself
 #include <unistd.h>   // HOUSE(syscall): a command talks to the terminal itself
 
@@ -34,6 +35,12 @@ class EchoOff {
 };
 
 }  // namespace
+
+std::string name_of_user() {
+  const uid_t user = ::getuid();
+  const passwd* entry = ::getpwuid(user);
+  return entry != nullptr ? std::string(entry->pw_name) : "uid " + std::to_string(user);
+}
 
 void PosixTerminal::out(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -35,4 +35,7 @@ class PosixTerminal final : public Terminal {
   base::Result<std::string> read_line() override;
 };
 
+// The user that the process runs as, by the system's word and not the environment's; "uid 1000" for one without a name.
+std::string name_of_user();
+
 }  // namespace penstock::cli
