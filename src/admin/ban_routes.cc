@@ -1,5 +1,6 @@
 // Addresses that are banned for too many wrong passwords, in Supavisor's form.
 #include "admin/api.h"
+#include "admin/audit_note.h"
 #include "admin/problem.h"
 
 namespace penstock::admin {
@@ -29,6 +30,9 @@ void list_bans(Engine& engine, Call call) {
       addresses.emplace_back(address.get_string());
     }
     engine.bans().lift(call.tenant(), addresses);
+    AuditNote note{.action = "lift-bans", .tenant = call.tenant()};
+    for (const std::string& address : addresses) note.subjects.push_back("network_bans." + address);
+    note_order(engine, actor_of(call), std::move(note));
   }
   call.answer(bans_of(engine, call.tenant()));
 }

@@ -122,9 +122,10 @@ class Engine {
   virtual void look(LookWish wish, std::move_only_function<void(Findings)> done) = 0;
   // Whether the tenant's servers let its users in, and its auth_query works. Tells the first thing that is wrong.
   virtual void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) = 0;
-  // Ends the client of that id, if it is one of these tenants' (empty: all). Tells whether there was one.
+  // Ends the client of that id, if it is one of these tenants' (empty: all). Tells whose it was;
+  // empty: there was none.
   virtual void kill_client(std::uint64_t id, std::vector<std::string> tenants,
-                           std::move_only_function<void(bool)> done) = 0;
+                           std::move_only_function<void(std::string tenant)> done) = 0;
   // Ends the tenant's clients and server connections. Tells how many clients there were.
   virtual void terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) = 0;
   // Server connections are replaced as they become free; clients stay.

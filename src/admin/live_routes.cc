@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "admin/api.h"
+#include "admin/audit_note.h"
 #include "admin/problem.h"
 #include "catalog/timestamp.h"
 
@@ -91,9 +92,12 @@ void kill_client(Engine& engine, Call call) {
     return call.respond(not_found("client \"" + text + "\""));
   }
   std::vector<std::string> tenants = call.grant.tenants;
-  engine.kill_client(id, std::move(tenants), [call = std::move(call)](bool was_there) mutable {
-    call.respond(was_there ? http::Response{.status = 204}
-                           : not_found("client \"" + call.path.find("client")->second + "\""));
+  engine.kill_client(id, std::move(tenants), [&engine, call = std::move(call)](std::string tenant) mutable {
+    const std::string& client = call.path.find("client")->second;
+    if (tenant.empty()) return call.respond(not_found("client \"" + client + "\""));
+    note_order(engine, actor_of(call),
+               {.action = "kill-client", .tenant = std::move(tenant), .subjects = {"clients." + client}});
+    call.respond({.status = 204});
   });
 }
 

@@ -1,7 +1,9 @@
 // Orders to the pools of a tenant, or to one of them: pause, resume, reconnect, drain.
 #include <algorithm>
+#include <optional>
 
 #include "admin/api.h"
+#include "admin/audit_note.h"
 #include "admin/problem.h"
 
 namespace penstock::admin {
@@ -66,39 +68,50 @@ void answer_state(Call& call, PoolState state, std::size_t servers) {
               state == PoolState::kPausing ? 202 : 200);
 }
 
-void pause(Engine& engine, PoolScope scope, Call call) {
-  if (auto refusal = refuse_pause(engine, scope)) return call.respond(std::move(*refusal));
-  const std::chrono::milliseconds patience(call.number("timeout_ms", kPatienceMs));
-  engine.pause(std::move(scope), patience, [call = std::move(call)](std::size_t servers) mutable {
-    answer_state(call, servers == 0 ? PoolState::kPaused : PoolState::kPausing, servers);
-  });
+std::optional<http::Response> refusal_of(Engine& engine, Order order, const PoolScope& scope) {
+  if (order == Order::kPause) return refuse_pause(engine, scope);
+  if (order == Order::kResume && !scope.is_tenant() && engine.paused().tenants.contains(scope.tenant)) {
+    return problem(409, "the whole tenant is paused", "POST /api/tenants/{external_id}/resume ends that.");
+  }
+  return std::nullopt;
 }
 
-void resume(Engine& engine, const PoolScope& scope, Call call) {
-  if (!scope.is_tenant() && engine.paused().tenants.contains(scope.tenant)) {
-    return call.respond(
-        problem(409, "the whole tenant is paused", "POST /api/tenants/{external_id}/resume ends that."));
+AuditNote note_of(Order order, const PoolScope& scope) {
+  constexpr std::string_view kActions[] = {"pause", "resume", "reconnect", "drain"};
+  AuditNote note{.action = kActions[static_cast<std::size_t>(order)], .tenant = scope.tenant};
+  if (!scope.is_tenant()) note.subjects.push_back("pools." + scope.user + '.' + scope.database);
+  return note;
+}
+
+void give(Engine& engine, Order order, PoolScope scope, Call call) {
+  switch (order) {
+    case Order::kPause: {
+      const std::chrono::milliseconds patience(call.number("timeout_ms", kPatienceMs));
+      return engine.pause(std::move(scope), patience, [call = std::move(call)](std::size_t servers) mutable {
+        answer_state(call, servers == 0 ? PoolState::kPaused : PoolState::kPausing, servers);
+      });
+    }
+    case Order::kResume:
+      engine.resume(scope);
+      return answer_state(call, PoolState::kActive, 0);
+    case Order::kReconnect:
+      return engine.reconnect(std::move(scope),
+                              [call = std::move(call)]() mutable { call.respond({.status = 202}); });
+    case Order::kDrain:
+      return engine.drain(std::move(scope), [call = std::move(call)](std::size_t clients) mutable {
+        call.answer({{"data", json::object{{"clients", clients}}}}, 202);
+      });
   }
-  engine.resume(scope);
-  answer_state(call, PoolState::kActive, 0);
 }
 
 void carry_out(Engine& engine, Order order, Call call) {
   auto scope = scope_of(engine, call);
   if (!scope) return call.respond(std::move(scope.error()));
-  switch (order) {
-    case Order::kPause:
-      return pause(engine, std::move(*scope), std::move(call));
-    case Order::kResume:
-      return resume(engine, *scope, std::move(call));
-    case Order::kReconnect:
-      return engine.reconnect(std::move(*scope),
-                              [call = std::move(call)]() mutable { call.respond({.status = 202}); });
-    case Order::kDrain:
-      return engine.drain(std::move(*scope), [call = std::move(call)](std::size_t clients) mutable {
-        call.answer({{"data", json::object{{"clients", clients}}}}, 202);
-      });
-  }
+  if (auto refusal = refusal_of(engine, order, *scope)) return call.respond(std::move(*refusal));
+  const catalog::Actor actor = actor_of(call);
+  AuditNote note = note_of(order, *scope);
+  give(engine, order, std::move(*scope), std::move(call));
+  note_order(engine, actor, std::move(note));
 }
 
 struct OrderRoute {

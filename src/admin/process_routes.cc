@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "admin/api.h"
+#include "admin/audit_note.h"
 #include "admin/problem.h"
 #include "base/version.h"
 #include "config/table.h"
@@ -160,6 +161,7 @@ Routes process_routes(Engine& engine) {
                    {409, "There is a mistake; nothing was changed.", "Problem", "application/problem+json"}},
        .act = [&engine](Call call) {
          const base::Status done = engine.reload();
+         if (done) note_order(engine, actor_of(call), {.action = "reload"});
          call.respond(done ? http::Response{.status = 204} : problem(409, done.error().message));
        }});
   routes.push_back({.method = "POST",
@@ -170,8 +172,10 @@ Routes process_routes(Engine& engine) {
                     .scope = Scope::kWrite,
                     .answers = {{202, "It has begun."}},
                     .act = [&engine](Call call) {
+                      const catalog::Actor actor = actor_of(call);
                       call.respond({.status = 202});
                       engine.drain();
+                      note_order(engine, actor, {.action = "drain"});
                     }});
   return routes;
 }

@@ -91,7 +91,8 @@ constexpr std::string_view kOthers = R"json({
     "type": "object", "properties": {
       "number": {"type": "integer"}, "at": {"type": "string"}, "actor": {"type": "string"},
       "origin": {"type": "string"}, "action": {"type": "string"}, "tenant": {"type": "string"},
-      "fields": {"type": "array", "items": {"type": "string"}}, "revision": {"type": "integer"}}}}}},
+      "fields": {"type": "array", "items": {"type": "string"}, "description": "That changed; or what was ordered for: \"pools.USER.DATABASE\"."},
+      "revision": {"type": "integer", "description": "0: nothing in the catalog has changed."}}}}}},
   "NetworkBans": {"type": "object", "required": ["banned_ipv4_addresses"], "properties": {
     "banned_ipv4_addresses": {"type": "array", "items": {"type": "object", "properties": {
       "banned_address": {"type": "string", "description": "IPv4 or IPv6."},

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "admin/audit_note.h"
 #include "admin/problem.h"
 
 namespace penstock::admin {
@@ -39,8 +40,7 @@ http::Headers etag_of(const model::TenantRevision& revision) {
 }
 
 catalog::EditOptions edit_options(const Call& call) {
-  const std::string& subject = call.grant.subject;
-  return {.actor = {.name = subject.empty() ? "api" : subject, .origin = call.request.peer},
+  return {.actor = actor_of(call),
           .effect = call.flag("dry_run") ? catalog::Effect::kDryRun : catalog::Effect::kStored};
 }
 

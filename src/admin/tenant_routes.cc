@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "admin/api.h"
+#include "admin/audit_note.h"
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
 #include "admin/tenant_json.h"
@@ -169,9 +170,11 @@ void put_credentials(Engine& engine, Call call) {
 
 void terminate(Engine& engine, Call call) {
   std::string tenant = call.tenant();
+  const catalog::Actor actor = actor_of(call);
   engine.terminate(tenant, [tenant, call = std::move(call)](std::size_t clients) mutable {
     call.answer({{"result", "terminated " + tenant + ": " + std::to_string(clients) + " clients"}});
   });
+  note_order(engine, actor, {.action = "terminate", .tenant = std::move(tenant)});
 }
 
 RouteAnswer answer(int status, std::string_view meaning) {
@@ -193,7 +196,7 @@ Route audit_route(Engine& engine, bool of_tenant) {
               .path = of_tenant ? "/api/tenants/{external_id}/audit" : "/api/audit",
               .name = of_tenant ? "getTenantAudit" : "getAudit",
               .tag = of_tenant ? "tenants" : "process",
-              .summary = "Who has changed what, newest first; values are not in it",
+              .summary = "Who has changed or ordered what, newest first; values are not in it",
               .query = {{"before", "integer", "Only entries older than this number.", INT64_MAX},
                         {"limit", "integer", "Entries per page; 100 when not given.", kPageMax}},
               .answers = {{200, "A page.", "AuditList"}},

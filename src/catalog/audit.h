@@ -1,4 +1,5 @@
-// The audit log: who changed which fields of which tenant, when and from where. Values are not in it.
+// The audit log: who changed which fields of which tenant, when and from where, and who ordered what of running pools
+// and clients. Values are not in it.
 //
 // Home:   any thread (plain values).
 // Bounds: a store keeps the newest kAuditEntriesMax entries.
@@ -27,10 +28,12 @@ struct AuditEntry {
   std::uint64_t number = 0;  // larger than that of every earlier entry
   model::WallTime at = {};
   Actor actor = {};
-  std::string action = {};               // "create", "change", "remove"; of the whole catalog: "rotate-key"
-  std::string tenant = {};               // empty: the whole catalog
-  std::vector<std::string> fields = {};  // "pool_size", "users.app.secret"; "users.app" when added or removed
-  std::uint64_t revision = 0;            // the revision that the change made
+  std::string action = {};  // "create", "change", "remove"; "rotate-key"; orders: "pause", "kill-client", …
+  std::string tenant = {};  // empty: the whole catalog, or the process
+  std::vector<std::string> fields =
+      {};                      // "pool_size", "users.app.secret"; "users.app" when added or removed; what
+                               // an order is for: "pools.app.shop", "clients.7"
+  std::uint64_t revision = 0;  // the revision that the change made; 0: it changed nothing in the catalog
 };
 
 struct AuditQuery {

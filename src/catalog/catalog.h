@@ -47,6 +47,7 @@ class Catalog {
   base::Result<Edited> edit(std::string_view tenant_id, const Edit& edit, const EditOptions& options = {});
   base::Result<std::vector<Edited>> edit_all(const EditAll& edit, const EditOptions& options = {});
   base::Result<std::vector<AuditEntry>> audit(const AuditQuery& query = {}) { return store_->audit(query); }
+  base::Status note(AuditEntry entry) { return store_->note(std::move(entry)); }
 
  private:
   Catalog(std::unique_ptr<Store> store, model::SnapshotPtr snapshot)

@@ -48,6 +48,7 @@ class FakeStore final : public Store {
   base::Result<std::vector<AuditEntry>> audit(const AuditQuery& = {}) override {
     return std::vector<AuditEntry>();
   }
+  base::Status note(AuditEntry) override { return {}; }
   base::Result<SealReport> seals() override { return SealReport{}; }
 };
 

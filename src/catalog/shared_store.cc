@@ -159,6 +159,12 @@ base::Result<std::vector<AuditEntry>> SharedStore::audit(const AuditQuery& query
   return (*editor)->audit(query);
 }
 
+base::Status SharedStore::note(AuditEntry entry) {
+  const base::Result<PostgresStore*> editor = this->editor();
+  if (!editor) return base::fail(editor.error());
+  return (*editor)->note(std::move(entry));
+}
+
 base::Result<SealReport> SharedStore::seals() {
   const base::Result<PostgresStore*> editor = this->editor();
   if (!editor) return base::fail(editor.error());

@@ -8,7 +8,7 @@
 //             guards what both see.
 // Invariants: 1. load() and changed_since() never wait for the database.
 //             2. The state goes back to an older version only if the database did.
-// Waits:      edits and audit() ask the database in place, with its patience; they fail at once while it is known to
+// Waits:      edits, audit() and note() ask the database in place, with its patience; they fail at once while it is known to
 //             be down.
 // Errors:     see Store; trouble of the watching thread is what changed_since() gives.
 // Bounds:     reconnects after 0.5 s to 30 s; a change is seen within kPollEvery even if no notification comes.
@@ -42,6 +42,7 @@ class SharedStore final : public Store {
                             const EditOptions& options = {}) override;
   base::Result<std::vector<Edited>> edit_all(const EditAll& edit, const EditOptions& options = {}) override;
   base::Result<std::vector<AuditEntry>> audit(const AuditQuery& query = {}) override;
+  base::Status note(AuditEntry entry) override;
   base::Result<SealReport> seals() override;
   void on_change(std::function<void()> wake) override;
 

@@ -201,6 +201,17 @@ base::Result<std::vector<AuditEntry>> SqlStore::audit(const AuditQuery& query) {
   return read_audit(**database, query);
 }
 
+base::Status SqlStore::note(AuditEntry entry) {
+  const base::Result<Database*> database = this->database();
+  if (!database) return base::fail(database.error());
+  base::Result<Transaction> transaction = Transaction::begin(**database, Kind::kWrite);
+  if (!transaction) return base::fail(transaction.error());
+  entry.at = wall_clock_now();
+  entry.revision = 0;
+  if (const base::Status status = write_audit(**database, entry); !status) return status;
+  return transaction->commit();
+}
+
 base::Result<SealReport> SqlStore::seals() {
   const base::Result<Database*> database = this->database();
   if (!database) return base::fail(database.error());

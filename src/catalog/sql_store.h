@@ -26,6 +26,7 @@ class SqlStore : public Store {
                             const EditOptions& options = {}) override;
   base::Result<std::vector<Edited>> edit_all(const EditAll& edit, const EditOptions& options = {}) override;
   base::Result<std::vector<AuditEntry>> audit(const AuditQuery& query = {}) override;
+  base::Status note(AuditEntry entry) override;
 
   base::Result<SealReport> seals() override;
   base::Result<SealReport> rotate_key(const Actor& actor) override;

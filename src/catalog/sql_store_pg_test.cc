@@ -304,6 +304,28 @@ TEST_P(SqlStoreTest, ForgetsTheOldestEntriesOfTheAuditLog) {
   EXPECT_EQ(entries.back().tenant, "b") << "the first entry has gone";
 }
 
+TEST_P(SqlStoreTest, NotesOrdersWithoutANewVersion) {
+  const auto store = open();
+  ASSERT_TRUE(store->put_tenant(plain("a")));
+  const std::uint64_t version = *store->version();
+  const base::Status noted = store->note({.actor = {.name = "ann", .origin = "10.0.0.1"},
+                                          .action = "pause",
+                                          .tenant = "a",
+                                          .fields = {"pools.app.shop"},
+                                          .revision = 77});
+  ASSERT_TRUE(noted) << noted.error().message;
+  EXPECT_FALSE(*store->changed_since(version));
+  const auto entries = *store->audit({.tenant = "a"});
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].action, "pause");
+  EXPECT_EQ(entries[0].actor.name, "ann");
+  EXPECT_EQ(entries[0].actor.origin, "10.0.0.1");
+  EXPECT_THAT(entries[0].fields, ElementsAre("pools.app.shop"));
+  EXPECT_EQ(entries[0].revision, 0U);
+  EXPECT_GE(entries[0].at, entries[1].at);
+  EXPECT_GT(entries[0].number, entries[1].number);
+}
+
 // --- sealed secrets ---
 
 TEST_P(SqlStoreTest, SealsSecretsUnderTheKey) {

@@ -82,6 +82,8 @@ class Store {
                                                      const EditOptions& options = {}) = 0;
   // Newest first.
   virtual base::Result<std::vector<AuditEntry>> audit(const AuditQuery& query = {}) = 0;
+  // Adds an entry for something that changed nothing here; number, time and revision are the store's.
+  virtual base::Status note(AuditEntry entry) = 0;
 
   // How the secrets are kept; and sealing all of them with the first key, which gives how they were kept before.
   virtual base::Result<SealReport> seals() = 0;

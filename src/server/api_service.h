@@ -68,7 +68,7 @@ class ApiService final : public admin::Engine {
   void look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) override;
   void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) override;
   void kill_client(std::uint64_t id, std::vector<std::string> tenants,
-                   std::move_only_function<void(bool)> done) override;
+                   std::move_only_function<void(std::string tenant)> done) override;
   void terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) override;
   void reconnect(admin::PoolScope scope, std::move_only_function<void()> done) override;
   void drain(admin::PoolScope scope, std::move_only_function<void(std::size_t)> done) override;

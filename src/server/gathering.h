@@ -10,6 +10,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "admin/engine.h"
 #include "http/loop.h"
@@ -39,6 +40,9 @@ class Gathering {
 
 inline void join(std::size_t& sum, std::size_t part) {
   sum += part;
+}
+inline void join(std::string& sum, std::string part) {
+  if (sum.empty()) sum = std::move(part);
 }
 inline void join(bool& sum, bool part) {
   sum = sum || part;

@@ -41,18 +41,18 @@ void ApiService::try_out(model::TenantPtr tenant, std::move_only_function<void(b
 }
 
 void ApiService::kill_client(std::uint64_t id, std::vector<std::string> tenants,
-                             std::move_only_function<void(bool)> done) {
+                             std::move_only_function<void(std::string tenant)> done) {
   // A session may have moved since it got its id, so all are asked.
-  ask_workers<bool>(
+  ask_workers<std::string>(
       process_.loop, process_.shared.workers,
-      [id, tenants = std::move(tenants)](unsigned, session::PoolSet&, Worker::Sessions& sessions) {
+      [id, tenants = std::move(tenants)](unsigned, session::PoolSet&,
+                                         Worker::Sessions& sessions) -> std::string {
         const auto found = sessions.find(id);
-        bool was_there = found != sessions.end() && found->second->logged_in();
-        if (was_there && !tenants.empty()) {
-          was_there = std::ranges::find(tenants, found->second->identity().tenant->id) != tenants.end();
-        }
-        if (was_there) found->second->end_now(administrator_command());
-        return was_there;
+        if (found == sessions.end() || !found->second->logged_in()) return {};
+        std::string tenant = found->second->identity().tenant->id;
+        if (!tenants.empty() && std::ranges::find(tenants, tenant) == tenants.end()) return {};
+        found->second->end_now(administrator_command());
+        return tenant;
       },
       std::move(done));
 }

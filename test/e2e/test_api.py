@@ -134,6 +134,31 @@ def test_changes_are_in_the_audit_log(api, pg):
     assert len(api.get("/api/audit?limit=1").json["data"]) == 1
 
 
+def test_orders_are_in_the_audit_log(served):
+    pooler, api = served
+    ann = Api(api.port, bearer=token(sub="ann"))
+    with pooler.endpoint().wire() as wire:
+        assert wire.value("SELECT 1") == "1"
+        client = api.get("/api/tenants/default/clients").json["data"][0]["id"]
+        assert ann.call("DELETE", f"/api/clients/{client}").status == 204
+    assert ann.call("DELETE", f"/api/clients/{client}").status == 404, "nothing was done, nothing is written down"
+    for path in ("pause", "resume", "pools/app/app/pause", "pools/app/app/resume", "reconnect", "drain", "terminate"):
+        assert ann.call("POST", f"/api/tenants/default/{path}").status in (200, 202)
+    assert ann.call("POST", "/api/tenants/default/pause").status in (200, 202)
+    assert ann.call("POST", "/api/tenants/default/pools/app/app/resume").status == 409
+    assert ann.call("POST", "/api/tenants/nobody/pause").status == 404
+    assert ann.call("DELETE", "/api/tenants/default/network_bans", {"ipv4_addresses": ["10.1.2.3"]}).status == 200
+    assert ann.call("POST", "/api/reload").status == 204
+    entries = [entry for entry in reversed(api.get("/api/audit").json["data"]) if entry["actor"] == "ann"]
+    assert [(entry["action"], entry["tenant"], entry["fields"]) for entry in entries] == [
+        ("kill-client", "default", [f"clients.{client}"]), ("pause", "default", []), ("resume", "default", []),
+        ("pause", "default", ["pools.app.app"]), ("resume", "default", ["pools.app.app"]), ("reconnect", "default", []),
+        ("drain", "default", []), ("terminate", "default", []), ("pause", "default", []),
+        ("lift-bans", "default", ["network_bans.10.1.2.3"]), ("reload", "", [])]
+    assert all(entry["origin"] == "127.0.0.1" and entry["at"] and entry["revision"] == 0 for entry in entries)
+    assert api.get("/api/audit?limit=1").json["data"][0]["action"] == "reload"
+
+
 def test_mistakes_are_named_by_field(api, pg):
     body = tenant_body(pg, db_port="x", default_pool_size=-1)
     body["tenant"]["users"][0]["pool_size"] = "many"

@@ -228,6 +228,7 @@ def test_a_damaged_catalog_is_told_of_and_the_last_good_state_stays(served):
     good = file.read_bytes()
     with clients_go_on(pooler):
         for damage, words in ((good[:3000], "damaged"), (b"", "is empty"), (b"x" * 9000, "no SQLite database")):
+            marked = len(pooler.log())
             replace(file, damage)
             until(lambda: value(api.metrics(), "penstock_catalog_failing") == 1, "it is noticed")
             assert_trouble(change(api), words)
@@ -239,6 +240,9 @@ def test_a_damaged_catalog_is_told_of_and_the_last_good_state_stays(served):
             assert value(api.metrics(), "penstock_ready") == 1
             assert api.get("/api/audit").status == 503
             assert api.call("POST", "/api/reload").status in (204, 409)
+            assert api.call("POST", "/api/tenants/default/reconnect").status == 202, "orders are carried out all the same"
+            said = "api.not_audited action=reconnect tenant=default subjects=\"\" actor=api origin=127.0.0.1"
+            until(lambda: said in pooler.log()[marked:], "it is in the log, then")
             with pooler.endpoint().wire() as wire:
                 assert wire.value("SELECT 1") == "1"
             replace(file, good)
