@@ -3,6 +3,7 @@
 // They are no things of their own in the catalog: each tenant says which cluster it is a member of, and as what.
 #include <algorithm>
 #include <map>
+#include <memory>
 
 #include "admin/api.h"
 #include "admin/problem.h"
@@ -17,7 +18,12 @@ namespace {
 namespace json = boost::json;
 using auth::Scope;
 using model::TenantSpec;
-using Members = std::vector<model::TenantPtr>;
+
+struct Member {
+  model::TenantPtr tenant;
+  model::TenantRevision revision;
+};
+using Members = std::vector<Member>;
 
 const std::string& alias_of(const Call& call) {
   return call.path.find("alias")->second;
@@ -27,25 +33,39 @@ http::Response no_cluster(const Call& call) {
   return not_found("cluster \"" + alias_of(call) + "\"");
 }
 
-// There is no cluster without a member.
-json::object described(const Members& members, const model::CatalogSnapshot& snapshot) {
+Members members_of(const model::CatalogSnapshot& snapshot, const std::string& alias) {
+  Members members;
+  for (const model::TenantPtr& tenant : snapshot.members_of(alias)) {
+    members.push_back({tenant, snapshot.revision_of(tenant->id)});
+  }
+  return members;
+}
+
+// The newest revision among the members, and how many they are: whoever joins or changes makes the first larger, and as
+// long as it stays, members can only leave.
+std::string tag_of(const Members& members) {
+  std::uint64_t newest = 0;
+  for (const Member& member : members) newest = std::max(newest, member.revision.number);
+  return '"' + std::to_string(newest) + '-' + std::to_string(members.size()) + '"';
+}
+
+json::object described(const Members& members) {
   json::array list;
   bool is_active = false;
   model::WallTime inserted = model::WallTime::max(), updated = {};
-  for (const model::TenantPtr& member : members) {
-    const model::TenantRevision revision = snapshot.revision_of(member->id);
+  for (const auto& [tenant, revision] : members) {
     inserted = std::min(inserted, revision.created_at);
     updated = std::max(updated, revision.changed_at);
-    is_active = is_active || !member->cluster_standby;
-    list.push_back({{"id", member->id},
-                    {"type", model::word_of(member->cluster_role)},
-                    {"active", !member->cluster_standby},
-                    {"cluster_alias", member->cluster},
-                    {"tenant_external_id", member->id},
+    is_active = is_active || !tenant->cluster_standby;
+    list.push_back({{"id", tenant->id},
+                    {"type", model::word_of(tenant->cluster_role)},
+                    {"active", !tenant->cluster_standby},
+                    {"cluster_alias", tenant->cluster},
+                    {"tenant_external_id", tenant->id},
                     {"inserted_at", catalog::to_text(revision.created_at)},
                     {"updated_at", catalog::to_text(revision.changed_at)}});
   }
-  const std::string& alias = members.front()->cluster;
+  const std::string& alias = members.front().tenant->cluster;
   return {{"id", alias},
           {"alias", alias},
           {"active", is_active},
@@ -54,22 +74,33 @@ json::object described(const Members& members, const model::CatalogSnapshot& sna
           {"cluster_tenants", std::move(list)}};
 }
 
+void answer_cluster(Call& call, const Members& members, int status = 200, http::Headers more = {}) {
+  // Another node has just made it as it was wished here, and we have not heard of it yet.
+  if (members.empty()) return call.respond(problem(503, "the cluster is stored, but not known here yet"));
+  more.emplace_back("ETag", tag_of(members));
+  call.answer({{"data", described(members)}}, status, std::move(more));
+}
+
 void list_clusters(Engine& engine, Call call) {
   const model::SnapshotPtr snapshot = engine.catalog().snapshot();
   std::map<std::string_view, Members> clusters;
   for (const model::TenantPtr& tenant : snapshot->tenants()) {
-    if (!tenant->cluster.empty()) clusters[tenant->cluster].push_back(tenant);
+    if (tenant->cluster.empty()) continue;
+    clusters[tenant->cluster].push_back({tenant, snapshot->revision_of(tenant->id)});
   }
   json::array data;
-  for (const auto& [alias, members] : clusters) data.push_back(described(members, *snapshot));
+  for (const auto& [alias, members] : clusters) data.push_back(described(members));
   call.answer({{"data", std::move(data)}});
 }
 
 void get_cluster(Engine& engine, Call call) {
-  const model::SnapshotPtr snapshot = engine.catalog().snapshot();
-  const Members members = snapshot->members_of(alias_of(call));
+  const Members members = members_of(*engine.catalog().snapshot(), alias_of(call));
   if (members.empty()) return call.respond(no_cluster(call));
-  call.answer({{"data", described(members, *snapshot)}});
+  const std::string tag = tag_of(members);
+  if (call.request.header("if-none-match").find(tag) != std::string_view::npos) {
+    return call.respond({.status = 304, .headers = {{"ETag", tag}}});
+  }
+  answer_cluster(call, members);
 }
 
 // What is wished of one tenant.
@@ -98,8 +129,8 @@ Wishes wishes_in(const json::object& cluster, const Members& present) {
           .is_active = is_active && flag(member, "active")};
     }
   } else {
-    for (const model::TenantPtr& member : present) {
-      wishes[member->id] = {.role = member->cluster_role, .is_active = is_active};
+    for (const Member& member : present) {
+      wishes[member.tenant->id] = {.role = member.tenant->cluster_role, .is_active = is_active};
     }
   }
   return wishes;
@@ -130,47 +161,123 @@ void assign(catalog::Tenants& tenants, const std::string& alias, const Wishes& w
   }
 }
 
-// Nothing when it is done.
-std::optional<http::Response> change_members(Engine& engine, const Call& call, const Wishes& wishes) {
-  FieldErrors errors;
-  const auto edited = engine.catalog().edit_all(
-      [&](catalog::Tenants& tenants) -> base::Status {
-        assign(tenants, alias_of(call), wishes, errors);
-        if (!errors.empty()) return base::fail(base::kInvalidParameterValue, "refused");
-        return {};
-      },
-      edit_options(call));
-  if (!errors.empty()) return problem(errors);
-  if (!edited) return problem(edited.error());
+// Whether the cluster is as the client believes.
+std::optional<http::Response> check_precondition(const Call& call, const Members& present) {
+  const std::string_view match = call.request.header("if-match");
+  if (match == "*" && present.empty()) return problem(412, "there is no such cluster");
+  if (!match.empty() && match != "*" &&
+      (present.empty() || match.find(tag_of(present)) == std::string_view::npos)) {
+    return problem(412, "the cluster has changed", "Read it again, and repeat the change.");
+  }
+  if (call.request.header("if-none-match") == "*" && !present.empty()) {
+    return problem(412, "the cluster exists already");
+  }
   return std::nullopt;
 }
 
+bool is_conditional(const Call& call) {
+  return !call.request.header("if-match").empty() || !call.request.header("if-none-match").empty();
+}
+
+// The members afterwards. `present` are those that the precondition was checked with: the store compares them, in the
+// transaction that makes the change, with those it has.
+std::expected<Members, http::Response> change_members(Engine& engine, const Call& call,
+                                                      const Members& present, const Wishes& wishes,
+                                                      catalog::Effect effect) {
+  if (auto refusal = check_precondition(call, present)) return std::unexpected(std::move(*refusal));
+  FieldErrors errors;
+  bool is_stale = false;
+  catalog::EditOptions options = edit_options(call);
+  if (effect == catalog::Effect::kDryRun) options.effect = effect;
+  if (is_conditional(call)) {
+    for (const Member& member : present)
+      options.expected_revisions[member.tenant->id] = member.revision.number;
+  }
+  const auto edited = engine.catalog().edit_all(
+      [&](catalog::Tenants& tenants) -> base::Status {
+        const auto members = std::ranges::count_if(
+            tenants, [&](const auto& entry) { return entry.second.cluster == alias_of(call); });
+        is_stale = is_conditional(call) && static_cast<std::size_t>(members) != present.size();
+        assign(tenants, alias_of(call), wishes, errors);
+        if (!errors.empty() || is_stale) return base::fail(base::kInvalidParameterValue, "refused");
+        return {};
+      },
+      options);
+  if (is_stale) return std::unexpected(problem(412, "the cluster has changed"));
+  if (!errors.empty()) return std::unexpected(problem(errors));
+  if (!edited) return std::unexpected(problem(edited.error()));
+  std::map<std::string, Member> after;
+  for (const Member& member : members_of(*engine.catalog().snapshot(), alias_of(call))) {
+    after[member.tenant->id] = member;
+  }
+  for (const catalog::Edited& change : *edited) {
+    const std::string& id = change.before ? change.before->id : change.after->id;
+    after.erase(id);
+    if (!change.after || change.after->cluster != alias_of(call)) continue;
+    after[id] = {std::make_shared<const TenantSpec>(*change.after), change.revision};
+  }
+  Members members;
+  for (auto& [id, member] : after) members.push_back(std::move(member));
+  return members;
+}
+
+void store_cluster(Engine& engine, Call call, const Members& present, const Wishes& wishes) {
+  const auto members = change_members(engine, call, present, wishes, catalog::Effect::kStored);
+  if (!members) return call.respond(members.error());
+  if (members->empty()) return call.respond(problem(409, "the cluster has been dissolved in the same moment"));
+  http::Headers headers;
+  if (present.empty()) {
+    headers.emplace_back("Location", "/api/clusters/" + http::percent_encode(alias_of(call)));
+  }
+  answer_cluster(call, *members, present.empty() ? 201 : 200, std::move(headers));
+}
+
+// Tries the members' servers, the last first, and then stores the cluster.
+void check_and_store(Engine& engine, Call call, Members present, Wishes wishes, Members untried) {
+  if (untried.empty()) return store_cluster(engine, std::move(call), present, wishes);
+  model::TenantPtr tenant = untried.back().tenant;
+  untried.pop_back();
+  const std::string id = tenant->id;
+  engine.try_out(std::move(tenant), [&engine, id, call = std::move(call), present = std::move(present),
+                                     wishes = std::move(wishes),
+                                     untried = std::move(untried)](const base::Status& status) mutable {
+    if (status) {
+      return check_and_store(engine, std::move(call), std::move(present), std::move(wishes),
+                             std::move(untried));
+    }
+    const base::Error& error = status.error();
+    const std::string words = "tenant \"" + id + "\": " + error.message;
+    call.respond(problem(400, error.detail.empty() ? words : words + ". " + error.detail, error.hint));
+  });
+}
+
 void put_cluster(Engine& engine, Call call) {
-  const Members before = engine.catalog().snapshot()->members_of(alias_of(call));
-  const Wishes wishes = wishes_in(call.body.at("cluster").as_object(), before);
+  Members present = members_of(*engine.catalog().snapshot(), alias_of(call));
+  Wishes wishes = wishes_in(call.body.at("cluster").as_object(), present);
   if (wishes.empty()) {
     return call.respond(problem(FieldErrors{{"cluster.cluster_tenants", {"must name at least one tenant"}}}));
   }
-  if (auto refusal = change_members(engine, call, wishes)) return call.respond(std::move(*refusal));
-  const model::SnapshotPtr snapshot = engine.catalog().snapshot();
-  const Members now = snapshot->members_of(alias_of(call));
-  if (now.empty()) return call.respond(problem(409, "the cluster has been dissolved in the same moment"));
-  http::Headers headers;
-  if (before.empty())
-    headers.emplace_back("Location", "/api/clusters/" + http::percent_encode(alias_of(call)));
-  call.answer({{"data", described(now, *snapshot)}}, before.empty() ? 201 : 200, std::move(headers));
+  if (!call.flag("check")) return store_cluster(engine, std::move(call), present, wishes);
+  auto wished = change_members(engine, call, present, wishes, catalog::Effect::kDryRun);
+  if (!wished) return call.respond(std::move(wished.error()));
+  check_and_store(engine, std::move(call), std::move(present), std::move(wishes), *std::move(wished));
 }
 
 void delete_cluster(Engine& engine, Call call) {
-  if (engine.catalog().snapshot()->members_of(alias_of(call)).empty()) return call.respond(no_cluster(call));
-  auto refusal = change_members(engine, call, {});
-  call.respond(refusal ? std::move(*refusal) : http::Response{.status = 204});
+  const Members present = members_of(*engine.catalog().snapshot(), alias_of(call));
+  if (present.empty()) return call.respond(no_cluster(call));
+  const auto changed = change_members(engine, call, present, {}, catalog::Effect::kStored);
+  call.respond(changed ? http::Response{.status = 204} : changed.error());
 }
 
 }  // namespace
 
 Routes cluster_routes(Engine& engine) {
   const RouteAnswer missing = {404, "There is no such cluster.", "Problem", "application/problem+json"};
+  const RouteAnswer stale = {412, "The cluster has changed since; see ETag and If-Match.", "Problem",
+                             "application/problem+json"};
+  const RouteAnswer taken = {409, "It cannot be done as things are.", "Problem", "application/problem+json"};
+  const QueryParameter dry_run = {"dry_run", "boolean", "Only says what would come of it."};
   constexpr std::string_view kPath = "/api/clusters/{alias}";
   return {{.method = "GET",
            .path = "/api/clusters",
@@ -184,7 +291,9 @@ Routes cluster_routes(Engine& engine) {
            .name = "getCluster",
            .tag = "clusters",
            .summary = "One cluster with its tenants",
-           .answers = {{200, "The cluster.", "ClusterAnswer"}, missing},
+           .answers = {{200, "The cluster, with its ETag.", "ClusterAnswer"},
+                       {304, "It is as If-None-Match says."},
+                       missing},
            .act = [&engine](Call call) { get_cluster(engine, std::move(call)); }},
           {.method = "PUT",
            .path = kPath,
@@ -192,11 +301,15 @@ Routes cluster_routes(Engine& engine) {
            .tag = "clusters",
            .summary = "Makes these tenants, and no others, the members of a cluster",
            .scope = Scope::kWrite,
+           .query = {dry_run,
+                     {"check", "boolean",
+                      "First logs in to the members' servers as each user; 400 if that fails, and nothing is "
+                      "changed."}},
            .body = "PutCluster",
            .answers = {{201, "It has been created.", "ClusterAnswer"},
                        {200, "It has been changed.", "ClusterAnswer"},
-                       {409, "Somebody has dissolved it in the same moment.", "Problem",
-                        "application/problem+json"}},
+                       stale,
+                       taken},
            .act = [&engine](Call call) { put_cluster(engine, std::move(call)); }},
           {.method = "DELETE",
            .path = kPath,
@@ -204,7 +317,8 @@ Routes cluster_routes(Engine& engine) {
            .tag = "clusters",
            .summary = "Dissolves a cluster; its tenants stay",
            .scope = Scope::kWrite,
-           .answers = {{204, "It is gone."}, missing},
+           .query = {dry_run},
+           .answers = {{204, "It is gone."}, missing, stale},
            .act = [&engine](Call call) { delete_cluster(engine, std::move(call)); }}};
 }
 

@@ -239,6 +239,54 @@ def test_a_cluster_is_a_name_for_tenants(served, curl, pg):
     assert entries[0]["fields"] and all("cluster" in field for field in entries[0]["fields"])
 
 
+def members(*names: str) -> dict[str, object]:
+    return {"cluster": {"cluster_tenants": [{"type": "write", "tenant_external_id": name} for name in names]}}
+
+
+def test_nobody_overwrites_what_somebody_else_made_of_a_cluster(served, pg):
+    _, api = served
+    cluster_of(api, pg, east="app", west="app", north="app")
+    path = "/api/clusters/shop"
+    assert api.call("PUT", path, members("east"), if_match='"1-1"').status == 412, "there is none yet"
+    assert api.call("PUT", path, members("east"), if_match="*").status == 412
+    made = api.call("PUT", path, members("east", "west"), if_none_match="*")
+    assert made.status == 201 and made.headers["etag"] == api.get(path).headers["etag"]
+    assert api.call("PUT", path, members("east"), if_none_match="*").status == 412
+    assert api.get(path, if_none_match=made.headers["etag"]).status == 304
+
+    seen = {made.headers["etag"]}
+    for change in (("PUT", path, members("east")), ("PUT", path, members("east", "west")), ("PUT", path, members("east", "north")),
+                   ("PUT", path, members("west", "north")), ("PATCH", "/api/tenants/west", {"tenant": {"pool_size": 7}})):
+        old = api.get(path).headers["etag"]
+        assert api.call(*change).status == 200
+        fresh = api.get(path).headers["etag"]
+        assert fresh not in seen, "a tag is of one state only"
+        seen.add(fresh)
+        before = api.get(path).json
+        for verb, body in (("PUT", members("east")), ("DELETE", None)):
+            assert api.call(verb, path, body, if_match=old).status == 412
+        assert api.get(path).json == before
+    assert api.call("PUT", path, members("west"), if_match=fresh).status == 200
+    assert api.call("DELETE", path, if_match=fresh).status == 412
+    assert api.call("DELETE", path, if_match=api.get(path).headers["etag"]).status == 204
+
+
+def test_a_cluster_can_be_tried_first(served, pg):
+    _, api = served
+    cluster_of(api, pg, east="app", west="nowhere")
+    trial = api.call("PUT", "/api/clusters/shop?dry_run=true", members("east", "west"))
+    assert trial.status == 200 or trial.status == 201, trial.text
+    assert [member["id"] for member in trial.json["data"]["cluster_tenants"]] == ["east", "west"]
+    assert api.get("/api/clusters/shop").status == 404
+    refused = api.call("PUT", "/api/clusters/shop?check=true", members("east", "west"))
+    assert refused.status == 400 and 'tenant "west"' in refused.json["detail"] and "nowhere" in refused.json["detail"], refused.text
+    assert api.get("/api/clusters/shop").status == 404
+    assert api.call("PUT", "/api/clusters/shop?check=true", members("east")).status == 201
+    assert api.call("PUT", "/api/clusters/shop?dry_run=true", members("west")).status == 200
+    assert api.call("DELETE", "/api/clusters/shop?dry_run=true").status == 204
+    assert [member["id"] for member in api.get("/api/clusters/shop").json["data"]["cluster_tenants"]] == ["east"]
+
+
 def test_mistakes_in_clusters_are_named(served, pg):
     _, api = served
     cluster_of(api, pg, east="app", west="app")
