@@ -240,8 +240,8 @@ def test_a_damaged_catalog_is_told_of_and_the_last_good_state_stays(served):
             assert value(api.metrics(), "penstock_ready") == 1
             assert api.get("/api/audit").status == 503
             assert api.call("POST", "/api/reload").status in (204, 409)
-            assert api.call("POST", "/api/tenants/default/reconnect").status == 202, "orders are carried out all the same"
-            said = "api.not_audited action=reconnect tenant=default subjects=\"\" actor=api origin=127.0.0.1"
+            assert api.call("POST", "/api/tenants/default/resume").status == 200, "orders are carried out all the same"
+            said = "api.not_audited action=resume tenant=default subjects=\"\" actor=api origin=127.0.0.1"
             until(lambda: said in pooler.log()[marked:], "it is in the log, then")
             with pooler.endpoint().wire() as wire:
                 assert wire.value("SELECT 1") == "1"
