@@ -120,6 +120,8 @@ class Engine {
   // Newest first.
   virtual std::vector<session::SlowQuery> slow_queries() = 0;
   virtual void look(LookWish wish, std::move_only_function<void(Findings)> done) = 0;
+  // False: enough tenants are being tried out at the moment, or this one is often enough.
+  virtual bool may_try_out(const std::string& tenant) const = 0;
   // Whether the tenant's servers let its users in, and its auth_query works. Tells the first thing that is wrong.
   virtual void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) = 0;
   // Ends the client of that id, if it is one of these tenants' (empty: all). Tells whose it was;

@@ -109,6 +109,12 @@ void put_tenant(Engine& engine, Call call) {
     return call.respond(problem(FieldErrors{{"tenant.external_id", {"must be the one in the path"}}}));
   }
   if (!call.flag("check")) return store_tenant(engine, std::move(call));
+  if (!engine.may_try_out(call.tenant())) {
+    http::Response busy = problem(503, "too many tenants are being tried out at the moment",
+                                  "Ask again in a few seconds; nothing was changed.");
+    busy.headers.emplace_back("Retry-After", "2");
+    return call.respond(std::move(busy));
+  }
   const auto wished = try_change(engine.catalog(), call, put_edit(call));
   if (!wished) return call.respond(wished.error());
   engine.try_out(std::make_shared<const TenantSpec>(*wished->after), [&engine, call = std::move(call)](

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
 
 #include "admin/api.h"
 #include "http/server.h"
@@ -66,6 +67,7 @@ class ApiService final : public admin::Engine {
   void settle(std::move_only_function<void(bool)> done) override;
   std::vector<session::SlowQuery> slow_queries() override { return process_.shared.slow_log.recent(); }
   void look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) override;
+  bool may_try_out(const std::string& tenant) const override;
   void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) override;
   void kill_client(std::uint64_t id, std::vector<std::string> tenants,
                    std::move_only_function<void(std::string tenant)> done) override;
@@ -90,6 +92,7 @@ class ApiService final : public admin::Engine {
   std::unique_ptr<http::Server> server_;
   BanDesk bans_;
   pool::PauseListPtr pauses_ = std::make_shared<const pool::PauseList>();
+  std::multiset<std::string> trials_;  // the tenants that are being tried out
   bool is_draining_ = false;
 };
 

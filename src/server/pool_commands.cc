@@ -8,6 +8,9 @@ namespace penstock::server {
 namespace {
 
 constexpr std::chrono::milliseconds kLookAgain{10};
+// Of tenants that are tried out at the same time; of one tenant.
+constexpr std::size_t kTrialsMax = 16;
+constexpr std::size_t kTrialsOfTenantMax = 2;
 
 base::Error administrator_command() {
   return {.sqlstate = base::kAdminShutdown, .message = "terminating connection due to administrator command"};
@@ -33,11 +36,19 @@ void retire(const admin::PoolScope& scope, session::PoolSet& pools) {
 
 }  // namespace
 
+bool ApiService::may_try_out(const std::string& tenant) const {
+  return trials_.size() < kTrialsMax && trials_.count(tenant) < kTrialsOfTenantMax;
+}
+
 void ApiService::try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) {
-  process_.shared.workers.front()->try_out(std::move(tenant), [&loop = process_.loop, done = std::move(done)](
-                                                                  base::Status status) mutable {
-    loop.post([done = std::move(done), status = std::move(status)]() mutable { done(std::move(status)); });
-  });
+  const auto place = trials_.insert(tenant->id);
+  process_.shared.workers.front()->try_out(
+      std::move(tenant), [this, place, done = std::move(done)](base::Status status) mutable {
+        process_.loop.post([this, place, done = std::move(done), status = std::move(status)]() mutable {
+          trials_.erase(place);
+          done(std::move(status));
+        });
+      });
 }
 
 void ApiService::kill_client(std::uint64_t id, std::vector<std::string> tenants,

@@ -12,7 +12,6 @@ namespace penstock::server {
 namespace {
 
 constexpr base::Duration kUpkeepEvery = std::chrono::seconds(10);
-constexpr std::size_t kTrialsMax = 16;
 constexpr base::Duration kRefusalPatience = std::chrono::milliseconds(200);
 
 // The addresses one listener stands for.
@@ -237,10 +236,6 @@ void Worker::on_loop(std::move_only_function<void(session::PoolSet&, Sessions&)>
 
 void Worker::try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done) {
   loop_->post([this, tenant = std::move(tenant), done = std::move(done)]() mutable {
-    if (trials_.size() >= kTrialsMax) {
-      return done(
-          base::fail(base::kTooManyConnections, "too many tenants are being tried out at the moment"));
-    }
     const std::uint64_t id = next_trial_++;
     auto& trial =
         trials_.emplace(id, session::try_tenant(pools_.home(), instructions_.settings, std::move(tenant)))

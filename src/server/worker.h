@@ -120,7 +120,7 @@ class Worker {
   std::vector<std::unique_ptr<Door>> doors_;
   Sessions sessions_;
   std::uint64_t next_session_ = 1;
-  std::map<std::uint64_t, io::Task<base::Status>> trials_;  // at most kTrialsMax
+  std::map<std::uint64_t, io::Task<base::Status>> trials_;  // as many as ApiService lets in
   std::uint64_t next_trial_ = 1;
   std::move_only_function<void()> drained_;
   io::Timer upkeep_timer_;

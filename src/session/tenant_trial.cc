@@ -54,7 +54,8 @@ base::Status judge(const Subject& subject, const std::vector<Row>& rows) {
                   subject.role, rows.size(), rows.empty() ? 0 : rows.front().size()));
 }
 
-// A pool of its own for one connection, which dies at the end of a turn: it may be on the stack.
+// A pool of its own for one connection, which dies at the end of a turn: it may be on the stack. It has a ledger of its
+// own as well: that the tenant's places are taken says nothing against it, and its real pools give up nothing.
 class TrialPool {
  public:
   TrialPool(const pool::PoolHome& home, pool::PoolConfig config) : loop_(home.tools.loop) {
@@ -62,18 +63,25 @@ class TrialPool {
     config.min_size = config.reserve_size = 0;
     auto hub = std::make_shared<pool::PoolHub>(std::make_shared<upstream::Schema>(), home.worker + 1);
     std::string key = pool_key(pool::name_of(config)) + kKeyMark + "trial";
-    pool_ = std::make_shared<pool::Pool>(home, std::move(key),
-                                         std::make_shared<const pool::PoolConfig>(config), std::move(hub));
+    // Its connections are nobody's: they are not counted.
+    const pool::PoolHome own{
+        .worker = home.worker, .tools = home.tools, .settings = home.settings, .ledger = parts_->ledger};
+    parts_->pool = std::make_shared<pool::Pool>(
+        own, std::move(key), std::make_shared<const pool::PoolConfig>(config), std::move(hub));
   }
   TrialPool(const TrialPool&) = delete;
   ~TrialPool() {
-    loop_.defer([pool = std::move(pool_)] {});
+    loop_.defer([parts = std::move(parts_)] {});
   }
-  pool::Pool& operator*() { return *pool_; }
+  pool::Pool& operator*() { return *parts_->pool; }
 
  private:
+  struct Parts {
+    pool::Ledger ledger;
+    std::shared_ptr<pool::Pool> pool;  // goes first
+  };
   io::Loop& loop_;
-  std::shared_ptr<pool::Pool> pool_;
+  std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
 };
 
 io::Task<base::Status> try_user(pool::PoolHome home, std::shared_ptr<const config::Settings> settings,
@@ -111,9 +119,6 @@ io::Task<base::Status> try_user(pool::PoolHome home, std::shared_ptr<const confi
 
 io::Task<base::Status> try_tenant(pool::PoolHome home, std::shared_ptr<const config::Settings> settings,
                                   model::TenantPtr tenant) {
-  home.counters = nullptr;  // these are nobody's connections
-  home.make_room = {};
-  home.with_idle = nullptr;
   const base::TimePoint deadline = home.tools.loop.now() + kTrialPatience;
   for (const UserSpec& user : tenant->users) {
     const bool has_certificate = !tenant->upstream_tls_cert_file.empty();

@@ -2,6 +2,7 @@
 // description is found when it is written down and not by its first client.
 //
 // Home:       LOOP (a coroutine; destroying it gives up)
+// Bounds:     one connection at a time, which counts in none of the tenant's limits.
 // Waits:      at most kTrialPatience for everything.
 // Errors:     the first thing that is wrong, with user, database, hosts, and what the server said. Users of whom only a
 //             verifier is known are passed over: their log-in needs a client's.

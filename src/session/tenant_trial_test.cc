@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "session/home_sim_test.h"
+#include "session/pool_plan.h"
+#include "session/pool_query.h"
 
 namespace penstock::session {
 namespace {
@@ -21,7 +23,24 @@ class TenantTrialTest : public HomeTest {
     let(seconds(1));
     return *result ? "" : result->error().message;
   }
-  int in_use() { return ledger.scope(pool::upstreams_of_tenant("acme"))->open.load(); }
+  // Whether the tenant's clients can use its servers.
+  bool serves() {
+    instruct();
+    return *sim::run_task(*loop, ask());
+  }
+  io::Task<bool> ask() {
+    const auto config = make_pool_config(*instructions.settings,
+                                         {.tenant = acme,
+                                          .user = &acme->users[0],
+                                          .client_user = "alice",
+                                          .user_name = "alice",
+                                          .database = "postgres",
+                                          .credentials = credentials_of(&acme->users[0], std::nullopt),
+                                          .parameters = {}});
+    const auto pool = pools.find_or_make(pool_key(*acme, "alice", "postgres"), *config);
+    const auto rows = co_await PoolQuery(*pool, "SELECT $1::text", "", loop->now() + seconds(5));
+    co_return rows.has_value();
+  }
 };
 
 TEST_F(TenantTrialTest, LogsInAsEachUserAndLeavesNothingBehind) {
@@ -33,7 +52,21 @@ TEST_F(TenantTrialTest, LogsInAsEachUserAndLeavesNothingBehind) {
   EXPECT_EQ(server.peer(1).startup.at("user"), "robert");
   EXPECT_EQ(server.peer(1).startup.at("database"), "shop");
   EXPECT_EQ(server.open_peers(), 0U);
-  EXPECT_EQ(in_use(), 0);
+}
+
+TEST_F(TenantTrialTest, NeedsNoPlaceOfTheTenantAndTakesNone) {
+  tenant.overrides.max_upstreams = 1;
+  settings.max_upstreams = settings.max_upstreams_per_user = settings.max_upstreams_per_database = 1;
+  settings.connects_per_second = 1;
+  tenant.users.push_back({.name = "bob", .secret = "secret"});
+  ASSERT_TRUE(serves());
+  const auto begun = world.now();
+  EXPECT_EQ(trouble(), "");
+  EXPECT_LE(world.now() - begun, seconds(2)) << "it waits for nobody";
+  ASSERT_EQ(server.peers.size(), 3U);
+  EXPECT_EQ(server.open_peers(), 1U);
+  EXPECT_TRUE(serves());
+  EXPECT_EQ(server.peers.size(), 3U) << "the tenant still has the connection it had";
 }
 
 TEST_F(TenantTrialTest, PassesOverUsersOfWhomOnlyAVerifierIsKnown) {
@@ -62,7 +95,7 @@ TEST_F(TenantTrialTest, DoesNotWaitForEver) {
   const auto begun = world.now();
   EXPECT_THAT(trouble(), HasSubstr("no answer within 10 s"));
   EXPECT_LE(world.now() - begun, kTrialPatience + seconds(2));
-  EXPECT_EQ(in_use(), 0);
+  EXPECT_EQ(server.open_peers(), 0U);
 }
 
 TEST_F(TenantTrialTest, RunsTheAuthQueryAsItsUser) {
@@ -93,10 +126,10 @@ TEST_F(TenantTrialTest, CanBeGivenUp) {
       std::make_unique<io::Task<base::Status>>(try_tenant(pools.home(), instructions.settings, acme));
   run([&] { trial->start([] { FAIL() << "nobody listens any more"; }); });
   let(seconds(1));
-  EXPECT_EQ(in_use(), 1);
+  EXPECT_EQ(server.open_peers(), 1U);
   run([&] { trial.reset(); });
   let(seconds(1));
-  EXPECT_EQ(in_use(), 0);
+  EXPECT_EQ(server.open_peers(), 0U);
 }
 
 }  // namespace

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta, timezone
 
 import psycopg
@@ -341,3 +343,39 @@ def test_a_tenant_can_be_tried_out_first(served, pg):
     while {backend["pid"] for backend in pg.backends("usename = 'app'")} - others:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_tenant_at_its_limit_can_be_tried_out(served, pg):
+    pooler, api = served
+    wish = {"tenant": {"db_host": pg.host, "db_port": pg.port, "db_database": "app", "max_upstreams": 1, "users": [
+        {"db_user": "app", "db_password": APP_PASSWORD, "mode_type": "transaction"}]}}
+    assert api.call("PUT", "/api/tenants/small", wish).status == 201
+    with pooler.endpoint(user="app.small", password=APP_PASSWORD).connect() as client:
+        process = client.execute("SELECT pg_backend_pid()").fetchone()
+        begun = time.monotonic()
+        tried = api.call("PUT", "/api/tenants/small?check=true", wish)
+        assert tried.status == 200, tried.text
+        assert time.monotonic() - begun < 5
+        assert client.execute("SELECT pg_backend_pid()").fetchone() == process
+
+
+def test_one_tenant_cannot_use_up_the_places_of_trials(served, pg):
+    """A server that accepts connections and says nothing keeps a trial busy until it gives up."""
+    _, api = served
+
+    def wish(port: int) -> dict[str, object]:
+        return {"tenant": {"db_host": pg.host, "db_port": port, "db_database": "app", "users": [
+            {"db_user": "app", "db_password": APP_PASSWORD, "mode_type": "transaction"}]}}
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent, ThreadPoolExecutor(20) as pool:
+        path, port = "/api/tenants/slow?check=true", silent.getsockname()[1]
+        answers = [pool.submit(api.call, "PUT", path, wish(port)) for _ in range(20)]
+        done, waiting = wait(answers, timeout=5)
+        assert len(waiting) == 2
+        for answer in done:
+            assert answer.result().status == 503, answer.result().text
+            assert answer.result().headers["content-type"] == "application/problem+json"
+            assert answer.result().headers["retry-after"]
+        assert api.call("PUT", "/api/tenants/other?check=true", wish(pg.port)).status == 201
+        assert [answer.result().status for answer in waiting] == [400, 400]
+    assert api.call("PUT", path, wish(pg.port)).status == 201
