@@ -82,6 +82,7 @@ class ApiService final : public admin::Engine {
   void drain() override { process_.drain(); }
 
  private:
+  int upstreams_of(const admin::PoolScope& scope) const;
   void change_pauses(pool::PauseList pauses);
   void await_closed(admin::PoolScope scope, std::chrono::steady_clock::time_point until,
                     std::move_only_function<void(std::size_t)> done);

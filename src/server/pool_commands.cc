@@ -122,13 +122,24 @@ void ApiService::pause(admin::PoolScope scope, std::chrono::milliseconds patienc
           done = std::move(done)](bool) mutable { await_closed(std::move(scope), until, std::move(done)); });
 }
 
+// How many there are, on all workers.
+int ApiService::upstreams_of(const admin::PoolScope& scope) const {
+  const auto open = [&](const std::string& name) {
+    return process_.shared.ledger.scope(name)->open.load(std::memory_order_relaxed);
+  };
+  if (scope.is_tenant()) return open(pool::upstreams_of_tenant(scope.tenant));
+  const model::TenantPtr tenant = process_.catalog.snapshot()->by_id(scope.tenant);
+  if (tenant == nullptr) return 0;
+  int sum = 0;
+  for (const std::string& key : session::pool_keys(*tenant, scope.pool())) {
+    sum += open(pool::upstreams_of_pool(key));
+  }
+  return sum;
+}
+
 void ApiService::await_closed(admin::PoolScope scope, std::chrono::steady_clock::time_point until,
                               std::move_only_function<void(std::size_t)> done) {
-  pool::Ledger& ledger = process_.shared.ledger;
-  const int left = ledger
-                       .scope(scope.is_tenant() ? pool::upstreams_of_tenant(scope.tenant)
-                                                : pool::upstreams_of_pool(session::pool_key(scope.pool())))
-                       ->open.load(std::memory_order_relaxed);
+  const int left = upstreams_of(scope);
   const bool is_paused =
       scope.is_tenant() ? pauses_->tenants.contains(scope.tenant) : pauses_->covers(scope.pool());
   if (left <= 0 || !is_paused || std::chrono::steady_clock::now() >= until) {

@@ -38,14 +38,13 @@ base::Result<std::shared_ptr<pool::Pool>> AuthQuery::find_pool(SessionHome& home
                       "the auth_user of tenant \"" + tenant->id + "\" is not one of its users");
   }
   if (!tenant->auth_database.empty()) database = tenant->auth_database;
-  const std::string upstream_user = reader->upstream_user.empty() ? reader->name : reader->upstream_user;
-  const std::string pool_name = pool_key(*tenant, upstream_user, database);
+  const std::string pool_name = pool_key(*tenant, reader, reader->name, database);
   if (auto pool = home.pools.find(pool_name)) return pool;
   auto config =
       make_pool_config(*home.instructions.settings, {.tenant = tenant,
                                                      .user = reader,
                                                      .client_user = reader->name,
-                                                     .user_name = upstream_user,
+                                                     .user_name = role_at_server(reader, reader->name),
                                                      .database = std::move(database),
                                                      .credentials = credentials_of(reader, std::nullopt),
                                                      .parameters = {}});

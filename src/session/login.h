@@ -79,7 +79,6 @@ class Login {
   io::Task<base::Status> find_pool(const pgwire::StartupMessage& startup);
   base::Result<pool::PoolConfigPtr> plan_pool(const pgwire::StartupMessage& startup);
   io::Task<std::shared_ptr<pool::Pool>> make_pool(std::string key, pool::PoolConfigPtr config);
-  std::string role_at_server() const;
   std::optional<auth::Secret> asked_secret() const;
   void settle_times();
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);

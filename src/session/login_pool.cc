@@ -62,7 +62,7 @@ io::Task<base::Status> Login::wait_for_turn() {
 
 io::Task<base::Status> Login::find_pool(const pgwire::StartupMessage& startup) {
   Identity& identity = outcome_.identity;
-  const std::string key = pool_key(*identity.tenant, role_at_server(), identity.database);
+  const std::string key = pool_key(*identity.tenant, user_, identity.user, identity.database);
   const bool replication = identity.replication != pgwire::Replication::kNo;
   if (!replication) outcome_.pool = home_.pools.find(key);
   if (outcome_.pool != nullptr) {
@@ -102,10 +102,6 @@ io::Task<std::shared_ptr<pool::Pool>> Login::make_pool(std::string key, pool::Po
   }
 }
 
-std::string Login::role_at_server() const {
-  return user_ != nullptr && !user_->upstream_user.empty() ? user_->upstream_user : outcome_.identity.user;
-}
-
 // What auth_query has told of the user, where the catalog has no secret.
 std::optional<auth::Secret> Login::asked_secret() const {
   return is_listed(user_) || secrets_.empty() ? std::nullopt : std::optional(secrets_.front());
@@ -118,7 +114,7 @@ base::Result<pool::PoolConfigPtr> Login::plan_pool(const pgwire::StartupMessage&
   PoolWish wish{.tenant = identity.tenant,
                 .user = user_,
                 .client_user = identity.user,
-                .user_name = role_at_server(),
+                .user_name = role_at_server(user_, identity.user),
                 .database = identity.database,
                 .credentials = std::move(credentials),
                 .parameters = {}};

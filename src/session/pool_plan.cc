@@ -9,14 +9,35 @@
 
 namespace penstock::session {
 
-std::string pool_key(const pool::PoolName& name) {
-  return name.tenant + kKeyMark + name.database + kKeyMark + name.user;
+namespace {
+
+// `owner`: the client's user whose secret logs in; empty: the upstream_secret.
+std::string key_of(const pool::PoolName& name, std::string_view owner) {
+  return name.tenant + kKeyMark + name.database + kKeyMark + name.user + kKeyMark + std::string(owner);
 }
 
-std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user,
-                     std::string_view database) {
-  return pool_key(
-      {.tenant = tenant.id, .database = std::string(database), .user = std::string(upstream_user)});
+}  // namespace
+
+std::string role_at_server(const model::UserSpec* user, std::string_view client_user) {
+  return user != nullptr && !user->upstream_user.empty() ? user->upstream_user : std::string(client_user);
+}
+
+std::string pool_key(const model::TenantSpec& tenant, const model::UserSpec* user,
+                     std::string_view client_user, std::string_view database) {
+  const bool is_shared = user != nullptr && user->upstream_secret.has_value();
+  return key_of(
+      {.tenant = tenant.id, .database = std::string(database), .user = role_at_server(user, client_user)},
+      is_shared ? std::string_view() : client_user);
+}
+
+std::vector<std::string> pool_keys(const model::TenantSpec& tenant, const pool::PoolName& name) {
+  std::vector<std::string> keys = {key_of(name, {}), key_of(name, name.user)};
+  for (const model::UserSpec& user : tenant.users) {
+    if (user.name != name.user && role_at_server(&user, user.name) == name.user) {
+      keys.push_back(key_of(name, user.name));
+    }
+  }
+  return keys;
 }
 
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish) {
@@ -130,7 +151,7 @@ bool same_tls_files(const model::TenantSpec& a, const model::TenantSpec& b) {
 void keep_what_is_known(const upstream::DialPlan& old, upstream::DialPlan& plan) {
   const auto remember = [&](upstream::Credential& credential) {
     for (const upstream::Credential* before : {&old.credential, &old.other_credential}) {
-      if (before->keys.has_value() && text_of(*before) == text_of(credential)) credential.keys = before->keys;
+      if (before->keys.has_value() && proves(credential, *before->keys)) credential.keys = before->keys;
     }
   };
   remember(plan.credential);
@@ -152,7 +173,15 @@ bool is_listed(const model::UserSpec* user) {
 }
 
 void Credentials::show(const std::optional<auth::ScramKeys>& keys) {
-  if (keys.has_value()) (proves(other, *keys) ? other : first).keys = keys;
+  if (!keys.has_value()) return;
+  for (upstream::Credential* credential : {&first, &other}) {
+    if (!proves(*credential, *keys)) continue;
+    credential->keys = keys;
+    return;
+  }
+  // Perhaps of a verifier that this worker hears of in a moment: they are what is tried last.
+  const bool is_verifier = first.secret.has_value() && first.secret->kind() == auth::Secret::Kind::kScram;
+  if (is_verifier && !other.secret.has_value()) other.keys = keys;
 }
 
 Credentials credentials_of(const model::UserSpec* user, const std::optional<auth::Secret>& asked) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "config/settings.h"
 #include "model/catalog_snapshot.h"
@@ -19,7 +20,7 @@ bool is_listed(const model::UserSpec* user);
 // What a pool of this user logs in with. `asked`: what auth_query has told of the user, where the catalog has no secret.
 struct Credentials {
   upstream::Credential first, other;
-  // Keys go with the verifier that they prove.
+  // Keys go with the verifier that they prove, and with no other.
   void show(const std::optional<auth::ScramKeys>& keys);
 };
 Credentials credentials_of(const model::UserSpec* user, const std::optional<auth::Secret>& asked);
@@ -35,10 +36,16 @@ struct PoolWish {
 };
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish);
 
-// What names the pool: tenant, user and database at the server.
-std::string pool_key(const pool::PoolName& name);
-std::string pool_key(const model::TenantSpec& tenant, std::string_view upstream_user,
-                     std::string_view database);
+// The role that a user is at the server. `user` null: known to auth_query only.
+std::string role_at_server(const model::UserSpec* user, std::string_view client_user);
+
+// What tells pools apart: tenant, database and role at the server, and whose secret logs in there. Users with an
+// upstream_secret share the pools of their role; others have their own, for what they have shown us opens connections
+// that no other of them need be let into.
+std::string pool_key(const model::TenantSpec& tenant, const model::UserSpec* user,
+                     std::string_view client_user, std::string_view database);
+// Of all pools that have this name.
+std::vector<std::string> pool_keys(const model::TenantSpec& tenant, const pool::PoolName& name);
 
 // Tells the pools of this worker what home.instructions now says about them; only those of one tenant. Pools of tenants
 // that are gone are retired; those whose target changed get new upstreams, while their clients stay. A changed credential

@@ -11,6 +11,7 @@ namespace {
 using namespace testing;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::IsSupersetOf;
 using ::testing::Pair;
 
 class PoolPlanTest : public HomeTest {
@@ -36,7 +37,7 @@ class PoolPlanTest : public HomeTest {
                                               .database = "shop",
                                               .credentials = credentials_of(user, std::nullopt),
                                               .parameters = {}});
-    return pools.find_or_make(pool_key(*acme, "alice", "shop"), *config);
+    return pools.find_or_make(pool_key(*acme, user, "alice", "shop"), *config);
   }
   // Opens one connection of the pool, which is idle afterwards.
   void warm_up(pool::Pool& pool) {
@@ -143,16 +144,63 @@ TEST_F(PoolPlanTest, TlsFilesThatCannotBeReadAreAnError) {
 }
 
 TEST_F(PoolPlanTest, KeysTellTenantsDatabasesAndUsersApart) {
-  EXPECT_EQ(pool_key(*acme, "alice", "shop"), pool_key(*acme, "alice", "shop"));
-  EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(*acme, "bob", "shop"));
-  EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(*acme, "alice", "stock"));
+  const auto key = [](const model::TenantSpec& of, const char* user, const char* database) {
+    return pool_key(of, nullptr, user, database);
+  };
+  EXPECT_EQ(key(*acme, "alice", "shop"), key(*acme, "alice", "shop"));
+  EXPECT_NE(key(*acme, "alice", "shop"), key(*acme, "bob", "shop"));
+  EXPECT_NE(key(*acme, "alice", "shop"), key(*acme, "alice", "stock"));
   model::TenantSpec other = tenant;
   other.id = "other";
-  EXPECT_NE(pool_key(*acme, "alice", "shop"), pool_key(other, "alice", "shop"));
+  EXPECT_NE(key(*acme, "alice", "shop"), key(other, "alice", "shop"));
 }
 
 TEST_F(PoolPlanTest, ASlashInANameMakesNoOtherPoolsKey) {
-  EXPECT_NE(pool_key(*acme, "svc/alice", "shop"), pool_key(*acme, "alice", "shop/svc"));
+  const model::UserSpec slash{.name = "s", .secret = "x", .upstream_user = "svc/alice"};
+  const model::UserSpec plain{.name = "s", .secret = "x", .upstream_user = "alice"};
+  EXPECT_NE(pool_key(*acme, &slash, "s", "shop"), pool_key(*acme, &plain, "s", "shop/svc"));
+}
+
+TEST_F(PoolPlanTest, OnlyWhoHasBeenGivenTheServersSecretSharesThePoolOfItsRole) {
+  tenant.users = {{.name = "a", .secret = "pa", .upstream_user = "shared"},
+                  {.name = "b", .secret = "pb", .upstream_user = "shared"},
+                  {.name = "c", .secret = "pc", .upstream_user = "shared", .upstream_secret = "theirs"},
+                  {.name = "d", .secret = "pd", .upstream_user = "shared", .upstream_secret = "theirs"}};
+  instruct();
+  const auto key = [&](std::size_t i) {
+    return pool_key(*acme, &acme->users[i], acme->users[i].name, "shop");
+  };
+  EXPECT_NE(key(0), key(1));
+  EXPECT_NE(key(0), key(2));
+  EXPECT_EQ(key(2), key(3));
+  const std::string own = pool_key(*acme, nullptr, "shared", "shop");
+  EXPECT_NE(key(2), own) << "it logs in with what it has shown";
+  EXPECT_THAT(pool_keys(*acme, {.tenant = "acme", .database = "shop", .user = "shared"}),
+              IsSupersetOf({key(0), key(1), key(2), own}));
+}
+
+TEST_F(PoolPlanTest, KeysThatProveNothingHereChangeNothingThatWorks) {
+  const auto verifier = [](const auth::ScramKeys& keys, const char* salt) {
+    return keys.verifier(salt, 1).to_string();
+  };
+  const auth::ScramKeys own = auth::derive_keys("own", "salt1", 1);
+  const auth::ScramKeys strange = auth::derive_keys("strange", "salt2", 1);
+  tenant.users[0].secret = verifier(own, "salt1");
+  instruct();
+  const auto pool = make_pool();
+  run([&] {
+    renew_credential(*pool, {.secret = {}, .keys = own});
+    renew_credential(*pool, {.secret = {}, .keys = strange});
+    EXPECT_EQ(pool->config().plan->credential.keys->client_key, own.client_key);
+  });
+  // They were of a verifier that another worker knew already.
+  tenant.users[0].secret = verifier(strange, "salt2");
+  instruct();
+  run([&] {
+    follow_catalog(home, "acme");
+    ASSERT_TRUE(pool->config().plan->credential.keys.has_value());
+    EXPECT_EQ(pool->config().plan->credential.keys->client_key, strange.client_key);
+  });
 }
 
 TEST_F(PoolPlanTest, ANewSizeTakesEffectAndKeepsConnections) {
@@ -261,9 +309,11 @@ TEST_F(PoolPlanTest, APoolMadeFromWhatIsNoLongerTrueCatchesUp) {
 TEST_F(PoolPlanTest, NewKeysAreForTheNextConnections) {
   const auto pool = make_pool();
   warm_up(*pool);
-  auth::ScramKeys keys;
-  keys.client_key.data()[0] = 7;
+  const auth::ScramKeys keys = auth::derive_keys("secret", "salt", 1);
+  tenant.users[0].secret = keys.verifier("salt", 1).to_string();
+  instruct();
   run([&] {
+    follow_catalog(home, "acme");
     renew_credential(*pool, upstream::Credential{});
     EXPECT_FALSE(pool->config().plan->credential.keys.has_value());
     renew_credential(*pool, {.secret = {}, .keys = keys});
@@ -338,7 +388,7 @@ TEST_F(PoolPlanTest, WhatAClientHasShownElsewhereIsLearnt) {
                                         .credentials = credentials_of(user, auth::Secret::parse(secret)),
                                         .parameters = {}});
   };
-  const auto pool = pools.find_or_make(pool_key(*acme, "alice", "shop"), wish("old"));
+  const auto pool = pools.find_or_make(pool_key(*acme, user, "alice", "shop"), wish("old"));
   run([&] { renew_credential(*pool, *wish("new")); });
   EXPECT_EQ(pool->config().plan->credential.secret->plain(), "new");
 }

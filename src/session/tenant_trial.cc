@@ -58,16 +58,16 @@ base::Status judge(const Subject& subject, const std::vector<Row>& rows) {
 // own as well: that the tenant's places are taken says nothing against it, and its real pools give up nothing.
 class TrialPool {
  public:
-  TrialPool(const pool::PoolHome& home, pool::PoolConfig config) : loop_(home.tools.loop) {
+  TrialPool(const pool::PoolHome& home, std::string key, pool::PoolConfig config) : loop_(home.tools.loop) {
     config.size = 1;
     config.min_size = config.reserve_size = 0;
     auto hub = std::make_shared<pool::PoolHub>(std::make_shared<upstream::Schema>(), home.worker + 1);
-    std::string key = pool_key(pool::name_of(config)) + kKeyMark + "trial";
     // Its connections are nobody's: they are not counted.
     const pool::PoolHome own{
         .worker = home.worker, .tools = home.tools, .settings = home.settings, .ledger = parts_->ledger};
-    parts_->pool = std::make_shared<pool::Pool>(
-        own, std::move(key), std::make_shared<const pool::PoolConfig>(config), std::move(hub));
+    parts_->pool =
+        std::make_shared<pool::Pool>(own, std::move(key) + kKeyMark + "trial",
+                                     std::make_shared<const pool::PoolConfig>(config), std::move(hub));
   }
   TrialPool(const TrialPool&) = delete;
   ~TrialPool() {
@@ -95,7 +95,7 @@ io::Task<base::Status> try_user(pool::PoolHome home, std::shared_ptr<const confi
                                                    .credentials = credentials_of(&user, std::nullopt),
                                                    .parameters = {}});
   if (!config) co_return base::fail(explain(*tenant, subject, config.error()));
-  TrialPool pool(home, **config);
+  TrialPool pool(home, pool_key(*tenant, &user, user.name, subject.database), **config);
   const std::string_view sql =
       subject.runs_auth_query ? std::string_view(tenant->auth_query) : "SELECT $1::text";
   const auto rows = co_await PoolQuery(*pool, sql, subject.role, deadline);

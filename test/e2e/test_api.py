@@ -193,12 +193,6 @@ def test_etags_and_dry_runs(api, pg):
 
 def test_a_call_without_a_dry_run_does_nothing_when_asked_for_one(api, pg):
     assert api.call("PUT", "/api/tenants/acme", tenant_body(pg)).status == 201
-    wish = {"cluster": {"cluster_tenants": [{"type": "write", "tenant_external_id": "acme"}]}}
-    assert api.call("PUT", "/api/clusters/shop?dry_run=true", wish).status == 422
-    assert api.get("/api/clusters/shop").status == 404
-    assert api.call("PUT", "/api/clusters/shop", wish).status == 201
-    assert api.call("DELETE", "/api/clusters/shop?dry_run=true").status == 422
-    assert api.get("/api/clusters/shop").status == 200
     assert api.call("POST", "/api/tenants/acme/pause?dry_run=true").status == 422
     assert api.get("/api/tenants/acme").json["data"]["paused"] is False
 

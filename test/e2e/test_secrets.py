@@ -142,6 +142,22 @@ def test_keys_of_two_verifiers_open_the_server(pooler_of, pg, role):
     assert (state(new), state(old), state(new)) == (None, None, None)
 
 
+def test_who_shows_other_keys_neither_uses_nor_spoils_the_connections_of_others_with_the_same_role(pooler_of, pg, role):
+    """Two users are the same role at the server, which holds the verifier of one of them."""
+    theirs = pg.sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'rotating'")[0][0]
+    tenant = default_tenant(pg)
+    tenant.users = {"known": {"secret": theirs, "upstream-user": "rotating"},
+                    "strange": {"secret": verifier("strange", b"a salt of 16 byt"), "upstream-user": "rotating"}}
+    pooler = pooler_of(tenants=[tenant])
+    known, strange = pooler.endpoint(user="known", password="old"), pooler.endpoint(user="strange", password="strange")
+    with known.wire() as wire:
+        assert wire.value("SELECT current_user") == "rotating"
+        assert state(strange) is not None, "the server would not let it in"
+        hang_up(pg)
+        eventually(lambda: state(known) is None)
+    assert state(known) is None
+
+
 def pgbench(at: Endpoint, clients: int, seconds: float, rate: int, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen([f"{BIN}/pgbench", "-n", "-S", "-M", "simple", "-c", str(clients), "-j", "1", "-T", str(int(seconds)),
                              "-R", str(rate), *more], env={**at.env(), "PGCONNECT_TIMEOUT": "20"}, stdout=subprocess.PIPE,
