@@ -123,17 +123,25 @@ base::Result<PostgresStore*> SharedStore::editor() {
 
 // What was stored here is to be seen here at once, whatever the watching thread is doing.
 void SharedStore::follow_own_change() {
-  model::SnapshotPtr known;
-  {
-    const std::lock_guard lock(mutex_);
-    known = latest_;
-    if (trouble_) return;
+  while (true) {
+    model::SnapshotPtr known;
+    {
+      const std::lock_guard lock(mutex_);
+      known = latest_;
+      if (trouble_) return;
+    }
+    base::Result<model::SnapshotPtr> fresh = editor_->load(known);
+    if (!fresh) return;  // the watching thread will have it
+    if (replace(known, *std::move(fresh))) return;
   }
-  base::Result<model::SnapshotPtr> fresh = editor_->load(known);
-  if (!fresh) return;  // the watching thread will have it
+}
+
+// False: the other thread has been faster, and what was read may be older than what it has put there.
+bool SharedStore::replace(const model::SnapshotPtr& known, model::SnapshotPtr fresh) {
   const std::lock_guard lock(mutex_);
-  latest_ = *std::move(fresh);
-  ++own_changes_;
+  if (latest_ != known) return false;
+  latest_ = std::move(fresh);
+  return true;
 }
 
 base::Result<Edited> SharedStore::edit(std::string_view tenant_id, const Edit& edit,
@@ -243,12 +251,10 @@ base::Status SharedStore::watch_once() {
 base::Status SharedStore::take_changes() {
   while (true) {
     model::SnapshotPtr known;
-    std::uint64_t own_changes = 0;
     bool was_down = false;
     {
       const std::lock_guard lock(mutex_);
       known = latest_;
-      own_changes = own_changes_;
       was_down = trouble_.has_value();
     }
     // After a pause it may be another database, in which the same numbers mean other things.
@@ -257,11 +263,7 @@ base::Status SharedStore::take_changes() {
     if (!*changed && !was_down) return {};
     base::Result<model::SnapshotPtr> fresh = reader_->load(was_down ? nullptr : known);
     if (!fresh) return base::fail(fresh.error());
-    {
-      const std::lock_guard lock(mutex_);
-      if (own_changes != own_changes_) continue;  // what was read may be older than what is there now
-      latest_ = *std::move(fresh);
-    }
+    if (!replace(known, *std::move(fresh))) continue;
     wake();
     return {};
   }

@@ -50,6 +50,8 @@ class SharedStore final : public Store {
   class StopEvent;
   explicit SharedStore(Options options);
 
+  bool replace(const model::SnapshotPtr& known, model::SnapshotPtr fresh);
+
   // --- the control thread ---
   base::Result<PostgresStore*> editor();
   void follow_own_change();
@@ -74,7 +76,6 @@ class SharedStore final : public Store {
   std::mutex mutex_;
   model::SnapshotPtr latest_;
   model::SnapshotPtr given_;  // what load() gave last
-  std::uint64_t own_changes_ = 0;
   std::optional<base::Error> trouble_;
   std::function<void()> wake_;
   std::thread watch_;

@@ -100,6 +100,32 @@ TEST_F(SharedStoreTest, LearnsOfChangesOfOtherNodesByNotification) {
   EXPECT_TRUE(is_there(*store, "acme"));
 }
 
+TEST_F(SharedStoreTest, NeverGoesBackWhileSeveralNodesChangeThings) {
+  const auto store = open();
+  std::atomic<bool> stop = false;
+  std::thread elsewhere([&] {
+    const auto other = other_node();
+    for (int i = 0; !stop; ++i) ASSERT_TRUE(other->put_tenant(plain("theirs", 1 + i % 2)));
+  });
+  std::atomic<std::uint64_t> seen = 0;
+  std::thread onlooker([&] {
+    while (!stop) {
+      const std::uint64_t version = *store->version();
+      ASSERT_GE(version, seen) << "the newer state was there already";
+      seen = version;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+    EXPECT_TRUE(store->put_tenant(plain("ours", 1 + i % 2)));
+  }
+  stop = true;
+  elsewhere.join();
+  onlooker.join();
+  EXPECT_GT(seen, 10u);
+}
+
 TEST_F(SharedStoreTest, PollsWhenNotificationsDoNotCome) {
   auto slow = options();
   slow.poll_every = std::chrono::milliseconds(50);
@@ -258,8 +284,9 @@ TEST_F(SharedStoreTest, GoesOnAfterAWriteThatTheServerGaveUp) {
   std::atomic<bool> answered = false;
   std::thread canceller([&] {
     while (!answered) {
-      database_->admin("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " +
-                       ("datname = '" + database_->name() + "'"));
+      database_->admin(
+          "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " +
+          ("datname = '" + database_->name() + "'"));
     }
   });
   const auto edited = store->put_tenant(plain("acme"));
