@@ -6,6 +6,7 @@
 #include "admin/audit_note.h"
 #include "admin/problem.h"
 #include "base/version.h"
+#include "config/render.h"
 #include "config/table.h"
 #include "telemetry/exposition.h"
 
@@ -62,7 +63,7 @@ void answer_configuration(Engine& engine, Call call) {
   json::object all;
   for (const auto& entry : config::settings_table()) {
     const auto origin = loaded.origins.find(entry.name());
-    all[entry.name()] = {{"value", config::to_toml(entry.allowed, entry.get(loaded.settings))},
+    all[entry.name()] = {{"value", config::shown_value(entry, loaded.settings)},
                          {"origin", origin == loaded.origins.end() ? "default" : origin->second},
                          {"reloadable", entry.reloadable},
                          {"meaning", entry.doc}};

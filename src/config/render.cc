@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "config/listener_text.h"
-#include "config/table.h"
 
 namespace penstock::config {
 namespace {
@@ -64,14 +63,17 @@ std::string without_password(std::string_view text) {
   return shown;
 }
 
+std::string shown_value(const Entry<Settings>& entry, const Settings& settings) {
+  return to_toml(entry.allowed, without_password(entry.get(settings)));
+}
+
 std::string render_effective(const Loaded& loaded) {
   std::string out;
   for (const Section& section : sections()) {
     out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", section.name);
     for (const auto& entry : settings_table()) {
       if (entry.section != section.name) continue;
-      const std::string setting = fmt::format(
-          "{} = {}", entry.key, to_toml(entry.allowed, without_password(entry.get(loaded.settings))));
+      const std::string setting = fmt::format("{} = {}", entry.key, shown_value(entry, loaded.settings));
       out += fmt::format("{:<40} # {}\n", setting, quote_toml(origin(loaded, entry.name())));
     }
   }

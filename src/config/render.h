@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "config/table.h"
 
 namespace penstock::config {
 
@@ -15,6 +16,9 @@ std::string render_effective(const Loaded& loaded);
 
 // "postgres://user:***@host/db" for a URL with a password; any other text as it is.
 std::string without_password(std::string_view text);
+
+// The value of a setting as in the TOML file, without passwords.
+std::string shown_value(const Entry<Settings>& entry, const Settings& settings);
 
 struct Change {
   std::string name;  // "pool.size", "listeners"

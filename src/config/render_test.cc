@@ -66,6 +66,9 @@ TEST(Render, LeavesThePasswordOfAUrlOut) {
             "postgres://h/d?user=u&password=***&a=b");
   EXPECT_EQ(without_password("postgres://u@h:5432/d"), "postgres://u@h:5432/d");
   EXPECT_EQ(without_password("/var/lib/penstock.db"), "/var/lib/penstock.db");
+  Settings settings;
+  settings.catalog = "postgres://u:pw@h:5/d";
+  EXPECT_EQ(shown_value(*find_setting("server.catalog"), settings), "\"postgres://u:***@h:5/d\"");
 }
 
 }  // namespace

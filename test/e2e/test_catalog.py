@@ -14,8 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from api import Api, api_settings, token
 from pooler import Pooler, Tenant, users_of
-from postgres import ROLES, Postgres
+from postgres import ROLES, Postgres, free_port
 from wire import ServerError
 
 pytestmark = pytest.mark.penstock
@@ -392,6 +393,20 @@ def test_the_password_of_the_catalogs_url_is_not_shown(pooler_of, catalog_server
     assert pooler.wait_exit(15) == 1
     assert "hidden-word" not in pooler.log() and 'nowhere' in pooler.log()
     pooler.expect_dead = True
+
+
+def test_the_api_does_not_show_the_password_of_the_catalogs_url(pooler_of, catalog_server, tmp_path):
+    catalog_server.sql("CREATE DATABASE shown")
+    url = f"postgres://postgres:hidden-word@{catalog_server.host}:{catalog_server.port}/shown"
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port) | {"server.catalog": url}, tenants=[], start=False)
+    pooler.write_config()
+    assert "up to date" in pooler.cli("catalog", "migrate").stdout
+    pooler.launch()
+    for bearer in (token(), token(scope="read")):
+        answer = Api(port, bearer=bearer).get("/api/config")
+        assert "hidden-word" not in answer.text
+        assert answer.json["data"]["server.catalog"]["value"] == '"' + url.replace("hidden-word", "***") + '"'
 
 
 def test_killed_servers_leave_nothing_behind_in_the_shared_catalog(pooler_of, pg, catalog_server):
