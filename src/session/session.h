@@ -104,6 +104,8 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void client_terminated();
   void end(std::string_view reason);
   void go_on_cancelling();
+  bool is_querying() const;
+  bool is_in_transaction() const;  // a query on its own is one, too
   base::TimePoint next_deadline() const;
   void plan_timer();
   void on_timer();

@@ -42,12 +42,23 @@ std::string Session::address() const {
   return client_ == nullptr ? std::string() : client_->peer().to_string();
 }
 
+bool Session::is_querying() const {
+  return state_ == State::kActive && !upstream_->replies.empty();
+}
+
+bool Session::is_in_transaction() const {
+  return is_querying() || (state_ == State::kActive && upstream_->status != pgwire::kStatusIdle);
+}
+
 base::TimePoint Session::next_deadline() const {
   base::TimePoint next = base::kNever;
   const auto consider = [&](base::TimePoint since, std::chrono::milliseconds limit) {
     if (limit.count() > 0) next = std::min(next, since + limit);
   };
-  if (slowed_) return std::min(exchange_->slowed_until, home_.loop.now() + kSlowStep);
+  if (is_in_transaction()) consider(exchange_->transaction_since, identity_->transaction);
+  if (is_querying()) consider(exchange_->request_since, identity_->query);
+  // Held back, a client cannot be blamed for its silence; but what a query or transaction takes counts on.
+  if (slowed_) return std::min({next, exchange_->slowed_until, home_.loop.now() + kSlowStep});
   switch (state_) {
     case State::kMoving:
       consider(idle_since_, kMovePatience);
@@ -66,17 +77,11 @@ base::TimePoint Session::next_deadline() const {
         consider(exchange_->request_since, home_.instructions.settings->query_wait_notify);
       break;
     case State::kActive:
-      if (upstream_->replies.empty()) consider(quiet_since(), identity_->heartbeat);
-      if (!upstream_->replies.empty()) {
-        consider(exchange_->transaction_since, identity_->transaction);
-        consider(exchange_->request_since, identity_->query);
-      } else if (upstream_->status != pgwire::kStatusIdle) {
-        consider(exchange_->transaction_since, identity_->transaction);
-        consider(exchange_->idle_transaction_since, identity_->idle_transaction);
-      } else {
-        consider(exchange_->idle_transaction_since,
-                 identity_->client_idle);  // session mode, between transactions
-      }
+      if (is_querying()) break;
+      consider(quiet_since(), identity_->heartbeat);
+      // Otherwise: session mode, between transactions.
+      consider(exchange_->idle_transaction_since,
+               is_in_transaction() ? identity_->idle_transaction : identity_->client_idle);
       break;
     default:
       break;
@@ -122,7 +127,6 @@ void Session::send_heartbeat() {
 }
 
 void Session::on_timer() {
-  if (slowed_) return on_slow_timer();
   const base::TimePoint now = home_.loop.now();
   const auto over = [&](base::TimePoint since, std::chrono::milliseconds limit) {
     return limit.count() > 0 && now >= since + limit;
@@ -130,13 +134,20 @@ void Session::on_timer() {
   const auto fatal = [&](base::SqlState state, std::string message, std::string hint) {
     tell_and_end({.sqlstate = state, .message = std::move(message), .hint = std::move(hint)});
   };
+  if (is_in_transaction() && over(exchange_->transaction_since, identity_->transaction)) {
+    return fatal(base::kTransactionTimeout, "terminating connection due to transaction timeout", "");
+  }
+  if (is_querying() && over(exchange_->request_since, identity_->query)) {
+    return fatal(base::kQueryCanceled, "canceling statement due to query timeout (query_timeout)", "");
+  }
+  if (slowed_) return on_slow_timer();
   if (state_ == State::kMoving && over(idle_since_, kMovePatience)) {
     client_paused_ = false;
     client_->resume_receiving();
     return begin();
   }
   if (state_ == State::kIdle && draining_) return part();
-  const bool is_quiet = state_ == State::kIdle || (state_ == State::kActive && upstream_->replies.empty());
+  const bool is_quiet = state_ == State::kIdle || (state_ == State::kActive && !is_querying());
   if (is_quiet && over(quiet_since(), identity_->heartbeat)) send_heartbeat();
   const bool idle = (state_ == State::kIdle && over(idle_since_, identity_->client_idle)) ||
                     (state_ == State::kRefusing && over(exchange_->request_since, identity_->client_idle));
@@ -164,19 +175,13 @@ void Session::on_timer() {
       client_->write(out.view());
     }
   }
-  if (state_ == State::kActive && upstream_->replies.empty() && upstream_->status == pgwire::kStatusIdle) {
+  if (state_ == State::kActive && !is_in_transaction()) {
     if (over(exchange_->idle_transaction_since, identity_->client_idle)) {
       return fatal(base::kIdleSessionTimeout,
                    "terminating connection due to idle-session timeout (client_idle_timeout)", "");
     }
   } else if (state_ == State::kActive) {
-    if (over(exchange_->transaction_since, identity_->transaction)) {
-      return fatal(base::kTransactionTimeout, "terminating connection due to transaction timeout", "");
-    }
-    if (!upstream_->replies.empty() && over(exchange_->request_since, identity_->query)) {
-      return fatal(base::kQueryCanceled, "canceling statement due to query timeout (query_timeout)", "");
-    }
-    if (upstream_->replies.empty() && over(exchange_->idle_transaction_since, identity_->idle_transaction)) {
+    if (!is_querying() && over(exchange_->idle_transaction_since, identity_->idle_transaction)) {
       return fatal(base::kIdleInTransactionTimeout,
                    "terminating connection due to idle-in-transaction timeout", "");
     }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+import psycopg
 import pytest
 
 from pooler import Endpoint, Pooler, Tenant, default_tenant, users_of
@@ -457,6 +458,18 @@ def test_bytes_in_a_second(pooler_of, pg, direction: str):
     took = time.monotonic() - began
     assert sizes == [2_000_000] * 2
     assert 2.5 < took < 6, f"4 MB of which 1 MB at once: {took:.1f} s"
+
+
+@pytest.mark.parametrize("limit", ["query_timeout", "transaction_timeout"])
+def test_being_slowed_does_not_stop_the_clock_of_a_query(pooler_of, pg, limit: str):
+    pooler = pooler_of(tenants=[tenant_with(pg, bytes_per_second="100000", **{limit: "2s"})])
+    with pooler.endpoint().connect() as connection:
+        began = time.monotonic()
+        # In the middle of a row there is no place for an error: the connection ends, and the log says why.
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
+        assert 1.5 < time.monotonic() - began < 5
+    pooler.wait_log(limit.replace("_", " ") if limit == "transaction_timeout" else limit)
 
 
 def test_tenants_without_such_limits_are_not_slowed(pooler_of, pg):
