@@ -16,8 +16,9 @@ struct PoolConfig {
   std::string tenant;
   std::shared_ptr<const model::TenantSpec> tenant_spec;  // what this was made from
   std::string client_user;                               // as clients say it
-  std::string database;                                  // at the server
-  std::string user;                                      // at the server
+  std::string tls_trouble;  // why `plan` has not the TLS that the tenant wishes; empty: it has
+  std::string database;     // at the server
+  std::string user;         // at the server
   model::PoolMode mode = model::PoolMode::kTransaction;
   std::shared_ptr<const upstream::DialPlan> plan;
   std::string connect_query;

@@ -5,9 +5,12 @@
 
 #include "model/guarantee.h"
 #include "session/pool_set.h"
+#include "telemetry/log.h"
 #include "tls/shared_context.h"
 
 namespace penstock::session {
+
+namespace log = telemetry::log;
 
 namespace {
 
@@ -69,7 +72,9 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   plan->tls_mode = tenant.upstream_tls;
   plan->connect_timeout = settings.upstream_connect_timeout;
   plan->login_timeout = settings.upstream_login_timeout;
-  if (tenant.upstream_tls != model::TlsMode::kDisable) {
+  if (wish.tls.has_value()) {
+    plan->tls = *std::move(wish.tls);
+  } else if (tenant.upstream_tls != model::TlsMode::kDisable) {
     tls::ClientOptions options;
     options.mode = tenant.upstream_tls;
     options.ca_file = tenant.upstream_tls_ca_file;
@@ -147,6 +152,19 @@ bool same_tls_files(const model::TenantSpec& a, const model::TenantSpec& b) {
          a.upstream_tls_key_file == b.upstream_tls_key_file;
 }
 
+// The tenant wishes for TLS with files that cannot be read. What is in use stays, so that nothing else that has changed
+// has to wait; but new hosts are not dialled with less than the tenant wishes.
+void keep_tls(const pool::PoolConfig& old, const std::string& trouble, upstream::DialPlan& plan) {
+  if (trouble != old.tls_trouble) {
+    log::warning("pool.tls_kept",
+                 {{"tenant", old.tenant}, {"database", old.database}, {"user", old.user}, {"error", trouble}},
+                 "new TLS settings cannot be used; server connections are opened with those before");
+  }
+  if (plan.tls_mode != old.plan->tls_mode) plan.hosts = old.plan->hosts;
+  plan.tls_mode = old.plan->tls_mode;
+  plan.tls = old.plan->tls;
+}
+
 // Keys of verifiers that are still there, and the credential that works at the front.
 void keep_what_is_known(const upstream::DialPlan& old, upstream::DialPlan& plan) {
   const auto remember = [&](upstream::Credential& credential) {
@@ -212,22 +230,30 @@ void follow(SessionHome& home, pool::Pool& pool) {
   }
   const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
   // Of users that only the server knows, the secret it told us stays.
-  auto config = make_pool_config(*home.instructions.settings,
-                                 {.tenant = tenant,
-                                  .user = user,
-                                  .client_user = old.client_user,
-                                  .user_name = old.user,
-                                  .database = old.database,
-                                  .credentials = credentials_of(user, old.plan->credential.secret),
-                                  .parameters = {}});
-  if (!config) return;  // TLS files that cannot be read: the old ones stay in force
+  PoolWish wish{.tenant = tenant,
+                .user = user,
+                .client_user = old.client_user,
+                .user_name = old.user,
+                .database = old.database,
+                .credentials = credentials_of(user, old.plan->credential.secret),
+                .parameters = {}};
+  const bool same_tls = old.tls_trouble.empty() && same_tls_files(*old.tenant_spec, *tenant) &&
+                        tenant->upstream_tls == old.plan->tls_mode;
+  if (same_tls) wish.tls = old.plan->tls;
+  auto config = make_pool_config(*home.instructions.settings, wish);
+  std::string trouble;
+  if (!config) {
+    trouble = config.error().message;
+    wish.tls = old.plan->tls;
+    config = make_pool_config(*home.instructions.settings, std::move(wish));
+  }
+  if (!config) return;
   auto plan = std::make_shared<upstream::DialPlan>(*(*config)->plan);
   keep_what_is_known(*old.plan, *plan);
-  if (same_tls_files(*old.tenant_spec, *tenant) && plan->tls_mode == old.plan->tls_mode) {
-    plan->tls = old.plan->tls;
-  }
+  if (!trouble.empty()) keep_tls(old, trouble, *plan);
   auto changed = std::make_shared<pool::PoolConfig>(**config);
   changed->plan = std::move(plan);
+  changed->tls_trouble = std::move(trouble);
   pool.change_config(std::move(changed));
 }
 

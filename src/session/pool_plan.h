@@ -3,6 +3,8 @@
 // Home: any thread (pure, but for reading TLS files).
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,8 @@ struct PoolWish {
   std::string database;
   Credentials credentials;
   pgwire::Parameters parameters;  // further start-up parameters
+  // Used instead of the tenant's TLS files, if given.
+  std::optional<std::shared_ptr<const tls::ClientContext>> tls = {};
 };
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish);
 

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "session/home_sim_test.h"
+#include "tls/certificates_test.h"
 
 namespace penstock::session {
 namespace {
@@ -234,6 +237,62 @@ TEST_F(PoolPlanTest, AnotherHostClosesOldConnections) {
   let(seconds(1));
   EXPECT_EQ(server.open_peers(), 0U);
   EXPECT_EQ(pool->config().plan->hosts, tenant.hosts);
+}
+
+TEST_F(PoolPlanTest, AChangeOfHostsNeedsNoTlsFileOnceMore) {
+  tls::testing::Certificates certificates;
+  tenant.upstream_tls = model::TlsMode::kVerifyCa;
+  tenant.upstream_tls_ca_file = certificates.ca_file();
+  instruct();
+  const auto pool = make_pool();
+  const auto tls = pool->config().plan->tls;
+  std::filesystem::remove(certificates.ca_file());
+  tenant.hosts = {{.host = "10.0.0.6"}};
+  tenant.overrides.pool_size = 3;
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(pool->config().plan->hosts, tenant.hosts);
+  EXPECT_EQ(pool->config().plan->tls, tls);
+  EXPECT_EQ(pool->config().size, 3);
+  EXPECT_EQ(pool->config().tls_trouble, "");
+}
+
+TEST_F(PoolPlanTest, WhereNewTlsFilesCannotBeReadTheOldOnesServeAndAllElseIsTaken) {
+  tls::testing::Certificates certificates;
+  tenant.upstream_tls = model::TlsMode::kVerifyCa;
+  tenant.upstream_tls_ca_file = certificates.ca_file();
+  instruct();
+  const auto pool = make_pool();
+  const auto tls = pool->config().plan->tls;
+  tenant.upstream_tls_ca_file = "/nowhere/ca.pem";
+  tenant.hosts = {{.host = "10.0.0.6"}};
+  tenant.overrides.pool_size = 3;
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(pool->config().plan->hosts, tenant.hosts);
+  EXPECT_EQ(pool->config().plan->tls, tls);
+  EXPECT_EQ(pool->config().size, 3);
+  EXPECT_NE(pool->config().tls_trouble.find("/nowhere/ca.pem"), std::string::npos);
+  // Once there is something to read, it is read.
+  tenant.upstream_tls_ca_file = certificates.ca_file();
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(pool->config().tls_trouble, "");
+  EXPECT_NE(pool->config().plan->tls, nullptr);
+}
+
+TEST_F(PoolPlanTest, NewHostsAreNotDialledWithLessThanTheTenantWishes) {
+  const auto pool = make_pool();
+  const auto hosts = tenant.hosts;
+  tenant.upstream_tls = model::TlsMode::kVerifyFull;
+  tenant.upstream_tls_ca_file = "/nowhere/ca.pem";
+  tenant.hosts = {{.host = "10.0.0.6"}};
+  tenant.overrides.pool_size = 3;
+  instruct();
+  run([&] { follow_catalog(home, "acme"); });
+  EXPECT_EQ(pool->config().plan->hosts, hosts);
+  EXPECT_EQ(pool->config().plan->tls_mode, model::TlsMode::kDisable);
+  EXPECT_EQ(pool->config().size, 3);
 }
 
 TEST_F(PoolPlanTest, AnotherPasswordIsForTheNextConnections) {
