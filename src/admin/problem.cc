@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "admin/json_text.h"
+
 namespace penstock::admin {
 
 namespace {
@@ -13,7 +15,7 @@ constexpr std::string_view kProblemType = "application/problem+json";
 http::Response make(int status, json::object members) {
   json::object object{{"type", "about:blank"}, {"title", title_of(status)}, {"status", status}};
   for (auto& member : members) object[member.key()] = std::move(member.value());
-  return {.status = status, .content_type = std::string(kProblemType), .body = json::serialize(object)};
+  return {.status = status, .content_type = std::string(kProblemType), .body = json_text(object)};
 }
 
 int status_of(base::SqlState state) {

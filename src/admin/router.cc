@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "admin/json_text.h"
 #include "admin/problem.h"
 #include "admin/schema.h"
 #include "base/utf8.h"
@@ -142,7 +143,7 @@ std::string Call::text(std::string_view name) const {
 void Call::answer(const json::value& value, int status, http::Headers headers) {
   respond({.status = status,
            .content_type = "application/json; charset=utf-8",
-           .body = json::serialize(value),
+           .body = json_text(value),
            .headers = std::move(headers)});
 }
 

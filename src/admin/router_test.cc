@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "admin/json_text.h"
 #include "admin/problem.h"
 #include "admin/schema.h"
 #include "admin/tenant_json.h"
@@ -68,6 +69,12 @@ TEST_F(RouterTest, FindsRoutesAndTheirParts) {
   const http::Response wrong = ask("DELETE", "/t/a", token({}));
   EXPECT_EQ(wrong.status, 405);
   EXPECT_THAT(wrong.headers, ::testing::Contains(std::pair<std::string, std::string>("Allow", "GET, PUT")));
+}
+
+TEST(JsonText, IsUtf8WhateverNamesAreMadeOf) {
+  const std::string text = json_text({{"database", "caf\xE9 \\"}, {"user", "\xC3\xA9"}});
+  EXPECT_EQ(text, R"({"database":"caf\\xe9 \\","user":"é"})");
+  EXPECT_EQ(json::parse(text).at("database").as_string(), R"(caf\xe9 \)");
 }
 
 TEST_F(RouterTest, SaysThatAChangeIsDoneWhenItIsDoneEverywhere) {

@@ -29,5 +29,13 @@ TEST(Utf8, RefusesACharacterThatIsCutOff) {
   EXPECT_FALSE(is_utf8("\xC3 "));
 }
 
+TEST(Utf8, ShowsBytesThatBelongToNoCharacter) {
+  EXPECT_EQ(to_utf8(""), "");
+  EXPECT_EQ(to_utf8("caf\xC3\xA9"), "caf\xC3\xA9");
+  EXPECT_EQ(to_utf8("d\xFF"), "d\\xff");
+  EXPECT_EQ(to_utf8("\xE9t\xC3\xA9\xC3"), "\\xe9t\xC3\xA9\\xc3");
+  EXPECT_EQ(to_utf8("\xED\xA0\x80", "%"), "%ed%a0%80");
+}
+
 }  // namespace
 }  // namespace penstock::base

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "pool/janitor.h"
 #include "pool/pool_dial.h"
 
@@ -28,10 +29,8 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
       key_(std::move(key)),
       config_(std::move(config)),
       hub_(std::move(hub)),
-      counters_(home_.counters == nullptr
-                    ? std::make_shared<telemetry::PoolCounters>()
-                    : home_.counters->find_or_make({config_->tenant, config_->client_user, config_->database},
-                                                   home_.worker)),
+      counters_(home_.counters == nullptr ? std::make_shared<telemetry::PoolCounters>()
+                                          : home_.counters->find_or_make(labels(), home_.worker)),
       ticket_(hub_.get(),
               [hub = hub_, me = home_.worker] {
                 PoolHub::tell(hub, me, [](Pool* pool) {
@@ -62,6 +61,10 @@ Pool::~Pool() {
   seat.shard.store(nullptr, std::memory_order_release);
   seat.idle.store(0, std::memory_order_relaxed);
   seat.waiting_since.store(0, std::memory_order_relaxed);
+}
+
+telemetry::PoolLabels Pool::labels() const {
+  return {config_->tenant, base::to_utf8(config_->client_user), base::to_utf8(config_->database)};
 }
 
 void Pool::change_config(PoolConfigPtr config) {

@@ -90,6 +90,8 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   int size() const;
   const PoolConfig& config() const { return *config_; }
   const PoolConfigPtr& config_ptr() const { return config_; }
+  // What people and Prometheus are told of it by; clients may name a database as they like, these are UTF-8.
+  telemetry::PoolLabels labels() const;
   // Takes effect at once; upstreams that no longer fit are closed when free.
   void change_config(PoolConfigPtr config);
   // The same but for what it logs in with: upstreams that are logged in stay.

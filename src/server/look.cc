@@ -22,9 +22,10 @@ admin::PoolState state_of(const pool::Pool& pool) {
 admin::PoolView view_of(const pool::Pool& pool) {
   const pool::PoolConfig& config = pool.config();
   const pool::Pool::Counts counts = pool.counts();
-  admin::PoolView view{.tenant = config.tenant,
-                       .user = config.client_user,
-                       .database = config.database,
+  telemetry::PoolLabels labels = pool.labels();
+  admin::PoolView view{.tenant = std::move(labels.tenant),
+                       .user = std::move(labels.user),
+                       .database = std::move(labels.database),
                        .mode = std::string(model::word_of(config.mode)),
                        .state = state_of(pool),
                        .size = pool.size(),

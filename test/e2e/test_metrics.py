@@ -12,7 +12,7 @@ import pytest
 from api import Api, api_settings, token, value
 from pooler import Pooler, default_tenant
 from postgres import free_port
-from wire import query
+from wire import ServerError, query
 
 pytestmark = pytest.mark.penstock
 POOL = {"tenant": "default", "user": "app", "database": "app"}
@@ -95,6 +95,33 @@ def test_tells_who_waits_and_how_long(pooler_of, pg, tmp_path):
         assert value(metrics, "penstock_clients_waiting", **POOL) == 1
         assert 0.2 < value(metrics, "penstock_clients_longest_wait_seconds", **POOL) < 5
         holder.rollback()
+
+
+@pytest.fixture
+def cafe_in_latin1(pg) -> str:
+    """A database whose name is not UTF-8."""
+    pg.sql("CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    with pg.connect("bytes", client_encoding="SQL_ASCII") as connection:
+        connection.execute(b'CREATE DATABASE "caf\xe9" TEMPLATE template0')
+        yield "caf\udce9"
+        connection.execute(b'DROP DATABASE "caf\xe9" WITH (FORCE)')
+    pg.sql("DROP DATABASE bytes")
+
+
+def test_names_that_are_not_utf8_spoil_nothing(pooler_of, pg, tmp_path, cafe_in_latin1):
+    pooler = pooler_of(api_settings(tmp_path, port := free_port()) | {"log.slow_query": "1ms"}, tenants=[default_tenant(pg)])
+    api = Api(port)
+    shown = r"caf\xe9"
+    with pooler.endpoint(dbname=cafe_in_latin1).wire(application_name=cafe_in_latin1) as wire:
+        assert wire.value("SELECT 1 FROM pg_sleep(0.01)") == "1"
+        with pytest.raises(ServerError):
+            pooler.endpoint(dbname="gone\udcff").wire()
+        assert value(api.metrics(), "penstock_logins_total", **POOL | {"database": shown}) == 1
+        assert shown in {pool["database"] for pool in api.get("/api/pools").json["data"]}
+        assert [(client["database"], client["application_name"]) for client in api.get("/api/clients").json["data"]] == \
+            [(shown, "caf?")]
+        assert [server["database"] for server in api.get("/api/servers").json["data"]] == [shown]
+        assert api.get("/api/slow-queries").json["data"][0]["database"] == shown
 
 
 def test_refused_logins_are_counted_by_reason(served):

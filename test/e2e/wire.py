@@ -107,9 +107,10 @@ def message(kind: str, body: bytes = b"") -> bytes:
 
 
 def startup(parameters: dict[str, str], protocol: int = PROTOCOL_3_0) -> bytes:
+    """Surrogates stand for bytes that are not UTF-8."""
     body = struct.pack("!i", protocol)
     for key, value in parameters.items():
-        body += key.encode() + b"\0" + value.encode() + b"\0"
+        body += key.encode() + b"\0" + value.encode(errors="surrogateescape") + b"\0"
     body += b"\0"
     return struct.pack("!i", len(body) + 4) + body
 
