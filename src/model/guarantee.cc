@@ -5,13 +5,9 @@
 
 namespace penstock::model {
 
-namespace {
-
 const std::string& role_of(const UserSpec& user) {
   return user.upstream_user.empty() ? user.name : user.upstream_user;
 }
-
-}  // namespace
 
 int guaranteed_to(const TenantSpec& tenant, std::string_view role) {
   int most = 0;

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "model/tenant.h"
@@ -19,7 +22,7 @@ struct PoolConfig {
   std::string tls_trouble;  // why `plan` has not the TLS that the tenant wishes; empty: it has
   std::string database;     // at the server
   std::string user;         // at the server
-  model::PoolMode mode = model::PoolMode::kTransaction;
+  std::optional<model::PoolMode> mode = model::PoolMode::kTransaction;  // of its users; nothing: they differ
   std::shared_ptr<const upstream::DialPlan> plan;
   std::string connect_query;
   std::string reset_query;
@@ -53,6 +56,8 @@ struct PoolConfig {
   std::chrono::milliseconds retry_max{15000};
   std::chrono::milliseconds cleanup_timeout{10000};
   std::chrono::milliseconds slow_query{0};  // queries that run so long are logged
+  // Of users who have a limit of their own.
+  std::map<std::string, std::chrono::milliseconds, std::less<>> slow_query_of;
 };
 using PoolConfigPtr = std::shared_ptr<const PoolConfig>;
 

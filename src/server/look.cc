@@ -26,7 +26,7 @@ admin::PoolView view_of(const pool::Pool& pool) {
   admin::PoolView view{.tenant = std::move(labels.tenant),
                        .user = std::move(labels.user),
                        .database = std::move(labels.database),
-                       .mode = std::string(model::word_of(config.mode)),
+                       .mode = config.mode ? std::string(model::word_of(*config.mode)) : "mixed",
                        .state = state_of(pool),
                        .size = pool.size(),
                        .idle = counts.idle,

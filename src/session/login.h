@@ -80,7 +80,7 @@ class Login {
   base::Result<pool::PoolConfigPtr> plan_pool(const pgwire::StartupMessage& startup);
   io::Task<std::shared_ptr<pool::Pool>> make_pool(std::string key, pool::PoolConfigPtr config);
   std::optional<auth::Secret> asked_secret() const;
-  void settle_times();
+  void settle_terms();
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
   base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
   void greet();

@@ -85,9 +85,7 @@ io::Task<base::Status> Login::find_pool(const pgwire::StartupMessage& startup) {
                                        (*config)->max_pools));
     }
   }
-  identity.mode = entrance_.pool_mode.value_or(outcome_.pool->config().mode);
-  if (replication) identity.mode = model::PoolMode::kSession;
-  settle_times();
+  settle_terms();
   co_return base::Status{};
 }
 
@@ -129,22 +127,27 @@ base::Result<pool::PoolConfigPtr> Login::plan_pool(const pgwire::StartupMessage&
   return make_pool_config(*instructions_.settings, std::move(wish));
 }
 
-void Login::settle_times() {
+// What is the client's own: users who share a pool may differ in all of it.
+void Login::settle_terms() {
   Identity& identity = outcome_.identity;
   const config::Settings& settings = *instructions_.settings;
   const model::PoolOverrides nothing;
   const model::PoolOverrides& of_user = user_ != nullptr ? user_->overrides : nothing;
   const model::PoolOverrides& of_tenant = identity.tenant->overrides;
-  const auto time = [&](auto member, std::chrono::milliseconds otherwise) {
+  const auto chosen = [&](auto member, auto otherwise) {
     return (of_user.*member).value_or((of_tenant.*member).value_or(otherwise));
   };
-  identity.query = time(&model::PoolOverrides::query_timeout, settings.query_timeout);
-  identity.query_wait = time(&model::PoolOverrides::query_wait_timeout, settings.query_wait_timeout);
-  identity.transaction = time(&model::PoolOverrides::transaction_timeout, settings.transaction_timeout);
+  identity.mode =
+      identity.replication != pgwire::Replication::kNo
+          ? model::PoolMode::kSession
+          : entrance_.pool_mode.value_or(chosen(&model::PoolOverrides::pool_mode, settings.pool_mode));
+  identity.query = chosen(&model::PoolOverrides::query_timeout, settings.query_timeout);
+  identity.query_wait = chosen(&model::PoolOverrides::query_wait_timeout, settings.query_wait_timeout);
+  identity.transaction = chosen(&model::PoolOverrides::transaction_timeout, settings.transaction_timeout);
   identity.idle_transaction =
-      time(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
+      chosen(&model::PoolOverrides::idle_transaction_timeout, settings.idle_transaction_timeout);
   identity.heartbeat = identity.tenant->client_heartbeat_interval.value_or(std::chrono::milliseconds(0));
-  identity.client_idle = time(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
+  identity.client_idle = chosen(&model::PoolOverrides::client_idle_timeout, settings.client_idle_timeout);
 }
 
 }  // namespace penstock::session

@@ -8,6 +8,7 @@
 #include "auth/scram_message.h"
 #include "catalog/timestamp.h"
 #include "session/home_sim_test.h"
+#include "session/pool_plan.h"
 #include "session/session.h"
 
 namespace penstock::session {
@@ -151,6 +152,7 @@ class LoginTest : public HomeTest, private io::AcceptSink {
   }
   std::size_t banned() const { return login_bans.list("acme", world.now()).size(); }
   model::UserSpec& alice() { return tenant.users[0]; }
+  model::PoolMode mode_of_newest() const { return sessions_.at(next_)->identity().mode; }
 
  private:
   void on_accept(io::StreamPtr stream) override {
@@ -165,6 +167,22 @@ class LoginTest : public HomeTest, private io::AcceptSink {
   std::vector<std::unique_ptr<Guest>> guests_;
   std::uint64_t next_ = 0;
 };
+
+TEST_F(LoginTest, TheModeIsTheUsersOwnWhoeverCameFirst) {
+  tenant.users = {{.name = "alice", .secret = "new", .upstream_user = "role"},
+                  {.name = "bob",
+                   .secret = "new",
+                   .upstream_user = "role",
+                   .overrides = {.pool_mode = model::PoolMode::kSession}}};
+  instruct();
+  ASSERT_TRUE(log_in("alice.acme", "new").is_in);
+  EXPECT_EQ(mode_of_newest(), model::PoolMode::kTransaction);
+  ASSERT_TRUE(log_in("bob.acme", "new").is_in);
+  EXPECT_EQ(mode_of_newest(), model::PoolMode::kSession);
+  EXPECT_NE(pools.find(pool_key(*acme, "role", "shop")), nullptr) << "they share one";
+  ASSERT_TRUE(log_in("alice.acme", "new").is_in);
+  EXPECT_EQ(mode_of_newest(), model::PoolMode::kTransaction);
+}
 
 TEST_F(LoginTest, BothPasswordsAreValidWhileOneIsBeingChanged) {
   EXPECT_FALSE(may_log_in("alice.acme", "old"));

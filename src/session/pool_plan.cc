@@ -1,7 +1,10 @@
 #include "session/pool_plan.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "model/guarantee.h"
 #include "session/pool_set.h"
@@ -43,17 +46,69 @@ std::vector<std::string> pool_keys(const model::TenantSpec& tenant, const pool::
   return keys;
 }
 
+namespace {
+
+// What one user, the tenant and the process say of one thing: the nearest to the user counts.
+struct Terms {
+  const model::PoolOverrides& of_user;
+  const model::PoolOverrides& of_tenant;
+
+  template <class Member, class Value>
+  Value chosen(Member member, Value otherwise) const {
+    return (of_user.*member).value_or((of_tenant.*member).value_or(otherwise));
+  }
+  // Of the two, the one that is set nearer to the user.
+  int size_percent() const {
+    return of_user.pool_size_percent.value_or(
+        of_user.pool_size.has_value() ? 0 : of_tenant.pool_size_percent.value_or(0));
+  }
+};
+
+// Those in the catalog whose connections this pool holds; one without wishes, if there are none.
+std::vector<const model::UserSpec*> users_of(const PoolWish& wish) {
+  static const model::UserSpec kUnlisted;
+  std::vector<const model::UserSpec*> users;
+  if (wish.user != nullptr) users.push_back(wish.user);
+  for (const model::UserSpec& user : wish.tenant->users) {
+    if (model::role_of(user) == wish.user_name) users.push_back(&user);
+  }
+  if (users.empty()) users.push_back(&kUnlisted);
+  return users;
+}
+
+// Users who share a pool may want it different: it is as large as the one of them says who wants it largest, whoever
+// came first. What concerns a client alone is not the pool's.
+void settle_users_terms(pool::PoolConfig& config, const config::Settings& settings, const PoolWish& wish) {
+  using model::PoolOverrides;
+  const PoolOverrides& of_tenant = wish.tenant->overrides;
+  const auto larger = [](int a, int b) { return a == 0 || b == 0 ? 0 : std::max(a, b); };  // 0: no limit
+  config.slow_query = of_tenant.slow_query.value_or(settings.log_slow_query);
+  bool is_first = true;
+  for (const model::UserSpec* user : users_of(wish)) {
+    const Terms terms{user->overrides, of_tenant};
+    const auto mode = terms.chosen(&PoolOverrides::pool_mode, settings.pool_mode);
+    const int size = terms.chosen(&PoolOverrides::pool_size, settings.pool_size);
+    const int waiting = terms.chosen(&PoolOverrides::max_waiting_clients, settings.max_waiting_clients);
+    const int upstreams = user->overrides.max_upstreams.value_or(settings.max_upstreams_per_user);
+    const bool is_alone = std::exchange(is_first, false);
+    if (is_alone) config.mode = mode;
+    if (config.mode != mode) config.mode.reset();
+    config.size = is_alone ? size : larger(config.size, size);
+    config.max_waiting = is_alone ? waiting : larger(config.max_waiting, waiting);
+    config.max_upstreams_of_user = is_alone ? upstreams : larger(config.max_upstreams_of_user, upstreams);
+    config.size_percent = std::max(config.size_percent, terms.size_percent());
+    config.min_size =
+        std::max(config.min_size, terms.chosen(&PoolOverrides::min_pool_size, settings.min_pool_size));
+    config.reserve_size = std::max(
+        config.reserve_size, terms.chosen(&PoolOverrides::reserve_pool_size, settings.reserve_pool_size));
+    if (user->overrides.slow_query) config.slow_query_of.emplace(user->name, *user->overrides.slow_query);
+  }
+}
+
+}  // namespace
+
 base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish) {
   const model::TenantSpec& tenant = *wish.tenant;
-  const model::PoolOverrides nothing;
-  const model::PoolOverrides& of_user = wish.user != nullptr ? wish.user->overrides : nothing;
-  const model::PoolOverrides& of_tenant = tenant.overrides;
-  const auto chosen = [&](auto member, auto otherwise) {
-    if ((of_user.*member).has_value()) return static_cast<decltype(otherwise)>(*(of_user.*member));
-    if ((of_tenant.*member).has_value()) return static_cast<decltype(otherwise)>(*(of_tenant.*member));
-    return otherwise;
-  };
-
   auto plan = std::make_shared<upstream::DialPlan>();
   plan->hosts = tenant.hosts;
   plan->user = wish.user_name;
@@ -96,21 +151,13 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   config->connect_query = tenant.connect_query;
   config->reset_query = settings.reset_query;
   config->check_query = settings.upstream_check_query;
-  config->mode = chosen(&model::PoolOverrides::pool_mode, settings.pool_mode);
-  config->size = chosen(&model::PoolOverrides::pool_size, settings.pool_size);
-  // Of the two, the one that is set nearer to the user.
-  config->size_percent = of_user.pool_size_percent.value_or(
-      of_user.pool_size.has_value() ? 0 : of_tenant.pool_size_percent.value_or(0));
-  config->min_size = chosen(&model::PoolOverrides::min_pool_size, settings.min_pool_size);
-  config->reserve_size = chosen(&model::PoolOverrides::reserve_pool_size, settings.reserve_pool_size);
-  config->max_upstreams_of_tenant = of_tenant.max_upstreams.value_or(settings.max_upstreams_per_tenant);
+  settle_users_terms(*config, settings, wish);
+  config->max_upstreams_of_tenant =
+      tenant.overrides.max_upstreams.value_or(settings.max_upstreams_per_tenant);
   config->guaranteed_of_tenant = model::guaranteed_to_all(tenant);
   config->guaranteed_of_user = model::guaranteed_to(tenant, wish.user_name);
-  config->max_upstreams_of_user = of_user.max_upstreams.value_or(settings.max_upstreams_per_user);
   config->max_upstreams_of_database = settings.max_upstreams_per_database;
   config->max_upstreams_of_process = settings.max_upstreams;
-  config->max_waiting = chosen(&model::PoolOverrides::max_waiting_clients, settings.max_waiting_clients);
-  config->slow_query = chosen(&model::PoolOverrides::slow_query, settings.log_slow_query);
   config->max_pools = tenant.max_pools.value_or(0);
   config->queries_per_second = tenant.queries_per_second.value_or(0);
   config->bytes_per_second = tenant.bytes_per_second.value_or(0);

@@ -76,6 +76,34 @@ TEST_F(PoolPlanTest, AUsersWishGoesBeforeTheTenantsAndThatBeforeTheSettings) {
   EXPECT_EQ(config->reserve_size, 2);
 }
 
+TEST_F(PoolPlanTest, APoolThatUsersShareIsAsLargeAsOneOfThemWantsIt) {
+  settings.pool_size = 10;
+  settings.max_upstreams_per_user = 5;
+  settings.log_slow_query = seconds(1);
+  tenant.users = {{.name = "alice", .upstream_user = "alice_at_server"},
+                  {.name = "bob",
+                   .upstream_user = "alice_at_server",
+                   .overrides = {.pool_mode = model::PoolMode::kSession,
+                                 .pool_size = 30,
+                                 .min_pool_size = 2,
+                                 .max_upstreams = 40,
+                                 .slow_query = seconds(2)}},
+                  {.name = "carol", .overrides = {.pool_size = 99}}};
+  instruct();
+  for (const char* first : {"alice", "bob"}) {
+    const auto config = make(model::CatalogSnapshot::find_user(*acme, first));
+    EXPECT_EQ(config->size, 30) << first;
+    EXPECT_EQ(config->min_size, 2) << first;
+    EXPECT_EQ(config->max_upstreams_of_user, 40) << first;
+    EXPECT_EQ(config->mode, std::nullopt) << first;
+    EXPECT_EQ(config->slow_query, seconds(1)) << first;
+    EXPECT_THAT(config->slow_query_of, ElementsAre(Pair("bob", seconds(2)))) << first;
+  }
+  tenant.users[0].overrides.pool_size = 0;
+  instruct();
+  EXPECT_EQ(make(&acme->users[1])->size, 0) << "no limit is the largest";
+}
+
 TEST_F(PoolPlanTest, ZeroIsAWishToo) {
   settings.pool_size = 10;
   tenant.overrides.pool_size = 20;

@@ -115,6 +115,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void count(telemetry::PoolCount what, std::uint64_t number = 1) {
     pool_->counters().counts[what].add(number);
   }
+  std::chrono::milliseconds slow_limit() const;
   SlowWatch* slow_watch();
   void count_rows(base::ByteView body);
   void note_if_slow();

@@ -82,10 +82,17 @@ SlowWatch::Asked SlowWatch::answered() {
 
 // --- the session's part ---
 
+// From when on a query of this client is slow; 0: never.
+std::chrono::milliseconds Session::slow_limit() const {
+  const pool::PoolConfig& config = pool_->config();
+  const auto own = config.slow_query_of.find(identity_->user);
+  return own == config.slow_query_of.end() ? config.slow_query : own->second;
+}
+
 // Null: nobody wants to know.
 SlowWatch* Session::slow_watch() {
   if (exchange_->slow_watch != nullptr) return exchange_->slow_watch.get();
-  if (pool_->config().slow_query.count() == 0 || home_.slow_log == nullptr) return nullptr;
+  if (home_.slow_log == nullptr || slow_limit().count() == 0) return nullptr;
   if (!upstream_->replies.empty()) return nullptr;
   exchange_->slow_watch = std::make_unique<SlowWatch>();
   return exchange_->slow_watch.get();
@@ -106,7 +113,7 @@ void Session::note_if_slow() {
   const base::Duration duration = home_.loop.now() - exchange_->request_since;
   const base::Duration waited = std::exchange(watch.waited, base::Duration{0});
   const std::uint64_t bytes = std::exchange(watch.bytes, 0);
-  const std::chrono::milliseconds limit = pool_->config().slow_query;
+  const std::chrono::milliseconds limit = slow_limit();
   if (limit.count() == 0 || duration < limit) return;
   count(telemetry::PoolCount::kSlowQueries);
   const auto in_us = [](base::Duration time) {
