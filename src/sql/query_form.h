@@ -2,7 +2,8 @@
 // and not of the values in it.
 //
 // PostgreSQL's own parser (libpg_query) decides what a constant is; what it leaves in place, as in SET or NOTIFY, and
-// comments, which applications fill with values, its scanner finds.
+// comments, which applications fill with values, its scanner finds. Both read strings as if standard_conforming_strings
+// were on; where a session that has switched it off would read on, the text ends.
 //
 // Home:   any thread; needs as much stack as the query is deep: hundreds of bytes for each byte of it (kQueryFormStack).
 // Errors: none: what cannot be parsed has no fingerprint, and what cannot even be scanned has no text.

@@ -8,8 +8,10 @@
 namespace penstock::sql {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 TEST(QueryForm, HasNoConstants) {
   EXPECT_EQ(form_of("SELECT name FROM users WHERE id = 4711 AND mail = 'a@example.com'").text,
@@ -35,6 +37,24 @@ TEST(QueryForm, HasNoSecretsOfUtilityStatementsAndNoComments) {
     EXPECT_THAT(form.text, Not(HasSubstr("hidden"))) << query;
     EXPECT_NE(form.text, "") << query;
   }
+}
+
+TEST(QueryForm, EndsWhereAStringMayGoOn) {
+  // With standard_conforming_strings off all of these are whole strings for the server.
+  for (const char* query :
+       {R"(SELECT pg_sleep(1), 'it\'s hidden', 'more\'s hidden')", R"(SELECT 'x\' || hidden -- ')",
+        R"(SELECT 'a\\\' hidden', 'b\' hidden')", R"(SELECT 'it''s\' hidden', '\' hidden')",
+        "SELECT 'one'\n'two\\' hidden', 'x\\' hidden'", "SELECT N'it\\'s hidden', 'more\\'s hidden'",
+        // In SJIS 0x95 0x5C is one character.
+        "SELECT E'\x95\\', E' hidden' -- '"}) {
+    const QueryForm form = form_of(query);
+    EXPECT_THAT(form.text, Not(HasSubstr("hidden"))) << query;
+    EXPECT_THAT(form.text, StartsWith("SELECT ")) << query;
+    EXPECT_THAT(form.text, EndsWith("? …")) << query;
+  }
+  EXPECT_EQ(form_of(R"(SELECT a FROM t WHERE b LIKE '\_%' AND c ~ E'\'\d' AND d = 'x\\')").text,
+            "SELECT a FROM t WHERE b LIKE $1 AND c ~ $2 AND d = $3")
+      << "these end there for every session";
 }
 
 TEST(QueryForm, IsTheSameForQueriesThatDifferInConstants) {
