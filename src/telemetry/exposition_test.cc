@@ -178,6 +178,24 @@ TEST(PoolCounterTable, ForgetsPoolsThatEndedLongAgo) {
   EXPECT_EQ(count(PoolCounterTable::Clock::now() + 2 * PoolCounterTable::kKept), 1);
 }
 
+TEST(PoolCounterTable, ForgetsNothingOfAPoolThatAnotherWorkerStillHas) {
+  PoolCounterTable table(10);
+  table.find_or_make({"t", "u", "d"}, 0)->counts[PoolCount::kQueries].add(3);
+  const auto living = table.find_or_make({"t", "u", "d"}, 1);
+  living->counts[PoolCount::kQueries].add(4);
+  const auto queries = [&](PoolCounterTable::Clock::time_point now) {
+    std::uint64_t sum = 0;
+    const auto add = [&](const PoolLabels&, const PoolCounters& counters) {
+      sum += counters.counts[PoolCount::kQueries].read();
+    };
+    walk(table, add, now);
+    return sum;
+  };
+  const auto now = PoolCounterTable::Clock::now();
+  EXPECT_EQ(queries(now), 7U);
+  EXPECT_EQ(queries(now + 2 * PoolCounterTable::kKept), 7U) << "a counter never goes down";
+}
+
 TEST(PoolCounters, KnowTheClassesOfErrors) {
   EXPECT_EQ(error_class_word(error_class_of("23505")), "23");
   EXPECT_EQ(error_class_word(error_class_of("XX000")), "XX");

@@ -59,13 +59,18 @@ std::vector<PoolCounterTable::Found> PoolCounterTable::next_part(const Key* behi
   const std::scoped_lock lock(mutex_);
   auto entry = behind == nullptr ? entries_.begin() : entries_.upper_bound(*behind);
   while (entry != entries_.end() && part.size() < kPart) {
-    if (entry->second.counters.use_count() > 1) entry->second.last_used = now;
-    if (now - entry->second.last_used > kKept) {
-      entry = entries_.erase(entry);
+    // All workers' sets of these labels stay or go together: without one of them the sum would be smaller than before.
+    const auto first = entry;
+    Clock::time_point last_used{};
+    for (; entry != entries_.end() && entry->first.first == first->first.first; ++entry) {
+      if (entry->second.counters.use_count() > 1) entry->second.last_used = now;
+      last_used = std::max(last_used, entry->second.last_used);
+    }
+    if (now - last_used > kKept) {
+      entries_.erase(first, entry);
       continue;
     }
-    part.emplace_back(entry->first, entry->second.counters);
-    ++entry;
+    for (auto kept = first; kept != entry; ++kept) part.emplace_back(kept->first, kept->second.counters);
   }
   return part;
 }

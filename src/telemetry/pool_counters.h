@@ -96,7 +96,7 @@ class PoolCounterTable {
   using Key = std::pair<PoolLabels, unsigned>;  // of a pool and a worker
   using Found = std::pair<Key, std::shared_ptr<PoolCounters>>;
   static constexpr std::size_t kPart = 256;
-  // Those behind this key, at most kPart.
+  // Those behind this key, at most kPart and the other workers' of the last labels.
   std::vector<Found> next_part(const Key* behind, Clock::time_point now);
 
   const std::size_t pools_max_;
