@@ -33,6 +33,7 @@ struct PoolView {
   std::size_t idle = 0, active = 0, cleaning = 0, connecting = 0, waiting = 0;
   std::chrono::milliseconds longest_wait{0};
   std::string last_error = {};  // of connecting; empty: the last attempt went well
+  bool is_counted = true;       // the metrics know it by name
 };
 
 // All pools of a tenant, or one of them.
@@ -62,6 +63,7 @@ struct ServerView {
 // What to look at; empty text: all.
 struct LookWish {
   bool pools = false, clients = false, servers = false;
+  bool as_counted = false;  // pools that the metrics do not know by name are one, "_other" of their tenant
   std::string tenant = {};
   std::vector<std::string> tenants = {};  // of the token; empty: all
   std::size_t limit = 1000;               // of clients and servers, per worker

@@ -310,7 +310,7 @@ class MetricsText final : public http::BodyParts {
 
 void write_metrics(Engine& engine, std::string tenant, std::string_view accept, http::Respond respond) {
   const Exposition::Form form = Exposition::form_for(accept);
-  LookWish wish{.pools = true, .tenant = tenant};
+  LookWish wish{.pools = true, .as_counted = true, .tenant = tenant};
   engine.look(std::move(wish), [&engine, tenant = std::move(tenant), form,
                                 respond = std::move(respond)](Findings findings) mutable {
     respond(

@@ -97,7 +97,8 @@ Rows token_rows() {
       entry<&S::api_metrics_pools_max>(
           {.section = "api",
            .key = "metrics_pools_max",
-           .doc = "Pools with counters of their own; those beyond share one set with the labels `_other`.",
+           .doc = "Pools with counters of their own, at most half of them one tenant's; "
+                  "those beyond share the labels `_other`.",
            .reloadable = false,
            .max = 1'000'000,
            .unit = "pools"}),

@@ -29,8 +29,8 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
       key_(std::move(key)),
       config_(std::move(config)),
       hub_(std::move(hub)),
-      counters_(home_.counters == nullptr ? std::make_shared<telemetry::PoolCounters>()
-                                          : home_.counters->find_or_make(labels(), home_.worker)),
+      counters_(home_.counters == nullptr ? nullptr : home_.counters->find(labels(), home_.worker)),
+      counted_(counters_ == nullptr ? Counted::kNotYet : Counted::kByName),
       ticket_(hub_.get(),
               [hub = hub_, me = home_.worker] {
                 PoolHub::tell(hub, me, [](Pool* pool) {
@@ -41,6 +41,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
               }),
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
+  if (counters_ == nullptr) counters_ = std::make_shared<telemetry::PoolCounters>();
   Ledger& ledger = home_.ledger;
   scopes_ =
       ledger.scopes({upstreams_of_pool(key_), upstreams_of_tenant(config_->tenant),
@@ -65,6 +66,16 @@ Pool::~Pool() {
 
 telemetry::PoolLabels Pool::labels() const {
   return {config_->tenant, base::to_utf8(config_->client_user), base::to_utf8(config_->database)};
+}
+
+// It has a connection, so its database exists, and whoever scrapes shall know it by name: names that clients invent take
+// no place in the metrics.
+void Pool::begin_to_count() {
+  if (counted_ != Counted::kNotYet || home_.counters == nullptr) return;
+  const auto so_far = std::exchange(counters_, home_.counters->find_or_make(labels(), home_.worker));
+  counted_ = counters_ == nullptr ? Counted::kAmongOthers : Counted::kByName;
+  if (counters_ == nullptr) counters_ = home_.counters->others_of(config_->tenant, home_.worker);
+  counters_->add(*so_far);
 }
 
 void Pool::change_config(PoolConfigPtr config) {
@@ -314,6 +325,7 @@ void Pool::arrive(Held held, tls::Passage passage) {
   taken.settings = home_.settings.intern(taken.settings->values());
   taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());
   upstreams_.emplace(taken.id, std::move(held));
+  begin_to_count();
   taken.set_user(*this);
   taken.return_stream(std::move(*stream));
   plan_maintenance();

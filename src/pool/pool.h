@@ -92,6 +92,8 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   const PoolConfigPtr& config_ptr() const { return config_; }
   // What people and Prometheus are told of it by; clients may name a database as they like, these are UTF-8.
   telemetry::PoolLabels labels() const;
+  // Whether the metrics know it by these: it has had a connection, and there was room.
+  bool is_counted() const { return counted_ == Counted::kByName; }
   // Takes effect at once; upstreams that no longer fit are closed when free.
   void change_config(PoolConfigPtr config);
   // The same but for what it logs in with: upstreams that are logged in stay.
@@ -219,6 +221,7 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   void arrive(Held held, tls::Passage passage);
   void publish_waiting();
   void publish_idle(int change);
+  void begin_to_count();
   void maintain();
   void plan_maintenance();
   int surplus() const;
@@ -227,7 +230,9 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   std::string key_;
   PoolConfigPtr config_;
   std::shared_ptr<PoolHub> hub_;
+  enum class Counted : std::uint8_t { kNotYet, kAmongOthers, kByName };
   std::shared_ptr<telemetry::PoolCounters> counters_;  // this worker's
+  Counted counted_;                                    // kNotYet: nobody else knows of them
   ScopesPtr scopes_;           // of its upstreams: pool, tenant, user, database, process
   ScopesPtr queue_;            // the clients that wait, on all workers
   PacePtr pace_;               // of connecting to these hosts

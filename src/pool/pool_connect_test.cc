@@ -1,6 +1,8 @@
 // What happens when no connection can be had.
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "pool/pool_sim_test.h"
 
 namespace penstock::pool {
@@ -8,12 +10,24 @@ namespace {
 
 using namespace testing;
 using ::testing::ElementsAre;
+using ::testing::Pair;
 
 class PoolConnectTest : public PoolTest {
  public:
   PoolConnectTest() {
     config.retry = seconds(1);
     config.retry_max = seconds(4);
+  }
+  // By labels, of all workers.
+  std::map<std::string, std::uint64_t> counted(telemetry::PoolCount what) {
+    std::map<std::string, std::uint64_t> found;
+    telemetry::PoolCounterTable::Walk walk(counters);
+    const auto add = [&](const telemetry::PoolLabels& labels, const telemetry::PoolCounters& set) {
+      found[labels.tenant + "/" + labels.user + "/" + labels.database] += set.counts[what].read();
+    };
+    while (walk.step(add, telemetry::PoolCounterTable::Clock::now())) {
+    }
+    return found;
   }
   // Waits until the next connect reaches the server; how long that took.
   base::Duration until_next_attempt() {
@@ -38,6 +52,46 @@ TEST_F(PoolConnectTest, TellsAllWhoWaitTheServersOwnError) {
   EXPECT_EQ(pool().counts().waiting, 0U);
   ASSERT_NE(pool().last_error(), nullptr);
   EXPECT_EQ(pool().last_error()->sqlstate, base::kInvalidPassword);
+}
+
+TEST_F(PoolConnectTest, IsCountedByNameFromItsFirstConnectionOn) {
+  using telemetry::PoolCount;
+  config.client_user = "alice";
+  make_pool();
+  refuse("3D000", "database \"shop\" does not exist");
+  run([&] {
+    pool().add_client(+1);
+    pool().counters().counts[PoolCount::kLogins].add();
+  });
+  come("one");
+  let(milliseconds(100));
+  EXPECT_FALSE(pool().is_counted());
+  EXPECT_THAT(counted(PoolCount::kConnectFailures), ElementsAre(Pair("acme/_other/_other", 1)));
+  EXPECT_THAT(counted(PoolCount::kLogins), ElementsAre(Pair("acme/_other/_other", 0)));
+  welcome();
+  let(seconds(5));
+  serve("two");
+  EXPECT_TRUE(pool().is_counted());
+  EXPECT_THAT(counted(PoolCount::kConnects),
+              ElementsAre(Pair("acme/_other/_other", 0), Pair("acme/alice/shop", 1)));
+  EXPECT_EQ(counted(PoolCount::kLogins)["acme/alice/shop"], 1U) << "what was counted before is not lost";
+  EXPECT_EQ(pool().counters().clients.read(), 1);
+}
+
+TEST_F(PoolConnectTest, GoesOnCountingWhereAPoolOfThatNameEnded) {
+  using telemetry::PoolCount;
+  make_pool();
+  give_back(serve("one"));
+  run([&] { workers[0].pool.reset(); });
+  const auto again = std::make_unique<Pool>(
+      PoolHome{.worker = 0,
+               .tools = {.loop = *workers[0].loop, .resolver = resolver, .scram_keys = workers[0].scram_keys},
+               .settings = workers[0].settings,
+               .ledger = ledger,
+               .counters = &counters},
+      "again", make_config(), directory.hub("again", "acme/shop"));
+  EXPECT_TRUE(again->is_counted());
+  EXPECT_EQ(again->counters().counts[PoolCount::kConnects].read(), 1U);
 }
 
 TEST_F(PoolConnectTest, TellsWhereNobodyListens) {

@@ -179,7 +179,11 @@ void Pool::prefer_other_credential() {
 }
 
 void Pool::dial_failed(base::Error error) {
-  counters_->counts[telemetry::PoolCount::kConnectFailures].add();
+  // Of a pool that has never had a connection, this is all that there is to tell.
+  const bool is_stranger = counted_ == Counted::kNotYet && home_.counters != nullptr;
+  (is_stranger ? home_.counters->others_of(config_->tenant, home_.worker) : counters_)
+      ->counts[telemetry::PoolCount::kConnectFailures]
+      .add();
   // Connections that were under way together fail together: that makes one pause.
   if (home_.tools.loop.now() >= no_dial_before_) {
     const auto first = std::chrono::duration_cast<base::Duration>(config_->retry);
@@ -209,6 +213,7 @@ void Pool::refuse_all(const base::Error& error) {
 }
 
 void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
+  begin_to_count();
   counters_->counts[telemetry::PoolCount::kConnects].add();
   auto parameters = std::make_shared<const upstream::ServerParameters>(std::move(logged_in.parameters));
   hub_->set_parameters(parameters);

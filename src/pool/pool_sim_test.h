@@ -93,7 +93,8 @@ class PoolTest : public ::testing::Test {
                  .tools = {.loop = *worker.loop, .resolver = resolver, .scram_keys = worker.scram_keys},
                  .settings = worker.settings,
                  .ledger = ledger,
-                 .make_room = [this](const ScopePtr& scope) { make_room(scope); }},
+                 .make_room = [this](const ScopePtr& scope) { make_room(scope); },
+                 .counters = &counters},
         key, make_config(), directory.hub(key, "acme/shop"));
     return *worker.pool;
   }
@@ -176,6 +177,7 @@ class PoolTest : public ::testing::Test {
   io::Resolver resolver;
   Ledger ledger;
   PoolDirectory directory;
+  telemetry::PoolCounterTable counters{100};
   upstream::DialPlan plan;
   PoolConfig config;
   std::vector<std::string> order;  // who was served (or not), in order

@@ -177,8 +177,9 @@ void ApiService::look(admin::LookWish wish, std::move_only_function<void(admin::
   const auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
   auto& workers = process_.shared.workers;
   auto gathering = std::make_shared<Gathering<admin::Findings>>(
-      process_.loop, workers.size(), [done = std::move(done)](admin::Findings found) mutable {
+      process_.loop, workers.size(), [shared_wish, done = std::move(done)](admin::Findings found) mutable {
         merge_shards(found.pools);
+        if (shared_wish->as_counted) merge_uncounted(found.pools);
         done(std::move(found));
       });
   for (unsigned i = 0; i < workers.size(); ++i) {

@@ -33,7 +33,8 @@ admin::PoolView view_of(const pool::Pool& pool) {
                        .active = counts.lent,
                        .cleaning = counts.cleaning,
                        .connecting = counts.dialling,
-                       .waiting = counts.waiting};
+                       .waiting = counts.waiting,
+                       .is_counted = pool.is_counted()};
   if (const auto since = pool.oldest_wait()) {
     view.longest_wait =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - *since);
@@ -100,7 +101,10 @@ void Look::add_client(std::uint64_t id, const session::Session& session) {
                             .tls = identity.tls});
 }
 
-void merge_shards(std::vector<admin::PoolView>& pools) {
+namespace {
+
+// Calls `add` for each but the first of those with equal labels, and leaves the first; they are in order afterwards.
+void merge(std::vector<admin::PoolView>& pools, auto add) {
   const auto key = [](const admin::PoolView& pool) {
     return std::tie(pool.tenant, pool.user, pool.database);
   };
@@ -109,19 +113,39 @@ void merge_shards(std::vector<admin::PoolView>& pools) {
   for (admin::PoolView& pool : pools) {
     if (merged.empty() || key(merged.back()) != key(pool)) {
       merged.push_back(std::move(pool));
-      continue;
+    } else {
+      add(merged.back(), pool);
     }
-    admin::PoolView& sum = merged.back();
-    sum.idle += pool.idle;
-    sum.active += pool.active;
-    sum.cleaning += pool.cleaning;
-    sum.connecting += pool.connecting;
-    sum.waiting += pool.waiting;
-    sum.longest_wait = std::max(sum.longest_wait, pool.longest_wait);
-    if (pool.state == admin::PoolState::kPausing) sum.state = pool.state;
-    if (sum.last_error.empty()) sum.last_error = std::move(pool.last_error);
   }
   pools = std::move(merged);
+}
+
+void add_shard(admin::PoolView& sum, admin::PoolView& pool) {
+  sum.idle += pool.idle;
+  sum.active += pool.active;
+  sum.cleaning += pool.cleaning;
+  sum.connecting += pool.connecting;
+  sum.waiting += pool.waiting;
+  sum.longest_wait = std::max(sum.longest_wait, pool.longest_wait);
+  if (pool.state == admin::PoolState::kPausing) sum.state = pool.state;
+  if (sum.last_error.empty()) sum.last_error = std::move(pool.last_error);
+  sum.is_counted = sum.is_counted || pool.is_counted;
+}
+
+}  // namespace
+
+void merge_shards(std::vector<admin::PoolView>& pools) {
+  merge(pools, add_shard);
+}
+
+void merge_uncounted(std::vector<admin::PoolView>& pools) {
+  for (admin::PoolView& pool : pools) {
+    if (!pool.is_counted) pool.user = pool.database = "_other";
+  }
+  merge(pools, [](admin::PoolView& sum, admin::PoolView& pool) {
+    sum.size += pool.size;
+    add_shard(sum, pool);
+  });
 }
 
 }  // namespace penstock::server

@@ -84,5 +84,7 @@ class Look {
 
 // Makes one of the shards of several workers.
 void merge_shards(std::vector<admin::PoolView>& pools);
+// Makes one of a tenant's pools that the metrics do not know by name.
+void merge_uncounted(std::vector<admin::PoolView>& pools);
 
 }  // namespace penstock::server

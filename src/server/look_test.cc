@@ -86,5 +86,28 @@ TEST(MergeShards, AddsUpWhatSeveralWorkersHaveOfOnePool) {
   EXPECT_EQ(pools[1].last_error, "no");
 }
 
+TEST(MergeUncounted, MakesOneOfATenantsPoolsWithoutAName) {
+  std::vector<admin::PoolView> pools(4);
+  const char* names[] = {"a", "b", "c", "c"};
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    pools[i].tenant = names[i] == std::string("c") ? "few" : "many";
+    pools[i].user = "u";
+    pools[i].database = names[i];
+    pools[i].size = 10;
+    pools[i].waiting = 1;
+    pools[i].is_counted = i == 3;
+  }
+  merge_shards(pools);
+  merge_uncounted(pools);
+  ASSERT_EQ(pools.size(), 2U);
+  EXPECT_EQ(pools[0].database, "c") << "one worker counts it by name";
+  EXPECT_EQ(pools[0].size, 10);
+  EXPECT_EQ(pools[1].tenant, "many");
+  EXPECT_EQ(pools[1].user, "_other");
+  EXPECT_EQ(pools[1].database, "_other");
+  EXPECT_EQ(pools[1].size, 20);
+  EXPECT_EQ(pools[1].waiting, 2U);
+}
+
 }  // namespace
 }  // namespace penstock::server

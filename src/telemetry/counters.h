@@ -48,6 +48,9 @@ class alignas(64) CounterSet {
 
   Counter& operator[](Name name) { return counters_[static_cast<std::size_t>(name)]; }
   const Counter& operator[](Name name) const { return counters_[static_cast<std::size_t>(name)]; }
+  void add(const CounterSet& other) {
+    for (std::size_t i = 0; i < kSize; ++i) counters_[i].add(other.counters_[i].read());
+  }
   void add_to(Snapshot& sum) const {
     for (std::size_t i = 0; i < kSize; ++i) sum[i] += counters_[i].read();
   }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -141,12 +142,34 @@ TEST(PoolCounterTable, BoundsTheNumberOfSeries) {
   const auto a = table.find_or_make({"a", "u", "d"}, 0);
   EXPECT_EQ(table.find_or_make({"a", "u", "d"}, 0), a);
   const auto b = table.find_or_make({"b", "u", "d"}, 0);
-  const auto c = table.find_or_make({"c", "u", "d"}, 0), d = table.find_or_make({"d", "u", "d"}, 0);
-  EXPECT_EQ(c, d);
+  EXPECT_EQ(table.find_or_make({"c", "u", "d"}, 0), nullptr);
+  EXPECT_EQ(table.find_or_make({"d", "u", "d"}, 0), nullptr);
+  EXPECT_EQ(table.others_of("c", 0), table.others_of("d", 0));
   EXPECT_EQ(table.overflow(), 2U);
   std::vector<std::string> tenants;
   walk(table, [&](const PoolLabels& labels, const PoolCounters&) { tenants.push_back(labels.tenant); });
   EXPECT_EQ(tenants, (std::vector<std::string>{"_other", "a", "b"}));
+}
+
+TEST(PoolCounterTable, ATenantLeavesRoomForTheOthers) {
+  PoolCounterTable table(8);
+  for (int i = 0; i < 60; ++i) {
+    if (table.find_or_make({"many", "u", "d" + std::to_string(i)}, 0) == nullptr) table.others_of("many", 0);
+  }
+  table.find_or_make({"few", "u", "d"}, 0);
+  table.find_or_make({"late", "u", "d"}, 1);
+  std::map<std::string, int> seen;
+  const auto note = [&](const PoolLabels& labels, const PoolCounters&) {
+    ++seen[labels.user == "_other" ? labels.tenant + " _other" : labels.tenant];
+  };
+  walk(table, note);
+  EXPECT_EQ(seen, (std::map<std::string, int>{{"few", 1}, {"late", 1}, {"many", 4}, {"many _other", 1}}));
+  EXPECT_EQ(table.overflow(), 56U);
+  // What is forgotten makes room.
+  walk(table, note, PoolCounterTable::Clock::now() + 2 * PoolCounterTable::kKept);
+  const auto alone = table.find_or_make({"many", "u", "d59"}, 0);
+  EXPECT_EQ(table.find({"many", "u", "d59"}, 0), alone);
+  EXPECT_EQ(table.find({"many", "u", "d58"}, 0), nullptr);
 }
 
 TEST(PoolCounterTable, TellsOfThousandsInOrderAndLetsOthersComeMeanwhile) {

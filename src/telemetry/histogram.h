@@ -69,6 +69,10 @@ class Histogram {
     buckets_[bucket_of(duration)].add();
     sum_.add(duration.count() > 0 ? static_cast<std::uint64_t>(duration.count()) : 0);
   }
+  void add(const Histogram& other) {
+    for (std::size_t i = 0; i < kBuckets; ++i) buckets_[i].add(other.buckets_[i].read());
+    sum_.add(other.sum_.read());
+  }
 
  private:
   friend class HistogramSnapshot;

@@ -1,6 +1,7 @@
 #include "telemetry/pool_counters.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace penstock::telemetry {
 
@@ -38,19 +39,52 @@ std::string_view error_class_word(std::size_t index) {
   return kClasses[index];
 }
 
+void PoolCounters::add(const PoolCounters& other) {
+  counts.add(other.counts);
+  pins.add(other.pins);
+  for (std::size_t i = 0; i < errors.size(); ++i) errors[i].add(other.errors[i].read());
+  clients.add(other.clients.read());
+  checkout.add(other.checkout);
+  query.add(other.query);
+}
+
+std::shared_ptr<PoolCounters> PoolCounterTable::find(const PoolLabels& labels, unsigned worker) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = entries_.find(Key(labels, worker));
+  return found == entries_.end() ? nullptr : use(found->second);
+}
+
 std::shared_ptr<PoolCounters> PoolCounterTable::find_or_make(const PoolLabels& labels, unsigned worker) {
   const std::scoped_lock lock(mutex_);
-  const auto key = std::pair(labels, worker);
-  auto found = entries_.find(key);
-  if (found == entries_.end()) {
-    const bool is_full = entries_.size() >= pools_max_;
-    overflow_ += is_full ? 1 : 0;
-    const auto place = is_full ? std::pair(PoolLabels{"_other", "_other", "_other"}, worker) : key;
-    found = entries_.try_emplace(place).first;
-    if (found->second.counters == nullptr) found->second.counters = std::make_shared<PoolCounters>();
+  if (const auto found = entries_.find(Key(labels, worker)); found != entries_.end())
+    return use(found->second);
+  // A tenant alone may take half of all, the next one half of the rest, and so on: there is room for whoever comes.
+  const auto taken = taken_.find(labels.tenant);
+  const bool has_its_share = taken != taken_.end() && taken->second >= pools_max_ - entries_.size();
+  if (!is_full() && !has_its_share) return make(labels, worker);
+  ++overflow_;
+  return nullptr;
+}
+
+std::shared_ptr<PoolCounters> PoolCounterTable::others_of(const std::string& tenant, unsigned worker) {
+  const std::scoped_lock lock(mutex_);
+  const PoolLabels own{tenant, "_other", "_other"};
+  const bool has_place = !is_full() || entries_.contains(Key(own, worker));
+  return make(has_place ? own : PoolLabels{"_other", "_other", "_other"}, worker);
+}
+
+std::shared_ptr<PoolCounters> PoolCounterTable::make(const PoolLabels& labels, unsigned worker) {
+  const auto [entry, is_new] = entries_.try_emplace(Key(labels, worker));
+  if (is_new) {
+    entry->second.counters = std::make_shared<PoolCounters>();
+    ++taken_[labels.tenant];
   }
-  found->second.last_used = Clock::now();
-  return found->second.counters;
+  return use(entry->second);
+}
+
+std::shared_ptr<PoolCounters> PoolCounterTable::use(Entry& entry) {
+  entry.last_used = Clock::now();
+  return entry.counters;
 }
 
 std::vector<PoolCounterTable::Found> PoolCounterTable::next_part(const Key* behind, Clock::time_point now) {
@@ -67,6 +101,9 @@ std::vector<PoolCounterTable::Found> PoolCounterTable::next_part(const Key* behi
       last_used = std::max(last_used, entry->second.last_used);
     }
     if (now - last_used > kKept) {
+      const auto taken = taken_.find(first->first.first.tenant);
+      taken->second -= static_cast<std::size_t>(std::distance(first, entry));
+      if (taken->second == 0) taken_.erase(taken);
       entries_.erase(first, entry);
       continue;
     }

@@ -4,7 +4,8 @@
 //             what it counted last is still seen.
 // Home:       counters: writing LOOP, reading any thread. The table: SYNC (one mutex, at the start of a pool and at a
 //             scrape only, which takes it for a few pools at a time: no worker waits until all are written down).
-// Bounds:     `pools_max` sets of counters; pools beyond share one with the labels "_other".
+// Bounds:     `pools_max` sets of counters, of which a tenant takes no more than it leaves to the others; its pools beyond
+//             share one with the labels tenant, "_other", "_other", and when all are taken, "_other" three times.
 #pragma once
 
 #include <chrono>
@@ -67,6 +68,9 @@ struct PoolCounters {
   Gauge clients;  // logged in
   Histogram checkout;
   Histogram query;
+
+  // By their writer.
+  void add(const PoolCounters& other);
 };
 
 struct PoolLabels {
@@ -82,7 +86,12 @@ class PoolCounterTable {
   static constexpr std::chrono::minutes kKept{15};
   explicit PoolCounterTable(std::size_t pools_max) : pools_max_(pools_max) {}
 
+  // Null: there are none with these labels.
+  std::shared_ptr<PoolCounters> find(const PoolLabels& labels, unsigned worker);
+  // Null: there is no room for more.
   std::shared_ptr<PoolCounters> find_or_make(const PoolLabels& labels, unsigned worker);
+  // For what belongs to a tenant, but to none of the pools that are told apart.
+  std::shared_ptr<PoolCounters> others_of(const std::string& tenant, unsigned worker);
   // Goes through all in the order of labels, part by part; equal labels (several workers) follow each other. Pools may
   // come meanwhile.
   class Walk;
@@ -99,10 +108,16 @@ class PoolCounterTable {
   // Those behind this key, at most kPart and the other workers' of the last labels.
   std::vector<Found> next_part(const Key* behind, Clock::time_point now);
 
+  // Under the mutex.
+  std::shared_ptr<PoolCounters> use(Entry& entry);
+  std::shared_ptr<PoolCounters> make(const PoolLabels& labels, unsigned worker);
+  bool is_full() const { return entries_.size() >= pools_max_; }
+
   const std::size_t pools_max_;
   mutable std::mutex mutex_;
-  std::map<Key, Entry> entries_;  // guarded by mutex_
-  std::uint64_t overflow_ = 0;    // guarded by mutex_
+  std::map<Key, Entry> entries_;              // guarded by mutex_, as all below
+  std::map<std::string, std::size_t> taken_;  // of entries_, by tenant
+  std::uint64_t overflow_ = 0;
 };
 
 class PoolCounterTable::Walk {

@@ -124,6 +124,24 @@ def test_names_that_are_not_utf8_spoil_nothing(pooler_of, pg, tmp_path, cafe_in_
         assert api.get("/api/slow-queries").json["data"][0]["database"] == shown
 
 
+def test_invented_names_take_no_place_in_the_metrics(pooler_of, pg, tmp_path):
+    quiet = default_tenant(pg)
+    quiet.id = "quiet"
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port, **{"api.metrics_pools_max": 8}), tenants=[default_tenant(pg), quiet])
+    api = Api(port)
+    for number in range(12):
+        with pytest.raises(psycopg.OperationalError):
+            pooler.endpoint(dbname=f"invented{number}").connect()
+    with pooler.endpoint(user="app.quiet", password=pooler.endpoint().password).connect():
+        metrics = api.metrics()
+    assert value(metrics, "penstock_logins_total", tenant="quiet", user="app", database="app") == 1
+    assert value(metrics, "penstock_server_connect_failures_total", tenant="default", user="_other") >= 12
+    assert value(metrics, "penstock_metrics_pools_overflow_total") == 0
+    databases = {dict(labels).get("database") for _, labels in metrics}
+    assert databases == {None, "_other", "app"}
+
+
 def test_refused_logins_are_counted_by_reason(served):
     pooler, api = served
     for _ in range(3):
