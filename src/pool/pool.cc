@@ -65,7 +65,7 @@ Pool::~Pool() {
 }
 
 telemetry::PoolLabels Pool::labels() const {
-  return {config_->tenant, base::to_utf8(config_->client_user), base::to_utf8(config_->database)};
+  return {config_->tenant, base::to_utf8(config_->user), base::to_utf8(config_->database)};
 }
 
 // It has a connection, so its database exists, and whoever scrapes shall know it by name: names that clients invent take

@@ -90,7 +90,8 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   int size() const;
   const PoolConfig& config() const { return *config_; }
   const PoolConfigPtr& config_ptr() const { return config_; }
-  // What people and Prometheus are told of it by; clients may name a database as they like, these are UTF-8.
+  // What people and Prometheus are told of it by: the user is the role at the server, which several of the tenant's users
+  // may share. Clients may name a database as they like; these are UTF-8.
   telemetry::PoolLabels labels() const;
   // Whether the metrics know it by these: it has had a connection, and there was room.
   bool is_counted() const { return counted_ == Counted::kByName; }

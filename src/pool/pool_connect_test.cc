@@ -56,7 +56,7 @@ TEST_F(PoolConnectTest, TellsAllWhoWaitTheServersOwnError) {
 
 TEST_F(PoolConnectTest, IsCountedByNameFromItsFirstConnectionOn) {
   using telemetry::PoolCount;
-  config.client_user = "alice";
+  config.client_user = "web";  // whoever came first; the role says which pool it is
   make_pool();
   refuse("3D000", "database \"shop\" does not exist");
   run([&] {

@@ -79,7 +79,7 @@ void Look::add_servers(const pool::Pool& pool) {
     found_.servers.push_back({.id = (upstream.id << 8) | worker_,
                               .worker = worker_,
                               .tenant = pool.config().tenant,
-                              .user = pool.config().client_user,
+                              .user = pool.config().user,
                               .database = pool.config().database,
                               .host = upstream.address.to_string(),
                               .state = std::string(state),

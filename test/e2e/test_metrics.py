@@ -142,6 +142,29 @@ def test_invented_names_take_no_place_in_the_metrics(pooler_of, pg, tmp_path):
     assert databases == {None, "_other", "app"}
 
 
+def test_a_pool_that_users_share_is_counted_once(pooler_of, pg, tmp_path):
+    tenant = default_tenant(pg)
+    tenant.users |= {name: {"secret": name, "upstream-user": "app", "upstream-secret": tenant.users["app"]["secret"]}
+                     for name in ("web", "jobs")}
+    pooler = pooler_of(api_settings(tmp_path, port := free_port()), tenants=[tenant])
+    api = Api(port)
+    names = ["web", "jobs", "jobs", "app"] * 2
+    secrets = {"web": "web", "jobs": "jobs", "app": pooler.endpoint().password}
+    clients = [pooler.endpoint(user=name, password=secrets[name]).connect() for name in names]
+    for client in clients:
+        client.execute("SELECT 1")
+    metrics = api.metrics()
+    assert {dict(labels)["user"] for _, labels in metrics if "user" in dict(labels)} == {"app"}
+    assert value(metrics, "penstock_logins_total", **POOL) == len(names)
+    assert value(metrics, "penstock_clients", **POOL) == len(names)
+    assert value(metrics, "penstock_pool_size", **POOL) == 20
+    assert [pool["user"] for pool in api.get("/api/pools").json["data"]] == ["app"]
+    assert {server["user"] for server in api.get("/api/servers").json["data"]} == {"app"}
+    assert sorted(client["user"] for client in api.get("/api/clients").json["data"]) == sorted(names)
+    for client in clients:
+        client.close()
+
+
 def test_refused_logins_are_counted_by_reason(served):
     pooler, api = served
     for _ in range(3):
