@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "admin/tenant_json.h"
 #include "base/utf8.h"
 #include "config/suggest.h"
 
@@ -115,6 +116,8 @@ void check(const json::value& schema_value, const json::value& value, const std:
     const json::value* nullable = schema.if_contains("nullable");
     if (nullable != nullptr && nullable->get_bool()) return;
   }
+  // What an answer tells of a secret may be sent back.
+  if (schema.contains("writeOnly") && is_described_secret(value)) return;
   if (const json::value* type = schema.if_contains("type"); type && !has_type(value, type->get_string())) {
     return blame(errors, path, fmt::format("must be of type {}", std::string_view(type->get_string())));
   }

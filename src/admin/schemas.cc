@@ -186,7 +186,7 @@ void add_fields(json::object& properties, const catalog::FieldTable<Spec>& table
     const bool is_secret = field.kind == FieldKind::kSecret;
     json::object schema =
         is_secret && !for_writing ? json::object{{"type", "object"}} : schema_of(field.kind);
-    if (for_writing) schema["nullable"] = true;
+    schema["nullable"] = true;
     schema["description"] =
         field.meaning + " Allowed: " + field.allowed + ". When not set: " + field.preset + ".";
     if (is_secret && for_writing) schema["writeOnly"] = true;

@@ -1,6 +1,7 @@
 #include "admin/tenant_json.h"
 
 #include <algorithm>
+#include <span>
 
 #include "catalog/duration_text.h"
 #include "catalog/record.h"
@@ -22,6 +23,7 @@ using model::UserSpec;
 constexpr std::string_view kPassedOver[] = {"id",          "external_id", "revision", "default_pool_strategy",
                                             "inserted_at", "updated_at",  "users",    "name",
                                             "paused"};
+constexpr std::string_view kPassedOverOfUsers[] = {"name", "db_user_alias", "is_manager", "id", "tenant"};
 
 constexpr std::pair<std::string_view, std::string_view> kTenantNames[] = {
     {"db_database", "upstream_database"},
@@ -56,6 +58,23 @@ catalog::Values texts_of(const json::value& value) {
     values.push_back(json::serialize(value));
   }
   return values;
+}
+
+// Calls `set` with each member of the wish: Supavisor's names first, so that ours, which can say more, have the last word.
+template <class Spec, class Set>
+void each_member(const json::object& wish, const catalog::FieldTable<Spec>& table,
+                 std::span<const std::string_view> passed_over, Set set) {
+  for (const bool ours : {false, true}) {
+    for (const auto& member : wish) {
+      const std::string_view name = member.key();
+      const auto* field = catalog::find_field(table, name);
+      if ((field != nullptr) != ours) continue;
+      if (field == nullptr && std::ranges::find(passed_over, name) != passed_over.end()) continue;
+      const bool is_secret = field != nullptr && field->kind == catalog::FieldKind::kSecret;
+      if (is_secret && is_described_secret(member.value())) continue;  // an answer, sent back
+      set(name, member.value());
+    }
+  }
 }
 
 template <class Spec>
@@ -155,6 +174,7 @@ void add_supavisors(json::object& object, const UserSpec& user, const TenantSpec
   object["is_manager"] = user.name == tenant.auth_user;
   object["mode_type"] = model::word_of(
       user.overrides.pool_mode.value_or(tenant.overrides.pool_mode.value_or(model::PoolMode::kTransaction)));
+  if (!user.overrides.pool_mode) object["pool_mode"] = nullptr;  // the user has none of their own
   if (user.overrides.query_wait_timeout) {
     object["pool_checkout_timeout"] = user.overrides.query_wait_timeout->count();
   }
@@ -165,6 +185,10 @@ void add_supavisors(json::object& object, const UserSpec& user, const TenantSpec
 std::string without_name(const std::string& message) {
   const std::size_t colon = message.find(": ");
   return colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
+bool is_described_secret(const json::value& value) {
+  return value.is_object() && value.get_object().contains("kind");
 }
 
 std::string name_in(const json::object& wish) {
@@ -178,16 +202,14 @@ std::string name_in(const json::object& wish) {
 }
 
 void apply(const json::object& wish, TenantSpec& tenant, const std::string& path, FieldErrors& errors) {
-  for (const auto& member : wish) {
-    const std::string_view name = member.key();
-    const bool is_ours = catalog::find_field(catalog::tenant_fields(), name) != nullptr;
-    if (!is_ours && std::ranges::find(kPassedOver, name) != std::end(kPassedOver)) continue;
-    if (apply_supavisors(name, member.value(), tenant)) continue;
-    const json::value value = name == "client_idle_timeout"         ? as_duration(member.value(), "ms")
-                              : name == "client_heartbeat_interval" ? as_duration(member.value(), "s")
-                                                                    : member.value();
-    set(catalog::tenant_fields(), ours(kTenantNames, name), value, tenant, path, name, errors);
-  }
+  each_member(wish, catalog::tenant_fields(), kPassedOver,
+              [&](std::string_view name, const json::value& said) {
+                if (apply_supavisors(name, said, tenant)) return;
+                const json::value value = name == "client_idle_timeout"         ? as_duration(said, "ms")
+                                          : name == "client_heartbeat_interval" ? as_duration(said, "s")
+                                                                                : said;
+                set(catalog::tenant_fields(), ours(kTenantNames, name), value, tenant, path, name, errors);
+              });
   const json::value* users = wish.if_contains("users");
   if (users != nullptr && users->is_array()) apply_users(users->get_array(), tenant, path + ".users", errors);
 }
@@ -195,24 +217,22 @@ void apply(const json::object& wish, TenantSpec& tenant, const std::string& path
 void apply(const json::object& wish, UserSpec& user, const std::string& path, FieldErrors& errors) {
   const UserSpec before = user;
   catalog::KeepPrevious keep;
-  for (const auto& member : wish) {
-    const std::string_view name = member.key();
-    if (name == "name" || name == "db_user_alias" || name == "is_manager" || name == "id") continue;
-    if (name == "keep_previous") {
-      if (!member.value().is_string()) continue;
-      const auto time = catalog::parse_duration(member.value().get_string());
-      if (time) keep = *time;
-      if (!time) blame(errors, path, name, time.error().message);
-      continue;
-    }
-    if (name == "db_user" && member.value() == json::value(user.name)) {
-      user.upstream_user.clear();  // the same name needs no second one
-      continue;
-    }
-    const json::value value =
-        name == "pool_checkout_timeout" ? as_duration(member.value(), "ms") : member.value();
-    set(catalog::user_fields(), ours(kUserNames, name), value, user, path, name, errors);
-  }
+  each_member(wish, catalog::user_fields(), kPassedOverOfUsers,
+              [&](std::string_view name, const json::value& said) {
+                if (name == "keep_previous") {
+                  if (!said.is_string()) return;
+                  const auto time = catalog::parse_duration(said.get_string());
+                  if (time) keep = *time;
+                  if (!time) blame(errors, path, name, time.error().message);
+                  return;
+                }
+                if (name == "db_user" && said == json::value(user.name)) {
+                  user.upstream_user.clear();  // the same name needs no second one
+                  return;
+                }
+                const json::value value = name == "pool_checkout_timeout" ? as_duration(said, "ms") : said;
+                set(catalog::user_fields(), ours(kUserNames, name), value, user, path, name, errors);
+              });
   if (auto settled = catalog::settle_previous(before, user, keep, catalog::wall_clock_now()); !settled) {
     blame(errors, path, "keep_previous", settled.error().message);
   }
@@ -231,8 +251,9 @@ json::object to_json(const TenantSpec& tenant) {
   object["upstream_verify"] = tenant.upstream_tls >= TlsMode::kVerifyCa ? json::value("peer")
                               : tenant.upstream_tls >= TlsMode::kPrefer ? json::value("none")
                                                                         : json::value();
+  object["upstream_tls"] = model::word_of(tenant.upstream_tls);  // the two above cannot say it
   object["enforce_ssl"] = tenant.require_tls;
-  object["require_user"] = tenant.require_user || tenant.auth_query.empty();
+  object["require_user"] = tenant.require_user;
   object["default_pool_size"] = or_null(tenant.overrides.pool_size);
   object["default_max_clients"] = or_null(tenant.overrides.max_clients);
   object["sni_hostname"] = tenant.sni_names.empty() ? json::value() : json::value(tenant.sni_names.front());

@@ -2,7 +2,8 @@
 //
 // Home:       any thread (pure).
 // Invariants: 1. A secret never gets into an answer.
-//             2. What is not mentioned stays as it is; null means "not set".
+//             2. An answer that is sent back changes nothing.
+//             3. What is not mentioned stays as it is; null means "not set".
 #pragma once
 
 #include <boost/json.hpp>
@@ -18,6 +19,8 @@ void apply(const boost::json::object& wish, model::TenantSpec& tenant, const std
            FieldErrors& errors);
 void apply(const boost::json::object& wish, model::UserSpec& user, const std::string& path,
            FieldErrors& errors);
+// What an answer tells of a secret: {"kind": "password"}.
+bool is_described_secret(const boost::json::value& value);
 // The name that a wish for a user is about; empty: it has none.
 std::string name_in(const boost::json::object& wish);
 
