@@ -33,6 +33,16 @@ void add_api_options(CLI::App& app, ApiOptions& options) {
                  "Certificates that the server's must come from [otherwise: the system's]")
       ->type_name("FILE")
       ->group(kGroup);
+  CLI::Option* cert =
+      app.add_option("--cert-file", options.cert_file,
+                     "Certificate to show to a server that demands one (api.require_client_certificate)")
+          ->type_name("FILE")
+          ->group(kGroup);
+  app.add_option("--key-file", options.key_file,
+                 "Key of that certificate [otherwise: it is in the same file]")
+      ->type_name("FILE")
+      ->group(kGroup)
+      ->needs(cert);
 }
 
 base::Result<ApiClient> ApiClient::open(const ApiOptions& options, const World& world,
@@ -47,8 +57,11 @@ base::Result<ApiClient> ApiClient::open(const ApiOptions& options, const World& 
     if (!line) return base::fail(line.error());
     token = *std::move(line);
   }
-  base::Result<http::Client> client =
-      http::Client::make({.url = options.url, .ca_file = options.ca_file, .timeout = timeout});
+  base::Result<http::Client> client = http::Client::make({.url = options.url,
+                                                          .ca_file = options.ca_file,
+                                                          .cert_file = options.cert_file,
+                                                          .key_file = options.key_file,
+                                                          .timeout = timeout});
   if (!client) return base::fail(client.error());
   return ApiClient(*std::move(client), options.url, std::move(token));
 }

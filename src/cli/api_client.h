@@ -1,4 +1,4 @@
-// ApiClient: a running server's HTTP API, for commands: --api, --token-file, --ca-file.
+// ApiClient: a running server's HTTP API, for commands: --api, --token-file, --ca-file, …
 //
 // Owner:  a command. Home: the main thread.
 // Errors: what the server says (a problem document), and those of http::Client.
@@ -18,6 +18,8 @@ struct ApiOptions {
   std::string url = {};
   std::string token_file = {};
   std::string ca_file = {};
+  std::string cert_file = {};
+  std::string key_file = {};
 };
 void add_api_options(CLI::App& app, ApiOptions& options);
 

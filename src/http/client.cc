@@ -95,6 +95,18 @@ base::Status Client::State::prepare_tls() {
                                                           options.ca_file, error.message()));
   }
   tls.set_verify_mode(asio::ssl::verify_peer);
+  if (options.cert_file.empty()) return {};
+  const std::string& key_file = options.key_file.empty() ? options.cert_file : options.key_file;
+  tls.use_certificate_chain_file(options.cert_file, error);
+  if (error) {
+    return base::fail(base::kConfigFileError, fmt::format("could not read the certificate in \"{}\": {}",
+                                                          options.cert_file, error.message()));
+  }
+  tls.use_private_key_file(key_file, asio::ssl::context::pem, error);
+  if (error) {
+    return base::fail(base::kConfigFileError,
+                      fmt::format("could not use the key in \"{}\": {}", key_file, error.message()));
+  }
   return {};
 }
 
@@ -200,6 +212,15 @@ base::Result<Answer> Client::ask(const Request& request) {
     std::tie(error, what) = state_->run(request, answer);
   }
   if (!error) return answer;
+  const bool wants_certificate =
+      error.category() == asio::error::get_ssl_category() &&
+      ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED;
+  if (wants_certificate) {
+    return base::fail(
+        base::kConnectionFailure,
+        fmt::format("the server at {} demands a certificate of its client", state_->options.url), {},
+        "Show it one with --cert-file.");
+  }
   const std::string reason = error == beast::error::timeout ? "timeout" : error.message();
   return base::fail(base::kConnectionFailure,
                     fmt::format("the server at {} {}: {}", state_->options.url, what, reason), {},

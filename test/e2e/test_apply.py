@@ -221,6 +221,35 @@ def test_a_plan_is_one_of_what_is_there_now(desk, pg, tmp_path):
     assert json.loads(desk.pooler.cli("tenant", "show", "acme", "--json").stdout)["pool_size"] == 9
 
 
+def test_commands_show_a_certificate_where_one_is_demanded(pooler_of, pg, tmp_path, ca, server_pair):
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path / "api", port) | {
+        "api.tls_cert_file": str(server_pair.cert), "api.tls_key_file": str(server_pair.key),
+        "api.tls_ca_file": str(ca.cert), "api.require_client_certificate": True}, tenants=[default_tenant(pg)])
+    Api(port, scheme="https")
+    mine = ca.issue("operator", cn="operator")
+    both = tmp_path / "both.pem"
+    both.write_text(mine.cert.read_text() + mine.key.read_text())
+    key = tmp_path / "token"
+    key.write_text(token(sub="ci"))
+    file = str(tenant_file(tmp_path / "t.yaml", pg))
+    commands = (["plan", "-f", file], ["apply", "-f", file, "--yes"], ["export"], ["top", "--once", "--interval", "100ms"])
+    for command in commands:
+        def run(*more: str):
+            call = [*command, "--api", f"https://localhost:{port}", "--token-file", str(key), "--ca-file", str(ca.cert), *more]
+            return subprocess.run([str(pooler.program), *call], capture_output=True, text=True, timeout=30,
+                                  env={**os.environ, **ENV})
+        without = run()
+        assert without.returncode == 1 and "demands a certificate" in without.stderr, without.stderr
+        assert "--cert-file" in without.stderr
+        done = run("--cert-file", str(mine.cert), "--key-file", str(mine.key))
+        assert done.returncode == (CHANGES if command[0] == "plan" else NOTHING), done.stderr
+        assert run("--cert-file", str(both)).returncode == NOTHING or command[0] == "plan"
+        broken = run("--cert-file", str(tmp_path / "none.pem"))
+        assert broken.returncode == 1 and "none.pem" in broken.stderr
+        assert run("--key-file", str(mine.key)).returncode in (1, 2)
+
+
 def test_the_api_refuses_what_was_not_shown(desk, pg):
     if not desk.is_api:
         pytest.skip("of the API")
