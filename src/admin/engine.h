@@ -28,6 +28,7 @@ std::string_view word_of(PoolState state);
 
 struct PoolView {
   std::string tenant, user, database, mode;
+  std::string role = {};  // who its server connections are
   PoolState state = PoolState::kActive;
   int size = 0;
   std::size_t idle = 0, active = 0, cleaning = 0, connecting = 0, waiting = 0;

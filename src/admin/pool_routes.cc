@@ -22,14 +22,12 @@ constexpr std::ptrdiff_t kPausedPoolsMax = 100;
 enum class Order : std::uint8_t { kPause, kResume, kReconnect, kDrain };
 
 // The one that the path names.
-std::expected<PoolScope, http::Response> scope_of(Engine& engine, const Call& call) {
-  const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(call.tenant());
-  if (tenant == nullptr) return std::unexpected(not_found("tenant \"" + call.tenant() + "\""));
-  PoolScope scope{.tenant = tenant->id};
+PoolScope scope_of(const model::TenantSpec& tenant, const Call& call) {
+  PoolScope scope{.tenant = tenant.id};
   const auto user = call.path.find("user"), database = call.path.find("database");
   if (user == call.path.end()) return scope;
   // Users who are the same role at the server share its pools.
-  const model::UserSpec* listed = model::CatalogSnapshot::find_user(*tenant, user->second);
+  const model::UserSpec* listed = model::CatalogSnapshot::find_user(tenant, user->second);
   const bool has_alias = listed != nullptr && !listed->upstream_user.empty();
   scope.user = has_alias ? listed->upstream_user : user->second;
   scope.database = database->second;
@@ -51,11 +49,6 @@ bool may_be_there(const model::TenantSpec& tenant, const PoolScope& pool) {
 std::optional<http::Response> refuse_pause(Engine& engine, const PoolScope& scope) {
   const std::set<pool::PoolName>& paused = engine.paused().pools;
   if (scope.is_tenant() || paused.contains(scope.pool())) return std::nullopt;
-  const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(scope.tenant);
-  if (tenant == nullptr || !may_be_there(*tenant, scope)) {
-    return not_found("a pool of user \"" + scope.user + "\" and database \"" + scope.database +
-                     "\" of tenant \"" + scope.tenant + "\"");
-  }
   const auto begin = paused.lower_bound({.tenant = scope.tenant, .database = {}, .user = {}});
   const auto end =
       std::find_if(begin, paused.end(), [&](const auto& name) { return name.tenant != scope.tenant; });
@@ -104,14 +97,45 @@ void give(Engine& engine, Order order, PoolScope scope, Call call) {
   }
 }
 
-void carry_out(Engine& engine, Order order, Call call) {
-  auto scope = scope_of(engine, call);
-  if (!scope) return call.respond(std::move(scope.error()));
-  if (auto refusal = refusal_of(engine, order, *scope)) return call.respond(std::move(*refusal));
+void obey(Engine& engine, Order order, PoolScope scope, Call call) {
+  if (auto refusal = refusal_of(engine, order, scope)) return call.respond(std::move(*refusal));
   const catalog::Actor actor = actor_of(call);
-  AuditNote note = note_of(order, *scope);
-  give(engine, order, std::move(*scope), std::move(call));
+  AuditNote note = note_of(order, scope);
+  give(engine, order, std::move(scope), std::move(call));
   note_order(engine, actor, std::move(note));
+}
+
+// The pool that runs under a name: its role's, or the one that lists show, of a user who may be gone from the catalog.
+const PoolView* find_pool(const std::vector<PoolView>& pools, const PoolScope& scope) {
+  for (const auto name : {&PoolView::role, &PoolView::user}) {
+    const auto found = std::ranges::find_if(pools, [&](const PoolView& pool) {
+      return pool.database == scope.database && pool.*name == scope.user;
+    });
+    if (found != pools.end()) return &*found;
+  }
+  return nullptr;
+}
+
+// An order that could reach nothing is refused, not answered with success.
+void carry_out(Engine& engine, Order order, Call call) {
+  const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(call.tenant());
+  if (tenant == nullptr) return call.respond(not_found("tenant \"" + call.tenant() + "\""));
+  PoolScope scope = scope_of(*tenant, call);
+  const bool may_be = scope.is_tenant() || may_be_there(*tenant, scope);
+  const bool is_listed = !scope.is_tenant() && model::CatalogSnapshot::find_user(
+                                                   *tenant, call.path.find("user")->second) != nullptr;
+  if (may_be && (scope.is_tenant() || is_listed))
+    return obey(engine, order, std::move(scope), std::move(call));
+  engine.look({.pools = true, .tenant = scope.tenant},
+              [&engine, order, may_be, scope, call = std::move(call)](const Findings& findings) mutable {
+                if (const PoolView* pool = find_pool(findings.pools, scope)) {
+                  scope.user = pool->role;
+                } else if (!may_be && !engine.paused().pools.contains(scope.pool())) {
+                  return call.respond(not_found("a pool of user \"" + scope.user + "\" and database \"" +
+                                                scope.database + "\" of tenant \"" + scope.tenant + "\""));
+                }
+                obey(engine, order, std::move(scope), std::move(call));
+              });
 }
 
 struct OrderRoute {
@@ -187,11 +211,10 @@ Routes pool_routes(Engine& engine) {
           .scope = Scope::kWrite,
           .answers = entry.answers,
           .act = [&engine, order = entry.order](Call call) { carry_out(engine, order, std::move(call)); }};
-      const bool needs_pool = of_pool && entry.order == Order::kPause;
-      route.answers.push_back({404,
-                               needs_pool ? "There is no such tenant, or it cannot have such a pool."
-                                          : "There is no such tenant.",
-                               "Problem", "application/problem+json"});
+      route.answers.push_back(
+          {404,
+           of_pool ? "There is no such tenant, or it cannot have such a pool." : "There is no such tenant.",
+           "Problem", "application/problem+json"});
       if (entry.order == Order::kPause) {
         route.query.push_back({"timeout_ms", "integer",
                                "How long to wait for transactions to end; 10000 when not given.",

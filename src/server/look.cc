@@ -27,6 +27,7 @@ admin::PoolView view_of(const pool::Pool& pool) {
                        .user = std::move(labels.user),
                        .database = std::move(labels.database),
                        .mode = config.mode ? std::string(model::word_of(*config.mode)) : "mixed",
+                       .role = pool::name_of(config).user,
                        .state = state_of(pool),
                        .size = pool.size(),
                        .idle = counts.idle,

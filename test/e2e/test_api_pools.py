@@ -188,6 +188,24 @@ def test_pools_that_cannot_be_are_not_paused(served, pg):
     assert api.call("POST", "/api/tenants/acme/pools/anybody/app/pause").status == 200
 
 
+def test_orders_reach_what_lists_show_or_are_refused(served):
+    pooler, api = served
+    solo = {"user": {"secret": "p", "upstream_user": "app", "upstream_secret": pooler.endpoint().password}}
+    assert api.call("PUT", f"{DEFAULT}/users/solo", solo).status == 201
+    with pooler.endpoint(user="solo", password="p").connect() as client:
+        client.execute("SELECT 1")
+        assert api.call("DELETE", f"{DEFAULT}/users/solo").status == 204
+        [(user, database)] = pools(api)
+        assert api.call("POST", f"{DEFAULT}/pools/{user}/{database}/reconnect").status == 202
+        answer = api.call("POST", f"{DEFAULT}/pools/{user}/{database}/drain")
+        assert (answer.status, answer.json["data"]["clients"]) == (202, 1)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            client.execute("SELECT 1")
+    for order in ("pause", "resume", "reconnect", "drain"):
+        refused = api.call("POST", f"{DEFAULT}/pools/nobody/app/{order}")
+        assert refused.status == 404 and "nobody" in refused.text, (order, refused.text)
+
+
 def test_one_tenant_cannot_use_up_the_places_of_paused_pools(served, pg):
     _, api = served
     own = Api(api.port, bearer=token(tenants=["default"]))
