@@ -113,6 +113,20 @@ base::Result<FieldOptions<UserSpec>> whole_fields(const UserOptions& options, co
   return fields;
 }
 
+// A dot may belong to the name; but more often the tenant behind it is misspelt.
+void note_of_dot(const UserOptions& options, const UserPath& path, OpenCatalog& catalog, const Call& call) {
+  const std::size_t dot = path.name.rfind('.');
+  if (!options.tenant.empty() || dot == std::string::npos) return;
+  const std::string suffix = path.name.substr(dot + 1);
+  std::vector<std::string> ids;
+  if (const auto tenants = all_tenants(catalog)) {
+    for (const TenantSpec& tenant : *tenants) ids.push_back(tenant.id);
+  }
+  call.terminal().err(fmt::format("penstock: note: no tenant \"{}\": added as {}\n  Hint: {}\n", suffix,
+                                  title(path),
+                                  did_you_mean(suffix, ids, "With --tenant the tenant has to be there.")));
+}
+
 int run_add(const UserOptions& options, const Call& call) {
   if (const std::optional<base::Error> error = misuse_of(options)) return call.misuse(*error);
   const base::Result<FieldOptions<UserSpec>> fields = whole_fields(options, call);
@@ -147,6 +161,7 @@ int run_add(const UserOptions& options, const Call& call) {
   if (!status) return call.fail(status.error());
   call.terminal().out(options.catalog.json ? catalog::public_json(path->tenant, user) + "\n"
                                            : title(*path) + " added\n");
+  note_of_dot(options, *path, *opened, call);
   return kDone;
 }
 
