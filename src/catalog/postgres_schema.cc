@@ -131,11 +131,13 @@ base::Status bring_up_to_date(PostgresConnection& connection, Migrate migrate) {
   }
   if (migrate == Migrate::kNo) {
     return base::fail(
-        base::kConfigFileError,
+        base::kObjectNotInPrerequisiteState,
         fmt::format("the tables of the catalog database are missing or old (schema {}, this program "
                     "needs {})",
                     *version, kNewest),
-        {}, "Run `penstock catalog migrate`, or set server.catalog_migrate = true.");
+        {},
+        "`penstock catalog migrate` makes them; so does a server that starts, unless server.catalog_migrate "
+        "is false.");
   }
   base::Status status = take_missing_steps(connection);
   connection.rollback();  // does nothing after a commit

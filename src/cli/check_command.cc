@@ -78,11 +78,39 @@ base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::Store& sto
   return problems;
 }
 
+bool is_loopback(std::string_view address) {
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
+// What the process needs besides its catalog.
 void check_files(const config::Settings& settings, Terminal& terminal, Findings& findings) {
-  const base::Status status = server::check_client_tls(settings);
-  if (status) return;
-  ++findings.errors;
-  terminal.out(config::explain(status.error()) + "\n");
+  if (const base::Status status = server::check_client_tls(settings); !status) {
+    ++findings.errors;
+    terminal.out(config::explain(status.error()) + "\n");
+  }
+  for (const config::ListenerSettings& listener : settings.listeners) {
+    std::error_code ignored;
+    if (!listener.address.starts_with('/') || std::filesystem::is_directory(listener.address, ignored))
+      continue;
+    ++findings.errors;
+    terminal.out(fmt::format("listeners: there is no directory \"{}\" for the Unix socket of port {}\n",
+                             listener.address, listener.port));
+  }
+  std::vector<catalog::Problem> warnings;
+  if (!settings.api_token_secret_file.empty()) {
+    check_mode(settings.api_token_secret_file, "api.token_secret_file", warnings);
+  }
+  if (settings.api_port != 0 && settings.api_tls_cert_file.empty() && !is_loopback(settings.api_address)) {
+    warnings.push_back(
+        {.path = "api.address",
+         .text = fmt::format("tokens and passwords cross the network as they are on \"{}\": set "
+                             "api.tls_cert_file and api.tls_key_file",
+                             settings.api_address)});
+  }
+  for (const catalog::Problem& warning : warnings) {
+    ++findings.warnings;
+    terminal.out(fmt::format("warning: {}\n", warning.to_string()));
+  }
 }
 
 void check_catalog(const config::Settings& settings, const Call& call, Findings& findings) {
@@ -107,6 +135,11 @@ void check_catalog(const config::Settings& settings, const Call& call, Findings&
       store
           ? catalog_problems(**store, settings.catalog, catalog::key_source(settings, call.world.environment))
           : base::fail(store.error());
+  // A server makes them when it starts.
+  if (!store && store.error().sqlstate == base::kObjectNotInPrerequisiteState && settings.catalog_migrate) {
+    return terminal.out(
+        fmt::format("note: {}; `penstock serve` brings them up to date\n", store.error().message));
+  }
   if (!problems) {
     ++findings.errors;
     terminal.out(config::explain(problems.error()) + "\n");

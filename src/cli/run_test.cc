@@ -291,6 +291,24 @@ TEST_F(RunTest, ChecksThatAServerCouldStartWithTheFilesThatAreNamed) {
   EXPECT_THAT(terminal_.written, HasSubstr("could not load certificate file \"/no/such.crt\""));
   EXPECT_EQ(penstock({"check", "--set", "server.catalog=/no/such/directory/penstock.db"}), kFailed);
   EXPECT_THAT(terminal_.written, HasSubstr("there is no directory \"/no/such/directory\""));
+  write("socket.toml", "[[listener]]\naddress = \"/no/such/place\"\n");
+  EXPECT_EQ(penstock({"check", "--config", directory_ / "socket.toml"}), kFailed);
+  EXPECT_THAT(terminal_.written, HasSubstr("listeners: there is no directory \"/no/such/place\""));
+}
+
+TEST_F(RunTest, WarnsOfTokensThatOthersCanRead) {
+  write("token", "a secret for tokens that is long enough 0123456789\n");
+  ASSERT_EQ(::chmod(std::string(directory_ / "token").c_str(), 0644), 0);
+  write("api.toml",
+        "[api]\nport = 6433\ntoken_secret_file = \"" + std::string(directory_ / "token") + "\"\n");
+  must({"check", "--config", directory_ / "api.toml"});
+  EXPECT_THAT(terminal_.written, HasSubstr("warning: api.token_secret_file: others may read it (0644)"));
+  EXPECT_THAT(terminal_.written, HasSubstr("ok, 1 warning"));
+  ASSERT_EQ(::chmod(std::string(directory_ / "token").c_str(), 0600), 0);
+  must({"check", "--config", directory_ / "api.toml", "--set", "api.address=0.0.0.0"});
+  EXPECT_THAT(terminal_.written, HasSubstr("warning: api.address: tokens and passwords cross the network"));
+  must({"check", "--config", directory_ / "api.toml", "--set", "api.address=127.0.0.1"});
+  EXPECT_THAT(terminal_.written, HasSubstr("ok, 0 warnings"));
 }
 
 TEST_F(RunTest, ChecksTheCatalogAndItsFiles) {

@@ -331,6 +331,10 @@ def test_nodes_share_a_catalog_in_postgres(pooler_of, pg, catalog_server):
     catalog_server.sql("CREATE DATABASE shared")
     url = f"postgres://postgres@{catalog_server.host}:{catalog_server.port}/shared"
     one = shared(pooler_of, url)
+    assert "`penstock serve` brings them up to date" in one.cli("check").stdout
+    strict = one.cli("check", "--set", "server.catalog_migrate=false", check=False)
+    assert strict.returncode == 1 and "penstock catalog migrate" in strict.stdout
+    assert "`penstock catalog migrate` makes them" in one.cli("tenant", "list", check=False).stderr
     assert "up to date" in one.cli("catalog", "migrate").stdout
     one.add_tenant(tenant(pg))
     one.launch()
