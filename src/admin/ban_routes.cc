@@ -2,6 +2,7 @@
 #include "admin/api.h"
 #include "admin/audit_note.h"
 #include "admin/problem.h"
+#include "model/network.h"
 
 namespace penstock::admin {
 
@@ -26,9 +27,16 @@ void list_bans(Engine& engine, Call call) {
   }
   if (const json::object* body = call.body.if_object()) {
     std::vector<std::string> addresses;
+    FieldErrors errors;
     for (const json::value& address : body->at("ipv4_addresses").as_array()) {
-      addresses.emplace_back(address.get_string());
+      const std::string_view text = address.get_string();
+      // Of IPv6, lists show the network.
+      if (!model::site_of(text) && !model::parse_network(text)) {
+        errors["ipv4_addresses." + std::to_string(addresses.size())].push_back("must be an IP address");
+      }
+      addresses.emplace_back(text);
     }
+    if (!errors.empty()) return call.respond(problem(errors));
     engine.bans().lift(call.tenant(), addresses);
     AuditNote note{.action = "lift-bans", .tenant = call.tenant()};
     for (const std::string& address : addresses) note.subjects.push_back("network_bans." + address);

@@ -49,7 +49,7 @@ base::Result<ApiClient> ApiClient::open(const ApiOptions& options, const World& 
                                         std::chrono::milliseconds timeout) {
   if (options.url.empty()) {
     return base::fail(base::kInvalidParameterValue, "--api is missing: where is the server's HTTP port?", {},
-                      "It is like --api http://127.0.0.1:8080; see the section [api] of its configuration.");
+                      "It is like --api http://127.0.0.1:6433; see the section [api] of its configuration.");
   }
   std::string token = from_environment(world, "PENSTOCK_API_TOKEN");
   if (!options.token_file.empty()) {

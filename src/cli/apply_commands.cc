@@ -152,7 +152,7 @@ void add_apply_commands(CLI::App& app, Call& call) {
       "Examples:\n"
       "  penstock apply -f tenants.yaml\n"
       "  penstock apply -f tenants/ --prune --yes\n"
-      "  penstock apply -f tenants.yaml --api https://pooler.example.com:8080 --token-file "
+      "  penstock apply -f tenants.yaml --api https://pooler.example.com:6433 --token-file "
       "/run/secrets/token");
   on_call(*command, call, options, run_apply);
 }

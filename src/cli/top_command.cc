@@ -202,8 +202,8 @@ void add_top_command(CLI::App& app, Call& call) {
       "The token needs the scope metrics, and for slow queries read. Keys are told by h; q ends it.\n"
       "Columns: {}.\n"
       "Examples:\n"
-      "  penstock top --api http://127.0.0.1:8080 --token-file token\n"
-      "  penstock top --api http://127.0.0.1:8080 --token-file token --once --show tenants --sort longest",
+      "  penstock top --api http://127.0.0.1:6433 --token-file token\n"
+      "  penstock top --api http://127.0.0.1:6433 --token-file token --once --show tenants --sort longest",
       fmt::join(TopView::columns(), ", ")));
   on_call(*command, call, options, run_top);
 }

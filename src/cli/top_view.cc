@@ -272,13 +272,11 @@ std::vector<std::string> TopView::heading(std::size_t width, bool colours) const
                        now_->tenants, now_->pools.size(), clients, now_->clients_max, waiting,
                        seconds(longest), active, idle, others, rate(qps), cpu, now_->memory / 1e6),
            width, false));
-  std::string third = is_typing_ ? fmt::format("filter: {}_", filter_)
-                                 : fmt::format("{}by {}{}{}",
-                                               page_ == Page::kPools     ? "pools "
-                                               : page_ == Page::kTenants ? "tenants "
-                                                                         : "slow queries ",
-                                               lower(table()[column_].name), is_reversed_ ? " reversed" : "",
-                                               filter_.empty() ? "" : fmt::format(", with \"{}\"", filter_));
+  std::string third = fmt::format("{} by {}{}", page_ == Page::kPools ? "pools" : "tenants",
+                                  lower(table()[column_].name), is_reversed_ ? " reversed" : "");
+  if (page_ == Page::kSlow) third = "slow queries, newest first";
+  if (!filter_.empty()) third += fmt::format(", with \"{}\"", filter_);
+  if (is_typing_) third = fmt::format("filter: {}_", filter_);
   if (!trouble_.empty()) third = trouble_;
   lines.push_back(coloured(cell(third, width, false), trouble_.empty() ? kBold : kRed, colours));
   return lines;

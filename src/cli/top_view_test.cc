@@ -141,6 +141,7 @@ TEST(TopView, ShowsSlowQueriesAndTrouble) {
       {"query":null},7]})json");
   view.show(found);
   view.press(Key::kText, 's');
+  EXPECT_THAT(text_of(view), AllOf(HasSubstr("slow queries, newest first"), Not(HasSubstr("by qps"))));
   EXPECT_THAT(text_of(view), testing::ContainsRegex("10:00:01.000 acme +app +1500 +-  SELECT pg_sleep"));
   view.complain("the server does not answer");
   EXPECT_THAT(text_of(view), AllOf(HasSubstr("the server does not answer"), HasSubstr("pg_sleep")));

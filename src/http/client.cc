@@ -29,7 +29,7 @@ struct Target {
 base::Result<Target> parse_url(std::string_view url) {
   const auto refuse = [&] {
     return base::fail(base::kInvalidParameterValue, fmt::format("\"{}\" is not the URL of an HTTP port", url),
-                      {}, "It is like http://127.0.0.1:8080 or https://pooler.example.com.");
+                      {}, "It is like http://127.0.0.1:6433 or https://pooler.example.com.");
   };
   Target target;
   constexpr std::string_view kHttp = "http://", kHttps = "https://";

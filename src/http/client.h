@@ -19,7 +19,7 @@
 namespace penstock::http {
 
 struct ClientOptions {
-  std::string url = {};        // "http://127.0.0.1:8080", "https://db.example.com"; a path before all targets
+  std::string url = {};        // "http://127.0.0.1:6433", "https://db.example.com"; a path before all targets
   std::string ca_file = {};    // of https; empty: the system's
   std::string cert_file = {};  // what the client shows, with its chain; empty: nothing
   std::string key_file = {};   // of that certificate; empty: it is in the same file

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "io/await.h"
 #include "session/login.h"
@@ -22,22 +23,31 @@ base::Status Login::reserve() {
   const Identity& identity = outcome_.identity;
   const config::Settings& settings = *instructions_.settings;
   const model::PoolOverrides& of_tenant = identity.tenant->overrides;
-  const int user_limit = user_ != nullptr && user_->overrides.max_clients.has_value()
-                             ? *user_->overrides.max_clients
-                             : settings.max_clients_per_user;
+  const std::optional<int> of_user = user_ != nullptr ? user_->overrides.max_clients : std::nullopt;
   const std::string tenant = clients_scope(identity.tenant->id);
+  // Whose limit, how high, and who says so.
+  struct Limit {
+    std::string scope;
+    int most;
+    std::string_view field;
+  };
+  const std::array<Limit, 4> limits{
+      Limit{std::string(kAllClients), settings.max_clients, "pool.max_clients"},
+      Limit{tenant, of_tenant.max_clients.value_or(settings.max_clients_per_tenant),
+            of_tenant.max_clients ? "max_clients of the tenant" : "pool.max_clients_per_tenant"},
+      Limit{"user \"" + identity.user + "\" of " + tenant, of_user.value_or(settings.max_clients_per_user),
+            of_user ? "max_clients of the user" : "pool.max_clients_per_user"},
+      Limit{"database \"" + identity.database + "\" of " + tenant, settings.max_clients_per_database,
+            "pool.max_clients_per_database"}};
   const pool::Scope* full = nullptr;
   outcome_.reservation = pool::Reservation::take(
-      home_.ledger.scopes({std::string(kAllClients), tenant, "user \"" + identity.user + "\" of " + tenant,
-                           "database \"" + identity.database + "\" of " + tenant}),
-      {settings.max_clients, of_tenant.max_clients.value_or(settings.max_clients_per_tenant), user_limit,
-       settings.max_clients_per_database},
-      &full);
-  if (!outcome_.reservation) {
-    return base::fail(base::kTooManyConnections, "no more connections allowed for " + full->name, "",
-                      "Raise the limit, or close connections that are not needed.");
-  }
-  return {};
+      home_.ledger.scopes({limits[0].scope, limits[1].scope, limits[2].scope, limits[3].scope}),
+      {limits[0].most, limits[1].most, limits[2].most, limits[3].most}, &full);
+  if (outcome_.reservation) return {};
+  const auto* limit = std::ranges::find(limits, full->name, &Limit::scope);
+  return base::fail(base::kTooManyConnections, "no more connections allowed for " + full->name,
+                    fmt::format("There may be {} at the same time ({}).", limit->most, limit->field),
+                    "Raise the limit, or close connections that are not needed.");
 }
 
 // The tenant's log-ins in a second. Only those count that have shown a true password: else a stranger could shut

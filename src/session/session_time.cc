@@ -158,20 +158,23 @@ void Session::on_timer() {
   if (state_ == State::kWaiting) {
     if (over(exchange_->request_since, identity_->query_wait)) {
       if (pool_->last_error() != nullptr) return tell_and_end(*pool_->last_error());
-      return fatal(
-          base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
-          "The pool has too few server connections for its load, or queries and transactions take too long.");
+      return fatal(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time",
+                   pool_->is_paused() ? "The pool is paused: it waits for an administrator to resume it."
+                                      : "The pool has too few server connections for its load, or queries "
+                                        "and transactions take too long.");
     }
     if (!exchange_->notified &&
         over(exchange_->request_since, home_.instructions.settings->query_wait_notify)) {
       exchange_->notified = true;
       base::ByteWriter out;
       pgwire::notice_response(
-          out, {.sqlstate = base::SqlState("00000"),
-                .message = "No server connection available in postgres backend, client being queued",
-                .detail = pool_->last_error() == nullptr
-                              ? "The pool has no free server connection."
-                              : "The last attempt to connect failed: " + pool_->last_error()->message + "."});
+          out,
+          {.sqlstate = base::SqlState("00000"),
+           .message = "No server connection available in postgres backend, client being queued",
+           .detail = pool_->is_paused() ? "The pool is paused: it waits for an administrator to resume it."
+                     : pool_->last_error() == nullptr
+                         ? "The pool has no free server connection."
+                         : "The last attempt to connect failed: " + pool_->last_error()->message + "."});
       client_->write(out.view());
     }
   }

@@ -197,6 +197,15 @@ def test_a_call_without_a_dry_run_does_nothing_when_asked_for_one(api, pg):
     assert api.get("/api/tenants/acme").json["data"]["paused"] is False
 
 
+def test_only_addresses_are_let_in_again(api, pg):
+    assert api.call("PUT", "/api/tenants/acme", tenant_body(pg)).status == 201
+    path = "/api/tenants/acme/network_bans"
+    refused = api.call("DELETE", path, {"ipv4_addresses": ["192.0.2.1", "zz"]})
+    assert refused.status == 422 and list(refused.json["errors"]) == ["ipv4_addresses.1"]
+    for address in ("192.0.2.1", "2001:db8::1", "2001:db8::/64"):
+        assert api.call("DELETE", path, {"ipv4_addresses": [address]}).status == 200
+
+
 def test_what_a_call_does_not_know_is_an_error(api, pg):
     path = "/api/tenants/acme"
     assert api.call("PUT", path, tenant_body(pg)).status == 201

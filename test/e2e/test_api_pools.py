@@ -135,8 +135,9 @@ def test_who_waits_too_long_is_told(pooler_of, pg, tmp_path):
     with pooler.endpoint().connect() as client:
         client.execute("SELECT 1")
         api.call("POST", f"{DEFAULT}/pause")
-        with pytest.raises(psycopg.OperationalError, match="query_wait"):
+        with pytest.raises(psycopg.OperationalError, match="query_wait") as told:
             client.execute("SELECT 1")
+        assert "The pool is paused" in str(told.value)
 
 
 def test_one_pool_can_be_paused(served, pg):

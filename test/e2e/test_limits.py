@@ -124,7 +124,10 @@ def test_clients_of_a_user_from_the_catalog(pooler_of, pg):
     tenant.users["app"]["max-clients"] = "1"
     pooler = pooler_of(tenants=[tenant])
     with pooler.endpoint().wire():
-        assert refused(pooler.endpoint()) == "53300"
+        with pytest.raises(ServerError) as told:
+            pooler.endpoint().wire()
+        assert told.value.sqlstate == "53300"
+        assert told.value.fields["D"] == "There may be 1 at the same time (max_clients of the user)."
         with pooler.endpoint(user="other").wire() as wire:
             assert wire.value("SELECT 1") == "1"
 
