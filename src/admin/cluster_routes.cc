@@ -224,7 +224,8 @@ std::expected<Members, http::Response> change_members(Engine& engine, const Call
 void store_cluster(Engine& engine, Call call, const Members& present, const Wishes& wishes) {
   const auto members = change_members(engine, call, present, wishes, catalog::Effect::kStored);
   if (!members) return call.respond(members.error());
-  if (members->empty()) return call.respond(problem(409, "the cluster has been dissolved in the same moment"));
+  if (members->empty())
+    return call.respond(problem(409, "the cluster has been dissolved in the same moment"));
   http::Headers headers;
   if (present.empty()) {
     headers.emplace_back("Location", "/api/clusters/" + http::percent_encode(alias_of(call)));

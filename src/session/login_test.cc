@@ -29,15 +29,16 @@ class Guest final : public io::StreamSink {
   }
   void start(std::string_view options = {}, std::string_view database = "shop") {
     const auto address = io::Address::from_ip("10.0.0.9", 6432);
-    connecting_ = loop_.connect(*address, base::kNever, [this, options, database](base::Result<io::StreamPtr> stream) {
-      ASSERT_TRUE(stream.has_value());
-      stream_ = std::move(*stream);
-      stream_->set_sink(*this);
-      std::string fields = sim::zero_ended("user") + sim::zero_ended(user_) + sim::zero_ended("database") +
-                           sim::zero_ended(database);
-      if (!options.empty()) fields += sim::zero_ended("options") + sim::zero_ended(options);
-      send(sim::startup_packet(sim::kProtocol3, fields + '\0'));
-    });
+    connecting_ =
+        loop_.connect(*address, base::kNever, [this, options, database](base::Result<io::StreamPtr> stream) {
+          ASSERT_TRUE(stream.has_value());
+          stream_ = std::move(*stream);
+          stream_->set_sink(*this);
+          std::string fields = sim::zero_ended("user") + sim::zero_ended(user_) +
+                               sim::zero_ended("database") + sim::zero_ended(database);
+          if (!options.empty()) fields += sim::zero_ended("options") + sim::zero_ended(options);
+          send(sim::startup_packet(sim::kProtocol3, fields + '\0'));
+        });
   }
   void leave() { stream_.reset(); }
   // The proof that was held back.
