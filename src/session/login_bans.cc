@@ -19,11 +19,9 @@ std::string LoginBans::site_of(std::string_view address) {
   return site ? model::to_text(*site) : std::string();
 }
 
-std::string LoginBans::key(std::string_view tenant, std::string_view address) {
-  std::string key(tenant);
-  key += '\0';
-  key += address;
-  return key;
+std::size_t LoginBans::KeyHash::operator()(const Key& key) const {
+  const std::hash<std::string_view> hash;
+  return hash(key.tenant) * 31 + hash(key.site);
 }
 
 std::optional<base::TimePoint> LoginBans::banned_until(std::string_view tenant, std::string_view address,
@@ -47,8 +45,8 @@ bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view ad
   const std::string site = site_of(address);
   if (site.empty()) return false;
   const std::lock_guard lock(mutex_);
-  while (!order_.empty() && order_.front().over_at <= now) forget(order_.begin());
-  Entry& entry = entry_of(tenant, site);
+  const Order::iterator place = entry_of(tenant, site, now);
+  Entry& entry = *place;
   if (entry.banned_until > now) return false;  // it had got past the door before
   if (now - entry.since > policy.window) entry.failures = 0;
   if (entry.failures++ == 0) entry.since = now;
@@ -56,15 +54,18 @@ bool LoginBans::note_wrong_password(std::string_view tenant, std::string_view ad
   if (entry.failures < policy.failures) return false;
   entry.failures = 0;
   entry.banned_until = entry.over_at = now + policy.time;
+  banned_.splice(banned_.end(), counted_, place);
   return true;
 }
 
 LoginBans::Doubt::Doubt(LoginBans& bans, std::string_view tenant, std::string_view address,
                         const Policy& policy, base::TimePoint now)
-    : bans_(spares(address, policy) ? nullptr : &bans), tenant_(tenant), site_(site_of(address)) {
+    : bans_(spares(address, policy) ? nullptr : &bans),
+      tenant_(tenant.substr(0, kTenantBytesMax)),
+      site_(site_of(address)) {
   if (bans_ == nullptr) return;
   const std::lock_guard lock(bans.mutex_);
-  Entry& entry = bans.entry_of(tenant_, site_);
+  Entry& entry = *bans.entry_of(tenant_, site_, now);
   ++entry.doubts;
   entry.over_at = std::max(entry.over_at, now + policy.window);
 }
@@ -72,10 +73,12 @@ LoginBans::Doubt::Doubt(LoginBans& bans, std::string_view tenant, std::string_vi
 LoginBans::Doubt::~Doubt() {
   if (bans_ == nullptr) return;
   const std::lock_guard lock(bans_->mutex_);
-  Entry* entry = bans_->find(tenant_, site_);
-  if (entry == nullptr || entry->doubts == 0) return;  // it had to make room
-  const bool is_counted = entry->failures > 0 || entry->banned_until > base::TimePoint();
-  if (--entry->doubts == 0 && !is_counted) bans_->forget(bans_->entries_.at(key(tenant_, site_)));
+  const auto found = bans_->entries_.find({tenant_, site_});
+  if (found == bans_->entries_.end()) return;  // it had to make room
+  Entry& entry = *found->second;
+  if (entry.doubts > 0) --entry.doubts;
+  const bool is_counted = entry.doubts > 0 || entry.failures > 0 || entry.banned_until > base::TimePoint();
+  if (!is_counted) bans_->forget(found->second);
 }
 
 bool LoginBans::may_guess(std::string_view tenant, std::string_view address, const Policy& policy,
@@ -88,37 +91,44 @@ bool LoginBans::may_guess(std::string_view tenant, std::string_view address, con
   return entry->banned_until <= now && failures + entry->doubts < policy.failures;
 }
 
-LoginBans::Entry* LoginBans::find(std::string_view tenant, std::string_view site) const {
-  const auto found = entries_.find(key(tenant, site));
+const LoginBans::Entry* LoginBans::find(std::string_view tenant, std::string_view site) const {
+  const auto found = entries_.find({tenant.substr(0, kTenantBytesMax), site});
   return found == entries_.end() ? nullptr : &*found->second;
 }
 
-LoginBans::Entry& LoginBans::entry_of(std::string_view tenant, std::string_view address) {
-  const std::string name = key(tenant, address);
-  const auto found = entries_.find(name);
-  if (found != entries_.end()) {
-    order_.splice(order_.end(), order_, found->second);
-    return *found->second;
+// The one that is noted from now on; in counted_, unless it is banned.
+LoginBans::Order::iterator LoginBans::entry_of(std::string_view tenant, std::string_view site,
+                                               base::TimePoint now) {
+  for (Order* order : {&counted_, &banned_}) {
+    while (!order->empty() && order->front().over_at <= now) forget(order->begin());
   }
-  if (entries_.size() >= kEntriesMax) forget(order_.begin());
-  order_.push_back({.tenant = std::string(tenant), .address = std::string(address)});
-  entries_.emplace(name, std::prev(order_.end()));
+  tenant = tenant.substr(0, kTenantBytesMax);
+  if (const auto found = entries_.find({tenant, site}); found != entries_.end()) {
+    Entry& entry = *found->second;
+    if (entry.banned_until > now) return found->second;
+    counted_.splice(counted_.end(), order_of(entry), found->second);
+    entry.banned_until = {};
+    return found->second;
+  }
+  if (entries_.size() >= kEntriesMax) forget((counted_.empty() ? banned_ : counted_).begin());
+  const auto made =
+      counted_.insert(counted_.end(), {.tenant = std::string(tenant), .site = std::string(site)});
+  entries_.emplace(Key{made->tenant, made->site}, made);
   publish_size();
-  return order_.back();
+  return made;
 }
 
 void LoginBans::forget(Order::iterator entry) {
-  entries_.erase(key(entry->tenant, entry->address));
-  order_.erase(entry);
+  entries_.erase({entry->tenant, entry->site});
+  order_of(*entry).erase(entry);
   publish_size();
 }
 
 std::vector<LoginBans::Ban> LoginBans::list(std::string_view tenant, base::TimePoint now) const {
   std::vector<Ban> bans;
   const std::lock_guard lock(mutex_);
-  for (const Entry& entry : order_) {
-    if (entry.tenant == tenant && entry.banned_until > now)
-      bans.push_back({entry.address, entry.banned_until});
+  for (const Entry& entry : banned_) {
+    if (entry.tenant == tenant && entry.banned_until > now) bans.push_back({entry.site, entry.banned_until});
   }
   std::ranges::sort(bans, {}, &Ban::address);
   return bans;
@@ -127,7 +137,8 @@ std::vector<LoginBans::Ban> LoginBans::list(std::string_view tenant, base::TimeP
 void LoginBans::lift(std::string_view tenant, const std::vector<std::string>& addresses) {
   const std::lock_guard lock(mutex_);
   for (const std::string& address : addresses) {
-    const auto found = entries_.find(key(tenant, site_of(address.substr(0, address.find('/')))));
+    const std::string site = site_of(address.substr(0, address.find('/')));
+    const auto found = entries_.find({tenant, site});
     if (found != entries_.end()) forget(found->second);
   }
 }

@@ -6,7 +6,8 @@
 // Owner:      the server; the workers share it.
 // Home:       SYNC (one mutex, held for a look-up; not taken while nothing is counted). list() and lift() too.
 // Invariants: an address that is banned is counted no further: a ban ends at its time.
-// Bounds:     kEntriesMax addresses; the one that has been quiet for longest makes room.
+// Bounds:     kEntriesMax addresses; the one that has been quiet for longest makes room, of those that are not banned if
+//             there is one. Of a tenant's name kTenantBytesMax: longer than an id can be, so what is cut is none.
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,7 @@ namespace penstock::session {
 class LoginBans {
  public:
   static constexpr std::size_t kEntriesMax = 50'000;
+  static constexpr std::size_t kTenantBytesMax = 64;
 
   struct Policy {
     int failures = 0;  // 0: nobody is banned
@@ -76,24 +78,31 @@ class LoginBans {
 
  private:
   struct Entry {
-    std::string tenant, address;
+    std::string tenant, site;
     int failures = 0;
     int doubts = 0;
-    base::TimePoint since{};  // of the first of these failures
-    base::TimePoint banned_until{};
-    base::TimePoint over_at{};  // nothing of it counts any more
+    base::TimePoint since{};         // of the first of these failures
+    base::TimePoint banned_until{};  // not set: it stands in counted_
+    base::TimePoint over_at{};       // nothing of it counts any more
   };
-  using Order = std::list<Entry>;  // quiet for longest first
+  using Order = std::list<Entry>;
+  struct Key {
+    std::string_view tenant, site;  // of the entry itself
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const;
+  };
 
-  Entry* find(std::string_view tenant, std::string_view site) const;
-  static std::string key(std::string_view tenant, std::string_view address);
-  Entry& entry_of(std::string_view tenant, std::string_view address);
+  const Entry* find(std::string_view tenant, std::string_view site) const;
+  Order::iterator entry_of(std::string_view tenant, std::string_view site, base::TimePoint now);
+  Order& order_of(const Entry& entry) { return entry.banned_until > base::TimePoint() ? banned_ : counted_; }
   void forget(Order::iterator entry);
   void publish_size() { size_.store(entries_.size(), std::memory_order_relaxed); }
 
   mutable std::mutex mutex_;
-  Order order_;                                               // guarded by mutex_
-  std::unordered_map<std::string, Order::iterator> entries_;  // guarded by mutex_
+  Order counted_, banned_;                                     // guarded by mutex_; quiet for longest first
+  std::unordered_map<Key, Order::iterator, KeyHash> entries_;  // guarded by mutex_
   std::atomic<std::size_t> size_{0};
 };
 

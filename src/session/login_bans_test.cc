@@ -154,13 +154,36 @@ TEST_F(LoginBansTest, WhatIsOverIsForgotten) {
   EXPECT_EQ(bans.size(), 1u);
 }
 
-TEST_F(LoginBansTest, ManyAddressesTakeNoMoreThanSoMuchRoom) {
+TEST_F(LoginBansTest, ManyAddressesTakeNoMoreThanSoMuchRoomAndTheBannedStayToTheLast) {
   for (int i = 0; i < 3; ++i) wrong("acme", "192.0.2.1");
+  wrong("acme", "192.0.2.2");
+  wrong("acme", "192.0.2.2");
   for (std::size_t i = 0; i < LoginBans::kEntriesMax + 10; ++i) {
     wrong("t" + std::to_string(i), "198.51.100.1");
   }
   EXPECT_EQ(bans.size(), LoginBans::kEntriesMax);
-  EXPECT_FALSE(is_banned("acme", "192.0.2.1")) << "the oldest made room";
+  EXPECT_TRUE(is_banned("acme", "192.0.2.1"));
+  EXPECT_FALSE(wrong("acme", "192.0.2.2")) << "the oldest of the others made room";
+  policy.failures = 1;
+  for (std::size_t i = 0; i < LoginBans::kEntriesMax; ++i) {
+    wrong("t" + std::to_string(i), "198.51.100.2");
+  }
+  EXPECT_EQ(bans.size(), LoginBans::kEntriesMax);
+  EXPECT_FALSE(is_banned("acme", "192.0.2.1"));
+}
+
+TEST_F(LoginBansTest, OfANameThatIsLongerThanAnIdOnlyTheBeginningCounts) {
+  const std::string name(LoginBans::kTenantBytesMax, 'x');
+  wrong(name + "1", "192.0.2.1");
+  wrong(name + "2", "192.0.2.1");
+  {
+    const LoginBans::Doubt doubt(bans, name + "3", "192.0.2.1", policy, now);
+  }
+  EXPECT_TRUE(wrong(name + std::string(9000, 'y'), "192.0.2.1"));
+  EXPECT_TRUE(is_banned(name, "192.0.2.1"));
+  EXPECT_TRUE(bans.may_guess(name.substr(1), "192.0.2.1", policy, now));
+  EXPECT_FALSE(bans.may_guess(name + "4", "192.0.2.1", policy, now));
+  EXPECT_EQ(bans.size(), 1U);
 }
 
 TEST_F(LoginBansTest, WorkersShareThem) {

@@ -63,7 +63,7 @@ base::Status Login::choose_tenant() {
         resolved_.rule == catalog::ResolveRule::kDefault && user_ == nullptr && stated.user != stated_user_;
     if (!may_be_elsewhere) stated = {.tenant = resolved_.tenant->id, .user = resolved_.user};
   }
-  counted_tenant_ = std::move(stated.tenant);
+  counted_tenant_ = stated.tenant.substr(0, LoginBans::kTenantBytesMax);
   face_ = face_of({.user = names.user, .options = names.options});
   Identity& identity = outcome_.identity;
   identity.tenant = resolved_.tenant;
