@@ -8,6 +8,7 @@
 #include "pgwire/backend.h"
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
+#include "session/absence.h"
 #include "session/pool_plan.h"
 #include "session/pool_set.h"
 #include "session/settings_trial.h"
@@ -46,12 +47,6 @@ base::Error quiet_unless_late(base::Error error) {
 // So long a client waits for the first server before it is greeted with the tenant's default_parameter_status.
 constexpr base::Duration kGuessAfter = std::chrono::seconds(1);
 
-// No server is there, as opposed to one that refuses.
-bool is_absence(const base::Error& error) {
-  const std::string_view category = error.sqlstate.category();
-  return category == "08" || category == "53" || category == "57";
-}
-
 upstream::ServerParameters guessed_parameters(const model::TenantSpec& tenant) {
   return {tenant.default_parameter_status.begin(), tenant.default_parameter_status.end()};
 }
@@ -88,8 +83,8 @@ tls::TlsStream* Login::tls_stream() const {
 }
 
 std::string Login::reason_for_log(const base::Error& error) const {
-  const bool is_about_identity =
-      error.sqlstate == base::kInvalidPassword || error.sqlstate == base::kInvalidAuthorization;
+  const bool is_about_identity = error.sqlstate == base::kInvalidPassword ||
+                                 error.sqlstate == base::kInvalidAuthorization || is_absence(error);
   if (!is_about_identity || private_reason_.empty()) return Session::text_for_log(error);
   return fmt::format("{}: {}", error.message, private_reason_);
 }

@@ -109,6 +109,7 @@ class Login {
   std::string private_reason_;         // of a refusal: for our log, never for the client
   std::vector<auth::Secret> secrets_;  // one of which the client must prove to know; newest first
   bool secret_was_queried_ = false;
+  bool secret_is_unknown_ = false;  // auth_query has failed: no password can be called wrong
   bool by_previous_secret_ = false;
   bool takes_turns_ = false;  // there are verifiers of which one exchange checks one
   bool is_banned_ = false;

@@ -1,7 +1,10 @@
 // The secrets that a client may prove to know, and what happens when none of them fits.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "catalog/timestamp.h"
+#include "session/absence.h"
 #include "session/auth_query.h"
 #include "session/login.h"
 
@@ -19,6 +22,8 @@ bool same_texts(const std::vector<auth::Secret>& a, const std::vector<auth::Secr
 // Newest first; from the catalog, or for users and secrets that it does not hold, from the server.
 io::Task<base::Result<std::vector<auth::Secret>>> Login::find_secrets() {
   std::vector<auth::Secret> secrets;
+  private_reason_.clear();
+  secret_is_unknown_ = false;
   if (user_ != nullptr && user_->secret.has_value()) {
     secrets.push_back(auth::Secret::parse(*user_->secret));
     const bool is_over =
@@ -32,9 +37,18 @@ io::Task<base::Result<std::vector<auth::Secret>>> Login::find_secrets() {
   if (user_ == nullptr && resolved_.tenant->require_user) co_return secrets;
   auto text = co_await home_.auth_query.read(home_, resolved_.tenant, outcome_.identity.user,
                                              outcome_.identity.database, deadline_);
-  if (!text) co_return base::fail(std::move(text.error()));
   secret_was_queried_ = true;
-  if (text->has_value()) secrets.push_back(auth::Secret::parse(**text));
+  if (text && text->has_value()) secrets.push_back(auth::Secret::parse(**text));
+  if (text) co_return secrets;
+  // What the server says is for our log: nobody has shown yet that he may know which databases there are.
+  private_reason_ = "auth_query: " + Session::text_for_log(text.error());
+  if (is_absence(text.error())) {
+    co_return base::fail(
+        base::kConnectionFailure,
+        fmt::format("the password of user \"{}\" cannot be checked at the moment", stated_user_), "",
+        "Try again later.");
+  }
+  secret_is_unknown_ = text.error().sqlstate != base::kInvalidCatalogName;
   co_return secrets;
 }
 
@@ -45,8 +59,7 @@ io::Task<base::Status> Login::look_up() {
   auto secrets = co_await find_secrets();
   if (!secrets) co_return base::fail(std::move(secrets.error()));
   secrets_ = std::move(*secrets);
-  private_reason_.clear();
-  if (secrets_.empty()) {
+  if (secrets_.empty() && private_reason_.empty()) {
     private_reason_ = user_ == nullptr ? "there is no such user" : "the user has no secret";
   }
   co_return base::Status{};
@@ -86,12 +99,14 @@ io::Task<base::Status> Login::check_proof(Fits fits) {
   const std::vector<auth::Secret> tried = secrets_;
   co_await home_.catalog_reread.once_more();  // unknown tenants and users take the same way
   if (secret_was_queried_) {
-    home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user, home_.loop.now());
+    home_.auth_query.doubt(*resolved_.tenant, outcome_.identity.user, outcome_.identity.database,
+                           home_.loop.now());
   }
   if (auto known = co_await look_up(); !known) co_return known;
   if (!same_texts(tried, secrets_) && try_secrets(fits)) co_return base::Status{};
   // With another secret to ask for, the next attempt may well succeed.
-  if (same_texts(asked, secrets_) && !takes_turns_) note_wrong_password();
+  const bool is_wrong = same_texts(asked, secrets_) && !secret_is_unknown_;
+  if (is_wrong && !takes_turns_) note_wrong_password();
   co_return base::fail(wrong_password());
 }
 

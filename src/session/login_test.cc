@@ -420,6 +420,39 @@ TEST_F(LoginTest, UnknownUsersAndTenantsLookLikeWrongPasswords) {
   EXPECT_EQ(face("alice", "reference=acme"), wrong);
 }
 
+TEST_F(LoginTest, WhatTheServerSaysToAuthQueryIsNotForOutsiders) {
+  tenant.auth_query = "SELECT usename, passwd FROM pg_shadow WHERE usename=$1";
+  tenant.auth_user = "alice";
+  instruct();
+  const auto server_says = [&](char to, const std::string& sqlstate) {
+    server.script = [=](sim::ScriptedPeer& peer, const sim::Message& message) {
+      if (message.type != to) return false;
+      peer.send(sim::error_message(to == 0 ? "FATAL" : "ERROR", sqlstate, "the server's own words"));
+      if (to == 0) peer.close();
+      return true;
+    };
+    let(seconds(30));
+  };
+  const auto expect_wrong_password = [&] {
+    const Guest& guest = log_in("zz.acme", "guess");
+    EXPECT_EQ(guest.error.sqlstate, "28P01");
+    EXPECT_EQ(guest.error.text, "password authentication failed for user \"zz.acme\"");
+    EXPECT_NE(guest.salt, "");
+  };
+  server_says(0, "3D000");
+  expect_wrong_password();
+  EXPECT_EQ(login_bans.size(), 1U) << "like one for a user who does not exist";
+  login_bans.lift("acme", {"10.0.0.1"});
+  server_says('E', "42501");
+  expect_wrong_password();
+  EXPECT_EQ(login_bans.size(), 0U) << "where none can be checked, none is wrong";
+  run([this] { pools.for_each([](pool::Pool& pool) { pool.retire_upstreams(); }); });
+  server_says(0, "53300");
+  const Guest& guest = log_in("zz.acme", "guess");
+  EXPECT_EQ(guest.error.sqlstate, "08006");
+  EXPECT_EQ(guest.error.text, "the password of user \"zz.acme\" cannot be checked at the moment");
+}
+
 TEST_F(LoginTest, SaltsAreStableAndOfEachUserAlone) {
   const auto salt = [&](const std::string& user, std::string_view options = {}) {
     return log_in(user, "guess", options).salt;

@@ -71,6 +71,30 @@ class PoolSet {
       return true;
     });
   }
+  // Whether the tenant may have one more pool that has never had a server, so that there are not more than `max`: one
+  // that nobody has makes room.
+  bool may_try_another(const std::string& tenant, std::size_t max) {
+    std::vector<std::shared_ptr<pool::Pool>> tried;
+    for_each_of(tenant, [&](pool::Pool& pool) {
+      if (pool.parameters() == nullptr) tried.push_back(pools_.at(pool.key()));
+    });
+    for (auto pool = tried.begin(); pool != tried.end() && tried.size() >= max;) {
+      if (give_up(std::move(*pool)))
+        pool = tried.erase(pool);
+      else
+        ++pool;
+    }
+    return tried.size() < max;
+  }
+  // Drops a pool that has never had a server, if nobody but the caller has it.
+  bool give_up(std::shared_ptr<pool::Pool> pool) {
+    const auto found = pools_.find(pool->key());
+    if (found == pools_.end() || found->second != pool || pool.use_count() > 2) return false;
+    if (!pool->quiet() || pool->parameters() != nullptr) return false;
+    pools_.erase(found);
+    home_.tools.loop.defer([pool = std::move(pool)] {});  // it may be on the stack
+    return true;
+  }
   // Closes an idle upstream for a pool that waits for room in this scope, of the pool that needs it least.
   void make_room(const pool::ScopePtr& scope) {
     for (auto pool = with_idle_.rbegin(); pool != with_idle_.rend(); ++pool) {

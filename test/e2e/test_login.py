@@ -360,6 +360,21 @@ def test_auth_query_finds_users(asking: Pooler):
     assert refused_state(asking, "nobody", "wrong") == "28P01"
 
 
+def test_auth_query_tells_outsiders_nothing_of_the_databases(pooler_of, pg):
+    """Without auth_database the client's own database is asked; one that does not exist is a wrong password."""
+    tenant = default_tenant(pg, **{"auth-query": "SELECT usename, passwd FROM pg_shadow WHERE usename = $1",
+                                   "auth-user": "app"})
+    tenant.users = users_of("app")
+    pooler = pooler_of(tenants=[tenant])
+    errors = []
+    for i in range(30):
+        with Wire("127.0.0.1", pooler.port) as wire, pytest.raises(ServerError) as refusal:
+            wire.login(f"made_up_{i}", "guess", f"made_up_{i}")
+        errors.append(refusal.value.sqlstate)
+    assert set(errors) == {"28P01"}
+    assert "does not exist" in pooler.wait_log("made_up_29")
+
+
 def test_auth_query_reads_again_before_it_refuses(asking: Pooler, pg):
     pg.sql("DROP ROLE IF EXISTS changing")
     pg.sql("CREATE ROLE changing LOGIN PASSWORD 'first'")
