@@ -18,7 +18,8 @@ std::optional<std::uint64_t> revision_in(std::string_view tags) {
   std::uint64_t number = 0;
   const char* begin = tags.data() + open + 1;
   const auto [end, error] = std::from_chars(begin, tags.data() + tags.size(), number);
-  const bool is_whole = error == std::errc{} && end != tags.data() + tags.size() && *end == '"';
+  const bool is_whole =
+      error == std::errc{} && end != tags.data() + tags.size() && (*end == '"' || *end == '-');
   return is_whole ? std::optional(number) : std::nullopt;
 }
 
@@ -35,8 +36,10 @@ std::expected<std::optional<std::uint64_t>, http::Response> expected_revision(co
 
 }  // namespace
 
-http::Headers etag_of(const model::TenantRevision& revision) {
-  return {{"ETag", '"' + std::to_string(revision.number) + '"'}};
+http::Headers etag_of(const model::TenantRevision& revision, std::string_view more) {
+  std::string tag = std::to_string(revision.number);
+  if (!more.empty()) tag.append("-").append(more);
+  return {{"ETag", '"' + tag + '"'}};
 }
 
 catalog::EditOptions edit_options(const Call& call) {

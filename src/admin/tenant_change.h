@@ -5,14 +5,16 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "admin/route.h"
 #include "catalog/catalog.h"
 
 namespace penstock::admin {
 
-// The ETag of a tenant: the number of its revision, in quotation marks.
-http::Headers etag_of(const model::TenantRevision& revision);
+// The ETag of a tenant: the number of its revision, and what else the answer depends on, in quotation marks: "17-paused".
+// If-Match looks at the revision only.
+http::Headers etag_of(const model::TenantRevision& revision, std::string_view more = {});
 
 // Who asks, for the audit log; and whether it is on trial.
 catalog::EditOptions edit_options(const Call& call);

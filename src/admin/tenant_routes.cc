@@ -24,10 +24,19 @@ constexpr std::size_t kPage = 100;
 
 const QueryParameter kDryRun = {"dry_run", "boolean", "Only says what would come of it."};
 
+bool is_paused(Engine& engine, const TenantSpec& tenant) {
+  return engine.paused().tenants.contains(tenant.id);
+}
+
+// Of what described() says.
+http::Headers tag_of(Engine& engine, const TenantSpec& tenant, const model::TenantRevision& revision) {
+  return etag_of(revision, is_paused(engine, tenant) ? "paused" : "");
+}
+
 // With what is not part of the tenant itself; times as Supavisor calls them.
 json::object described(Engine& engine, const TenantSpec& tenant, const model::TenantRevision& revision) {
   json::object object = to_json(tenant);
-  object["paused"] = engine.paused().tenants.contains(tenant.id);
+  object["paused"] = is_paused(engine, tenant);
   if (revision.number == 0) return object;
   object["inserted_at"] = catalog::to_text(revision.created_at);
   object["updated_at"] = catalog::to_text(revision.changed_at);
@@ -37,7 +46,7 @@ json::object described(Engine& engine, const TenantSpec& tenant, const model::Te
 
 void answer_tenant(Engine& engine, Call& call, const TenantSpec& tenant,
                    const model::TenantRevision& revision, int status = 200, http::Headers more = {}) {
-  http::Headers headers = etag_of(revision);
+  http::Headers headers = tag_of(engine, tenant, revision);
   std::ranges::move(more, std::back_inserter(headers));
   call.answer({{"data", described(engine, tenant, revision)}}, status, std::move(headers));
 }
@@ -67,7 +76,7 @@ void get_tenant(Engine& engine, Call call) {
   const model::TenantPtr tenant = engine.catalog().snapshot()->by_id(call.tenant());
   if (tenant == nullptr) return call.respond(not_found("tenant \"" + call.tenant() + "\""));
   const model::TenantRevision revision = engine.catalog().snapshot()->revision_of(call.tenant());
-  const http::Headers tag = etag_of(revision);
+  const http::Headers tag = tag_of(engine, *tenant, revision);
   const std::string_view known = call.request.header("if-none-match");
   if (!known.empty() && known.find(tag.front().second) != std::string_view::npos) {
     return call.respond({.status = 304, .headers = tag});

@@ -191,6 +191,22 @@ def test_etags_and_dry_runs(api, pg):
     assert api.get("/api/tenants/acme").json["data"]["pool_size"] == 3
 
 
+def test_a_pause_changes_what_is_read_but_not_the_revision(api, pg):
+    path, change = "/api/tenants/acme", {"tenant": {"pool_size": 3}}
+    before = api.call("PUT", path, tenant_body(pg)).headers["etag"]
+    assert api.call("POST", f"{path}/pause").status == 200
+    paused = api.get(path, If_None_Match=before)
+    assert paused.status == 200 and paused.json["data"]["paused"] is True
+    assert api.get(path, If_None_Match=paused.headers["etag"]).status == 304
+    assert api.call("PATCH", f"{path}?dry_run=true", change, If_Match=before).status == 200
+    assert api.call("PATCH", path, change, If_Match=paused.headers["etag"]).status == 200
+    assert api.call("PATCH", path, change, If_Match=before).status == 412
+    tag = api.get(path).headers["etag"]
+    assert api.call("POST", f"{path}/resume").status == 200
+    assert api.get(path, If_None_Match=tag).json["data"]["paused"] is False
+    assert api.call("PATCH", path, {"tenant": {"pool_size": 4}}, If_Match=tag).status == 200
+
+
 def test_a_call_without_a_dry_run_does_nothing_when_asked_for_one(api, pg):
     assert api.call("PUT", "/api/tenants/acme", tenant_body(pg)).status == 201
     assert api.call("POST", "/api/tenants/acme/pause?dry_run=true").status == 422
