@@ -43,6 +43,7 @@ void add_common_answers(const Route& route, json::object& answers) {
     add("422", "A value is not allowed; `errors` says which and why.");
   }
   add("503", "It cannot be done at the moment.");
+  if (may_change) add("504", "It may have been done: the catalog's database was lost in the middle.");
 }
 
 json::array parameters_of(const Route& route) {

@@ -26,6 +26,8 @@ int status_of(base::SqlState state) {
   if (state == SqlState("40001")) return 412;  // the revision is another one
   if (state == kInvalidAuthorization) return 403;
   if (state == kFeatureNotSupported) return 501;
+  if (state == SqlState("08007"))
+    return 504;  // the catalog's database was lost in the middle: it may have been done
   return 503;
 }
 
@@ -69,6 +71,8 @@ std::string_view title_of(int status) {
       return "Not Implemented";
     case 503:
       return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
     default:
       return "Error";
   }
@@ -77,7 +81,7 @@ std::string_view title_of(int status) {
 http::Response problem(int status, std::string_view detail, std::string_view hint) {
   json::object members{{"detail", detail}};
   if (!hint.empty()) members["hint"] = hint;
-  if (status < 422 || status == 503)
+  if (status < 422 || status >= 503)
     members["error"] = status == 404 ? std::string_view("not found") : detail;
   return make(status, std::move(members));
 }

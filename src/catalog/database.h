@@ -5,7 +5,7 @@
 // Owner:      the store.
 // Home:       one thread.
 // Invariants: parameters are texts ($1, $2, … in the order of their first use), and so are results.
-// Errors:     those of the database, with what to do about them.
+// Errors:     those of the database, with what to do about them; kCommitUnknown of commit().
 #pragma once
 
 #include <charconv>
@@ -19,6 +19,9 @@
 #include "base/error.h"
 
 namespace penstock::catalog {
+
+// transaction_resolution_unknown: the connection was lost while a change was committed.
+inline constexpr base::SqlState kCommitUnknown{"08007"};
 
 class Database {
  public:

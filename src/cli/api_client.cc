@@ -87,6 +87,12 @@ base::Error ApiClient::error_of(const http::Answer& answer) const {
   const json::value parsed = json::parse(answer.body, broken);
   base::Error error{.sqlstate = base::kInternalError,
                     .message = fmt::format("the server at {} answered with status {}", url_, answer.status)};
+  // Whatever else stands on the way there may answer in the server's place, too.
+  const bool is_refusal =
+      answer.status < 500 || answer.status == 501 ||
+      (answer.status == 503 && answer.content_type.starts_with("application/problem+json"));
+  if (!is_refusal) error.sqlstate = http::kOutcomeUnknown;
+  if (answer.status == 412) error.sqlstate = base::kSerializationFailure;
   if (answer.status == 401 || answer.status == 403) {
     error.hint = "--token-file names a file with a token; `penstock token` makes one.";
   } else if (answer.status == 404) {

@@ -14,6 +14,8 @@ namespace json = boost::json;
 
 // Of `plan`, as of terraform's -detailed-exitcode.
 constexpr int kHasChanges = 2;
+// Of `apply`: it is not known whether it was done.
+constexpr int kMayBeDone = 3;
 
 struct ApplyOptions {
   CatalogOptions catalog = {};
@@ -86,6 +88,17 @@ bool is_wanted(const ApplyOptions& options, const Call& call) {
   return answer && *answer == "yes";
 }
 
+int explain(base::Error error, const Call& call) {
+  const bool may_be_done = error.sqlstate == http::kOutcomeUnknown;
+  if (!error.detail.empty()) error.detail += ' ';
+  error.detail +=
+      may_be_done ? "The changes may have been made, all of them or none." : "Nothing was changed.";
+  if (may_be_done) error.hint = "`penstock plan` with the same files tells which.";
+  if (error.sqlstate == base::kSerializationFailure) error.hint = "Run the command again.";
+  const int nothing_done = call.fail(error);
+  return may_be_done ? kMayBeDone : nothing_done;
+}
+
 int run_apply(const ApplyOptions& options, const Call& call) {
   const auto prepared = prepare(options, call, options.dry_run ? IfMissing::kFail : IfMissing::kCreate);
   if (!prepared) return prepared.error();
@@ -95,12 +108,7 @@ int run_apply(const ApplyOptions& options, const Call& call) {
     call.terminal().err("penstock: nothing was changed\n");
     return kFailed;
   }
-  if (const base::Status status = prepared->applier->apply(); !status) {
-    base::Error error = status.error();
-    error.detail += error.detail.empty() ? "Nothing was changed." : " Nothing was changed.";
-    if (error.sqlstate == base::kSerializationFailure) error.hint = "Run the command again.";
-    return call.fail(error);
-  }
+  if (const base::Status status = prepared->applier->apply(); !status) return explain(status.error(), call);
   if (!options.catalog.json) call.terminal().out("Applied.\n");
   return kDone;
 }
@@ -149,6 +157,10 @@ void add_apply_commands(CLI::App& app, Call& call) {
       "out stay as they are; nothing is removed without --prune. ${NAME} in a value is a variable of the "
       "environment;\n"
       "{file: PATH} as a secret is the first line of that file.\n"
+      "Exit codes: 0 done, or there was nothing to do, 1 nothing was changed, 2 the command was not "
+      "understood, 3 "
+      "it may\n"
+      "have been done: the connection ended before the answer came.\n"
       "Examples:\n"
       "  penstock apply -f tenants.yaml\n"
       "  penstock apply -f tenants/ --prune --yes\n"

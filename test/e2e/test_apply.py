@@ -298,6 +298,74 @@ def test_without_a_server_or_a_token_the_reason_is_told(desk, pg, tmp_path):
     assert "could not be reached" in dead.stderr
 
 
+class Proxy(ThreadingHTTPServer):
+    """Stands between the command and the server, as load balancers do, and may lose the answer to a change."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, loses: str = "", idle: float = 30.0):
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = idle
+
+            def do_POST(self) -> None:  # noqa: N802: the library's name
+                body = self.rfile.read(int(self.headers["content-length"]))
+                bearer = self.headers["authorization"].removeprefix("Bearer ")
+                answer = Api(port, bearer=bearer).call("POST", self.path, body)
+                status, text = answer.status, answer.text.encode()
+                if loses and "dry_run" not in self.path:
+                    proxy.lost += 1
+                    if loses == "connection":
+                        self.close_connection = True
+                        return
+                    status, text = 504, b"<html>gateway time-out</html>"
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html" if status == 504 else answer.headers["content-type"])
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lost = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def options(self, tmp_path: Path) -> list[str]:
+        return ["--api", f"http://127.0.0.1:{self.server_port}", "--token-file", str(tmp_path / "token")]
+
+
+@pytest.mark.parametrize("loses", ["connection", "answer"])
+def test_an_answer_that_is_lost_may_have_been_a_yes(desk, pg, tmp_path, monkeypatch, loses):
+    if not desk.is_api:
+        pytest.skip("of the API")
+    for name, text in ENV.items():
+        monkeypatch.setenv(name, text)
+    file = str(tenant_file(tmp_path / "t.yaml", pg))
+    with Proxy(desk.pooler.settings["api.port"], loses) as proxy:
+        done = desk.pooler.cli("apply", "-f", file, "--yes", *proxy.options(tmp_path), check=False)
+        assert proxy.lost == 1
+        proxy.shutdown()
+    assert done.returncode == 3, done.stderr
+    assert "may have been made" in done.stderr and "penstock plan" in done.stderr
+    assert "othing was changed" not in done.stderr
+    assert "Nothing to do" in desk("plan", "-f", file, env=ENV), "it was"
+
+
+def test_a_person_may_think_for_longer_than_a_connection_is_kept(desk, pg, tmp_path):
+    if not desk.is_api:
+        pytest.skip("of the API")
+    file = tenant_file(tmp_path / "t.yaml", pg)
+    with Proxy(desk.pooler.settings["api.port"], idle=1.5) as proxy:
+        code, shown = on_terminal(desk, ["apply", "-f", str(file), *proxy.options(tmp_path)], b"yes",
+                                  before_answer=lambda: time.sleep(2.5))
+        proxy.shutdown()
+    assert code == NOTHING and "Applied" in shown, shown
+
+
 def test_a_thousand_tenants_at_once(desk, pg, tmp_path):
     file = tmp_path / "many.json"
     file.write_text(json.dumps({"tenants": [{"id": f"t{number}", "hosts": [f"{pg.host}:{pg.port}"],
