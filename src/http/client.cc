@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <future>
 #include <optional>
+#include <thread>
 #include <tuple>
 
 #include "base/version.h"
@@ -17,6 +19,12 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using Plain = beast::tcp_stream;
 using Tls = beast::ssl_stream<beast::tcp_stream>;
+using Clock = std::chrono::steady_clock;
+using Places = tcp::resolver::results_type;
+
+// How long a connection may have been idle for a request that cannot be asked twice. Servers and proxies keep one for
+// some seconds at least.
+constexpr std::chrono::seconds kFreshFor{1};
 
 struct Target {
   bool is_encrypted = false;
@@ -58,6 +66,24 @@ base::Result<Target> parse_url(std::string_view url) {
   return target;
 }
 
+// The system's search for a name cannot be broken off: it is left behind, on a thread of its own, when it takes too long.
+std::pair<error_code, Places> find(const Target& target, Clock::time_point deadline) {
+  struct Search {
+    asio::io_context io;
+    tcp::resolver resolver{io};
+    std::promise<std::pair<error_code, Places>> found;
+  };
+  auto search = std::make_shared<Search>();
+  auto found = search->found.get_future();
+  std::thread([search, host = target.host, port = target.port] {
+    error_code error;
+    Places places = search->resolver.resolve(host, port, error);
+    search->found.set_value({error, std::move(places)});
+  }).detach();
+  if (found.wait_until(deadline) == std::future_status::ready) return found.get();
+  return {beast::error::timeout, {}};
+}
+
 }  // namespace
 
 struct Client::State {
@@ -68,6 +94,9 @@ struct Client::State {
   std::optional<Plain> plain;
   std::optional<Tls> encrypted;
   beast::flat_buffer buffer;
+  Clock::time_point used_at;   // the connection
+  Clock::time_point deadline;  // of the request
+  bool is_sent = false;        // some of it, maybe
 
   bool is_connected() const { return plain.has_value() || encrypted.has_value(); }
   void disconnect() {
@@ -76,10 +105,11 @@ struct Client::State {
     buffer.clear();
   }
   base::Status prepare_tls();
-  asio::awaitable<error_code> connect(std::string& what);
+  asio::awaitable<error_code> connect(const Places& places, std::string& what);
   template <class Stream>
   asio::awaitable<error_code> exchange(Stream& stream, const Request& request, Answer& answer);
-  asio::awaitable<error_code> ask(const Request& request, Answer& answer, std::string& what);
+  asio::awaitable<error_code> ask(const Request& request, const Places& places, Answer& answer,
+                                  std::string& what);
   std::pair<error_code, std::string> run(const Request& request, Answer& answer);
 };
 
@@ -110,14 +140,10 @@ base::Status Client::State::prepare_tls() {
   return {};
 }
 
-asio::awaitable<error_code> Client::State::connect(std::string& what) {
-  what = "could not be found";
-  tcp::resolver resolver(io);
-  auto [unknown, places] = co_await resolver.async_resolve(target.host, target.port, kAwait);
-  if (unknown) co_return unknown;
+asio::awaitable<error_code> Client::State::connect(const Places& places, std::string& what) {
   what = "could not be reached";
   Plain stream(io);
-  stream.expires_after(options.timeout);
+  stream.expires_at(deadline);
   auto [refused, place] = co_await stream.async_connect(places, kAwait);
   if (refused) co_return refused;
   error_code ignored;
@@ -145,7 +171,8 @@ asio::awaitable<error_code> Client::State::exchange(Stream& stream, const Reques
   for (const auto& [name, value] : request.headers) message.set(name, value);
   message.body() = request.body;
   message.prepare_payload();
-  beast::get_lowest_layer(stream).expires_after(options.timeout);
+  beast::get_lowest_layer(stream).expires_at(deadline);
+  is_sent = true;
   auto [unsent, sent] = co_await bhttp::async_write(stream, message, kAwait);
   if (unsent) co_return unsent;
   bhttp::response_parser<bhttp::string_body> parser;
@@ -156,13 +183,15 @@ asio::awaitable<error_code> Client::State::exchange(Stream& stream, const Reques
   answer.status = static_cast<int>(response.result_int());
   answer.content_type = std::string(response[bhttp::field::content_type]);
   answer.body = std::move(response.body());
+  used_at = Clock::now();
   if (!response.keep_alive()) disconnect();
   co_return error_code{};
 }
 
-asio::awaitable<error_code> Client::State::ask(const Request& request, Answer& answer, std::string& what) {
+asio::awaitable<error_code> Client::State::ask(const Request& request, const Places& places, Answer& answer,
+                                               std::string& what) {
   if (!is_connected()) {
-    const error_code unconnected = co_await connect(what);
+    const error_code unconnected = co_await connect(places, what);
     if (unconnected) co_return unconnected;
   }
   what = "does not answer";
@@ -177,8 +206,14 @@ asio::awaitable<error_code> Client::State::ask(const Request& request, Answer& a
 
 std::pair<error_code, std::string> Client::State::run(const Request& request, Answer& answer) {
   std::pair<error_code, std::string> result;
+  Places places;
+  if (!is_connected()) {
+    std::tie(result.first, places) = find(target, deadline);
+    result.second = "could not be found";
+    if (result.first) return result;
+  }
   io.restart();
-  asio::co_spawn(io, ask(request, answer, result.second),
+  asio::co_spawn(io, ask(request, places, answer, result.second),
                  [&](const std::exception_ptr&, error_code error) { result.first = error; });
   io.run();
   if (result.first) disconnect();
@@ -203,13 +238,19 @@ base::Result<Client> Client::make(const ClientOptions& options) {
 }
 
 base::Result<Answer> Client::ask(const Request& request) {
-  const bool was_connected = state_->is_connected();
+  State& state = *state_;
+  const bool may_repeat = request.method == "GET";
+  const Clock::time_point now = Clock::now();
+  state.deadline = now + state.options.timeout;
+  state.is_sent = false;
+  if (!may_repeat && now - state.used_at > kFreshFor) state.disconnect();
+  const bool was_connected = state.is_connected();
   Answer answer;
-  auto [error, what] = state_->run(request, answer);
-  // The server may have closed a connection that was idle; what only reads may be asked again.
-  if (error && was_connected && request.method == "GET") {
+  auto [error, what] = state.run(request, answer);
+  // The server may have closed a connection that was idle.
+  if (error && error != beast::error::timeout && was_connected && may_repeat) {
     answer = {};
-    std::tie(error, what) = state_->run(request, answer);
+    std::tie(error, what) = state.run(request, answer);
   }
   if (!error) return answer;
   const bool wants_certificate =
@@ -222,8 +263,8 @@ base::Result<Answer> Client::ask(const Request& request) {
         "Show it one with --cert-file.");
   }
   const std::string reason = error == beast::error::timeout ? "timeout" : error.message();
-  return base::fail(base::kConnectionFailure,
-                    fmt::format("the server at {} {}: {}", state_->options.url, what, reason), {},
+  return base::fail(state.is_sent && !may_repeat ? kOutcomeUnknown : base::kConnectionFailure,
+                    fmt::format("the server at {} {}: {}", state.options.url, what, reason), {},
                     "The HTTP port is the one of the section [api] in the server's configuration.");
 }
 

@@ -3,9 +3,10 @@
 //
 // Owner:  a command.
 // Home:   one thread, which it blocks.
-// Waits:  `timeout` for each request as a whole.
+// Waits:  `timeout` for each request as a whole: names, connecting, answer, and a second try.
 // Errors: kConnectionFailure with the address (the server cannot be reached, does not answer, is not who it should be),
-//         kInvalidParameterValue (the URL). Every status that was answered is an Answer.
+//         kOutcomeUnknown instead when something that changes things may have been done, kInvalidParameterValue (the
+//         URL). Every status that was answered is an Answer.
 // Bounds: body_bytes_max.
 #pragma once
 
@@ -17,6 +18,9 @@
 #include "http/message.h"
 
 namespace penstock::http {
+
+// transaction_resolution_unknown: the request was sent, and the connection ended before its answer.
+inline constexpr base::SqlState kOutcomeUnknown{"08007"};
 
 struct ClientOptions {
   std::string url = {};        // "http://127.0.0.1:6433", "https://db.example.com"; a path before all targets
@@ -40,7 +44,8 @@ class Client {
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
 
-  // Of the request, its method, target, headers and body. A connection is kept for the next one.
+  // Of the request, its method, target, headers and body. A connection is kept for the next one; what only reads (GET) is
+  // asked again when that has ended meanwhile, and all else is asked on a new one unless the old was used just now.
   base::Result<Answer> ask(const Request& request);
 
  private:

@@ -58,6 +58,46 @@ TEST(HttpClient, AsksAgainOnANewConnectionWhenTheServerHasClosedTheOld) {
   EXPECT_EQ(server.counts().accepted, 2u);
 }
 
+TEST(HttpClient, ChangesThingsOnlyOnAConnectionThatWasUsedJustNow) {
+  Echo server({.idle_timeout = 1200ms});
+  auto client = Client::make({.url = fmt::format("http://127.0.0.1:{}", server.port)});
+  ASSERT_TRUE(client->ask({.method = "POST", .target = "/", .body = "x"}));
+  ASSERT_TRUE(client->ask({.method = "POST", .target = "/", .body = "x"}));
+  EXPECT_EQ(server.counts().accepted, 1u);
+  std::this_thread::sleep_for(1500ms);
+  const auto later = client->ask({.method = "POST", .target = "/", .body = "x"});
+  EXPECT_TRUE(later) << later.error().message;
+  EXPECT_EQ(server.counts().accepted, 2u);
+}
+
+TEST(HttpClient, SaysWhetherWhatChangesThingsMayHaveBeenDone) {
+  const auto state = [](std::uint16_t port, const char* method, const char* target) {
+    const auto answer = ask({.url = fmt::format("http://127.0.0.1:{}", port), .timeout = 200ms},
+                            {.method = method, .target = target});
+    return answer ? std::string() : answer.error().sqlstate.str();
+  };
+  std::uint16_t gone = 0;
+  {
+    Echo server;
+    gone = server.port;
+    EXPECT_EQ(state(server.port, "POST", "/never"), "08007");
+    EXPECT_EQ(state(server.port, "GET", "/never"), "08006") << "it changes nothing";
+  }
+  EXPECT_EQ(state(gone, "POST", "/"), "08006") << "it was not sent";
+}
+
+TEST(HttpClient, AsksNotAgainWhenTheTimeIsOver) {
+  Echo server;
+  auto client = Client::make({.url = fmt::format("http://127.0.0.1:{}", server.port), .timeout = 300ms});
+  ASSERT_TRUE(client->ask({.method = "GET", .target = "/"}));
+  const auto begun = std::chrono::steady_clock::now();
+  const auto answer = client->ask({.method = "GET", .target = "/never"});
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error().message, HasSubstr("timeout"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 550ms);
+  EXPECT_EQ(server.counts().accepted, 1u);
+}
+
 TEST(HttpClient, TrustsOnlyWhomItsCertificatesName) {
   tls::testing::Certificates certificates;
   tls::testing::Certificates others;
