@@ -140,6 +140,7 @@ void merge_shards(std::vector<admin::PoolView>& pools) {
 }
 
 void merge_uncounted(std::vector<admin::PoolView>& pools) {
+  if (std::ranges::all_of(pools, &admin::PoolView::is_counted)) return;
   for (admin::PoolView& pool : pools) {
     if (!pool.is_counted) pool.user = pool.database = "_other";
   }
