@@ -1,6 +1,7 @@
 #include "catalog/mirror.h"
 
 #include <map>
+#include <utility>
 
 #include "catalog/rows.h"
 #include "catalog/sqlite_store.h"
@@ -49,15 +50,17 @@ base::Status copy_all(Database& from, Database& to) {
   if (!login_secret) return base::fail(login_secret.error());
   const base::Result<Rows> tenants = from.query(kTenants);
   if (!tenants) return base::fail(tenants.error());
-  const base::Result<Rows> copied = to.query("SELECT id, revision FROM tenants");
+  const base::Result<Rows> copied = to.query("SELECT id, revision, changed_at FROM tenants");
   if (!copied) return base::fail(copied.error());
-  std::map<std::string, std::string> revisions;
-  for (const Database::Row& row : *copied) revisions[row[0]] = row[1];
+  // With its time: once a backup has been brought back, the numbers after it are given anew.
+  using Revision = std::pair<std::string, std::string>;
+  std::map<std::string, Revision> revisions;
+  for (const Database::Row& row : *copied) revisions[row[0]] = {row[1], row[2]};
 
   std::vector<const Database::Row*> changed;
   for (const Database::Row& tenant : *tenants) {
     const auto found = revisions.find(tenant[0]);
-    const bool is_same = found != revisions.end() && found->second == tenant[1];
+    const bool is_same = found != revisions.end() && found->second == Revision(tenant[1], tenant[4]);
     if (found != revisions.end()) revisions.erase(found);
     if (!is_same) changed.push_back(&tenant);
   }

@@ -154,7 +154,8 @@ base::Result<model::SnapshotPtr> read_snapshot(const Table& table, const std::st
   std::vector<std::size_t> missing;  // places in `tenants`
   for (const Database::Row& row : *rows) {
     const TenantRevision revision = revision_of(row[1], row[2], row[3]);
-    const bool is_known = known != nullptr && known->revision_of(row[0]).number == revision.number;
+    // With its times: once a backup has been brought back, the numbers after it are given anew.
+    const bool is_known = known != nullptr && known->revision_of(row[0]) == revision;
     tenants.push_back(is_known ? known->by_id(row[0]) : nullptr);
     if (tenants.back() == nullptr) missing.push_back(tenants.size() - 1);
     revisions[row[0]] = revision;

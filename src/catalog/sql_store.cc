@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "catalog/timestamp.h"
@@ -45,11 +46,13 @@ base::Result<model::SnapshotPtr> SqlStore::read(Database& database, const model:
   refresh_keys();
   base::Result<Transaction> transaction = Transaction::begin(database, Kind::kRead);
   if (!transaction) return base::fail(transaction.error());
-  // The usual case: nobody else has changed anything since, and what we changed we know.
-  if (known != nullptr && known->version() + 1 == own_version_) {
+  // The usual case: nobody else has changed anything since, and what we changed we know. That holds for the first look
+  // after the change only: once a backup has been brought back, the same number is another version.
+  const std::vector<model::TenantChange> own_changes = std::exchange(own_changes_, {});
+  if (known != nullptr && !own_changes.empty() && known->version() + 1 == own_version_) {
     const base::Result<std::uint64_t> version = read_version(database);
     if (!version) return base::fail(version.error());
-    if (*version == own_version_) return known->with(own_changes_, own_version_);
+    if (*version == own_version_) return known->with(own_changes, own_version_);
   }
   return read_snapshot(table(database), common_.default_tenant, known);
 }

@@ -59,7 +59,7 @@ class SqlStore : public Store {
   Common common_;
   auth::Keyring keys_;
   base::SystemRandom random_;
-  // What our last edit has changed, and the catalog's version afterwards: no need to read that back.
+  // What our last edit has changed, and the catalog's version afterwards: the next read() need not read that back.
   std::uint64_t own_version_ = 0;
   std::vector<model::TenantChange> own_changes_;
 };

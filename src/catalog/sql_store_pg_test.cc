@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <thread>
 
 #include "catalog/postgres_store.h"
 #include "catalog/sql_store.h"
@@ -173,6 +174,20 @@ TEST_P(SqlStoreTest, ReadsOnlyWhatHasChanged) {
   EXPECT_EQ(second->by_id("c"), nullptr);
   EXPECT_NE(second->by_id("d"), nullptr);
   EXPECT_FALSE(store->load());
+}
+
+TEST_P(SqlStoreTest, DoesNotTakeARevisionForAnotherThatHadItsNumberBeforeARestore) {
+  const auto store = open();
+  ASSERT_TRUE(store->put_tenant(plain("a")));
+  const auto first = load(*store);
+  sql("DELETE FROM tenants; UPDATE catalog SET version = version - 1");
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  auto other = plain("a");
+  other.overrides.pool_size = 3;
+  ASSERT_TRUE(open()->put_tenant(other));
+  const auto second = load(*store, first);
+  ASSERT_EQ(second->revision_of("a").number, first->revision_of("a").number);
+  EXPECT_EQ(second->by_id("a")->overrides.pool_size, 3);
 }
 
 TEST_P(SqlStoreTest, ReadsManyChangesAtOnce) {

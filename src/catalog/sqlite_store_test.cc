@@ -301,6 +301,34 @@ TEST_F(SqliteStoreTest, FollowsAFileThatWasReplaced) {
   EXPECT_FALSE(*server->changed_since(load(*server)->version()));
 }
 
+TEST_F(SqliteStoreTest, DoesNotTakeAChangeOfTheRestoredFileForItsOwnThatWasUndone) {
+  const auto server = open();
+  ASSERT_TRUE(server->put_tenant(acme()));
+  ASSERT_TRUE(server->back_up(directory_ / "backup.db"));
+  auto known = load(*server);
+  auto mistake = acme();
+  mistake.id = "mistake";
+  mistake.sni_names = mistake.databases = {};
+  ASSERT_TRUE(server->put_tenant(mistake));
+  known = *server->load(known);
+  ASSERT_NE(known->by_id("mistake"), nullptr);
+
+  ASSERT_EQ(::rename((directory_ / "backup.db").c_str(), file_.c_str()), 0);
+  known = *server->load(known);
+  ASSERT_EQ(known->by_id("mistake"), nullptr);
+
+  auto banned = acme();
+  banned.banned = true;
+  banned.ban_reason = "stolen";
+  // By a command; the catalog has the same version again.
+  const base::Status done = open()->put_tenant(banned);
+  ASSERT_TRUE(done) << done.error().to_string();
+  ASSERT_TRUE(*server->changed_since(known->version()));
+  known = *server->load(known);
+  EXPECT_EQ(known->by_id("mistake"), nullptr);
+  EXPECT_TRUE(known->by_id("acme")->banned);
+}
+
 TEST_F(SqliteStoreTest, SaysWhenItsFileWasDeleted) {
   const auto server = open();
   const auto seen = load(*server)->version();
