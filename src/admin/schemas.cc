@@ -187,8 +187,10 @@ void add_fields(json::object& properties, const catalog::FieldTable<Spec>& table
     json::object schema =
         is_secret && !for_writing ? json::object{{"type", "object"}} : schema_of(field.kind);
     schema["nullable"] = true;
-    schema["description"] =
+    std::string meaning =
         field.meaning + " Allowed: " + field.allowed + ". When not set: " + field.preset + ".";
+    if (for_writing && !field.operators.words.empty()) meaning += " " + field.operators.words;
+    schema["description"] = std::move(meaning);
     if (is_secret && for_writing) schema["writeOnly"] = true;
     properties[field.name] = std::move(schema);
   }

@@ -4,6 +4,7 @@
 
 #include "admin/audit_note.h"
 #include "admin/problem.h"
+#include "catalog/tenant_fields.h"
 
 namespace penstock::admin {
 
@@ -21,6 +22,24 @@ std::optional<std::uint64_t> revision_in(std::string_view tags) {
   const bool is_whole =
       error == std::errc{} && end != tags.data() + tags.size() && (*end == '"' || *end == '-');
   return is_whole ? std::optional(number) : std::nullopt;
+}
+
+// A token for some tenants only may not touch what is the operator's, neither here nor by way of removing the tenant and
+// adding it again.
+std::optional<http::Response> refuse_operators_part(const std::optional<TenantSpec>& before,
+                                                    const std::optional<TenantSpec>& after) {
+  const TenantSpec nothing;
+  for (const catalog::TenantField& field : catalog::tenant_fields()) {
+    const auto part = [&](const std::optional<TenantSpec>& tenant) {
+      catalog::Values values = field.get(tenant ? *tenant : nothing);
+      std::erase_if(values, [&](const std::string& value) { return !field.operators.covers(value); });
+      return values;
+    };
+    if (field.operators.covers == nullptr || part(before) == part(after)) continue;
+    return problem(403, "a token that is limited to tenants may not change tenant." + field.name,
+                   field.operators.words);
+  }
+  return std::nullopt;
 }
 
 // The store compares it in the same transaction that makes the change.
@@ -57,7 +76,9 @@ std::expected<catalog::Edited, http::Response> change(catalog::Catalog& catalog,
   std::optional<http::Response> refusal;
   const auto run = [&](std::optional<TenantSpec>& tenant) -> base::Status {
     if (!tenant && call.request.header("if-match") == "*") refusal = problem(412, "there is no such tenant");
+    const std::optional<TenantSpec> before = tenant;
     if (!refusal) refusal = edit(tenant);
+    if (!refusal && !call.grant.tenants.empty()) refusal = refuse_operators_part(before, tenant);
     if (refusal) return base::fail(base::kObjectNotInPrerequisiteState, "refused");
     return {};
   };

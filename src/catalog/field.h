@@ -38,6 +38,13 @@ enum class FieldKind : std::uint8_t {
 // A field's value as text: none when it has not been set, one, or (kList, kMap) several.
 using Values = std::vector<std::string>;
 
+// What of a field is the operator's: whoever may change one tenant only (by a token that is limited to it) may not
+// change that.
+struct OperatorsPart {
+  std::string words = {};                            // for the manual and OpenAPI; empty: nothing
+  bool (*covers)(std::string_view value) = nullptr;  // which values; null: none
+};
+
 template <class Spec>
 struct Field {
   std::string name;  // "pool_size"; the command line says --pool-size
@@ -49,6 +56,7 @@ struct Field {
   base::Status (*set)(Spec&, const Values&);
   std::string short_option = {};  // a shorter name on the command line: "--tls"
   Standing standing = Standing::kInForce;
+  OperatorsPart operators = {};
 
   bool takes_many() const { return kind == FieldKind::kList || kind == FieldKind::kMap; }
 };

@@ -22,7 +22,9 @@ std::string table(const FieldTable<Spec>& fields) {
     if (field.standing == Standing::kReserved) continue;
     std::string options = "`" + option_name(field.name) + "`";
     if (!field.short_option.empty()) options = fmt::format("`{}`, {}", field.short_option, options);
-    text += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name, options, cell(field.meaning),
+    const std::string& operators = field.operators.words;
+    const std::string meaning = field.meaning + (operators.empty() ? "" : " *" + operators + "*");
+    text += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.name, options, cell(meaning),
                         cell(field.allowed), cell(field.preset));
   }
   return text;

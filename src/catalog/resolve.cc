@@ -54,10 +54,11 @@ std::optional<std::string> reference_in(std::string_view word) {
 
 model::TenantPtr by_server_name(const model::CatalogSnapshot& snapshot, std::string_view server_name) {
   if (server_name.empty()) return nullptr;
-  if (model::TenantPtr tenant = snapshot.by_sni(server_name)) return tenant;
+  // What a tenant is called leads to no other one, whatever others have listed.
   const std::string_view label = server_name.substr(0, server_name.find('.'));
   if (model::TenantPtr tenant = snapshot.by_id(label)) return tenant;
-  return snapshot.by_id(lower(label));  // DNS names come in any case
+  if (model::TenantPtr tenant = snapshot.by_id(lower(label))) return tenant;  // DNS names come in any case
+  return snapshot.by_sni(server_name);
 }
 
 std::string reason_nobody(const ClientNames& names) {

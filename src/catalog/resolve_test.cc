@@ -83,11 +83,11 @@ TEST(Resolve, TakesTheFirstLabelOfTheTlsServerNameAsId) {
             "globex/app by TLS server name");
 }
 
-TEST(Resolve, PrefersAListedTlsServerNameToItsFirstLabel) {
+TEST(Resolve, PrefersTheTenantWhoseIdIsTheFirstLabelToTheOneThatLists) {
   const CatalogSnapshot snapshot(
       {tenant({.id = "acme", .sni_names = {"globex.example.com"}}), tenant({.id = "globex"})}, "");
-  EXPECT_EQ(outcome(snapshot, {.user = "app", .server_name = "globex.example.com"}),
-            "acme/app by TLS server name");
+  EXPECT_EQ(outcome(snapshot, {.user = "app", .server_name = "Globex.example.com"}),
+            "globex/app by TLS server name");
 }
 
 TEST(Resolve, PrefersTheTlsServerNameToTheDatabase) {

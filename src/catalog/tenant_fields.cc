@@ -1,5 +1,7 @@
 #include "catalog/tenant_fields.h"
 
+#include <algorithm>
+
 #include "catalog/field_checks.h"
 #include "catalog/field_makers.h"
 #include "catalog/host_port.h"
@@ -17,6 +19,28 @@ using model::UserSpec;
 constexpr int kUpstreamsMax = 100'000;
 constexpr int kClientsMax = 10'000'000;
 constexpr int kBytesMax = 2'000'000'000;
+
+// What is the operator's alone: routes, which could take other tenants' clients; bans and limits, which may be there
+// against the tenant's will; files of this machine.
+constexpr std::string_view kOfTheOperator[] = {"upstream_tls_ca_file",
+                                               "upstream_tls_cert_file",
+                                               "upstream_tls_key_file",
+                                               "sni_names",
+                                               "databases",
+                                               "cluster",
+                                               "cluster_role",
+                                               "cluster_standby",
+                                               "banned",
+                                               "ban_reason",
+                                               "banned_until",
+                                               "banned_at",
+                                               "max_clients",
+                                               "max_upstreams",
+                                               "max_waiting_clients",
+                                               "max_pools",
+                                               "connects_per_second",
+                                               "queries_per_second",
+                                               "bytes_per_second"};
 
 TenantField hosts_field() {
   return TenantField{
@@ -42,6 +66,9 @@ TenantField hosts_field() {
         return {};
       },
       .short_option = "--host",
+      .operators = {.words = "Only the operator changes Unix sockets in it.",
+                    .covers =
+                        [](std::string_view host) { return host.starts_with('/') || host.starts_with('@'); }},
   };
 }
 
@@ -220,6 +247,11 @@ const FieldTable<TenantSpec>& tenant_fields() {
     add_overrides(table, "the server's setting");
     add_rates(table);
     add_reserved(table);
+    for (TenantField& field : table) {
+      if (std::ranges::find(kOfTheOperator, field.name) == std::end(kOfTheOperator)) continue;
+      field.operators = {.words = "Only the operator changes it.",
+                         .covers = [](std::string_view) { return true; }};
+    }
     return table;
   }();
   return kTable;

@@ -150,5 +150,29 @@ TEST(TenantIds, AreLettersDigitsUnderscoreAndHyphen) {
   }
 }
 
+TEST(TenantFields, RoutesBansLimitsAndFilesAreTheOperators) {
+  std::set<std::string> whole, partly;
+  for (const TenantField& field : tenant_fields()) {
+    if (field.operators.covers == nullptr) continue;
+    EXPECT_FALSE(field.operators.words.empty()) << field.name;
+    (field.operators.covers("anything") ? whole : partly).insert(field.name);
+  }
+  for (const char* name : {"sni_names", "databases", "cluster", "cluster_role", "cluster_standby"}) {
+    EXPECT_TRUE(whole.contains(name)) << name;
+  }
+  for (const TenantField& field : tenant_fields()) {
+    const std::string_view name = field.name;
+    if (name.starts_with("max_") || name.starts_with("ban") || name.ends_with("_per_second") ||
+        name.ends_with("_file")) {
+      EXPECT_TRUE(whole.contains(field.name)) << name;
+    }
+  }
+  EXPECT_EQ(partly, std::set<std::string>{"hosts"});
+  const TenantField& hosts = *find_field(tenant_fields(), "hosts");
+  EXPECT_TRUE(hosts.operators.covers("/run/postgresql"));
+  EXPECT_TRUE(hosts.operators.covers("@abstract"));
+  EXPECT_FALSE(hosts.operators.covers("db.example.com:5432"));
+}
+
 }  // namespace
 }  // namespace penstock::catalog

@@ -51,6 +51,39 @@ def test_a_bad_token_is_refused(api, pg, bearer):
     assert api.get("/api/tenants/acme").status == 404
 
 
+@pytest.mark.parametrize("wish", [
+    {"sni_names": ["default.db.example.com"]}, {"databases": ["app"]}, {"cluster": "c"}, {"banned": False},
+    {"banned_until": "2020-01-01T00:00:00Z"}, {"max_clients": 1000}, {"default_max_clients": 1000}, {"queries_per_second": 0},
+    {"hosts": ["/tmp"]}, {"db_host": "@abstract"}, {"upstream_tls_ca_file": "/etc/shadow"}, {"upstream_tls_key_file": "/etc/shadow"}])
+def test_a_token_of_one_tenant_leaves_what_is_the_operators(api, pg, wish):
+    """Else it could take other tenants' clients, lift its own ban, and look around on the machine."""
+    operators = {"banned": True, "ban_reason": "unpaid", "max_clients": 7, "queries_per_second": 9,
+                 "sni_names": ["db.acme.example.com"]}
+    assert api.call("PUT", "/api/tenants/acme", tenant_body(pg, **operators)).status == 201
+    before = api.get("/api/tenants/acme").json["data"]
+    own = Api(api.port, bearer=token(scope="write", tenants=["acme"]))
+    for method in ("PATCH", "PUT"):
+        answer = own.call(method, "/api/tenants/acme", {"tenant": wish})
+        assert answer.status == 403, answer.text
+        assert "may not change tenant." in answer.json["detail"]
+        assert "shadow" not in answer.text
+    # Nor by a detour.
+    answer = own.call("DELETE", "/api/tenants/acme")
+    assert answer.status == 403, answer.text
+    assert api.get("/api/tenants/acme").json["data"] == before
+
+
+def test_a_token_of_one_tenant_changes_what_is_its_own(api, pg):
+    assert api.call("PUT", "/api/tenants/acme", tenant_body(pg, max_clients=7)).status == 201
+    own = Api(api.port, bearer=token(scope="write", tenants=["acme"]))
+    known = own.get("/api/tenants/acme").json["data"]
+    assert own.call("PATCH", "/api/tenants/acme", {"tenant": {"pool_size": 9, "db_host": "db.example.com"}}).status == 200
+    # What it was told it may send back.
+    assert own.call("PUT", "/api/tenants/acme", {"tenant": {name: known[name] for name in ("max_clients", "banned")}}).status == 200
+    user = own.call("PUT", "/api/tenants/acme/users/extra", {"user": {"secret": "x", "pool_size": 2}})
+    assert user.status in (200, 201), user.text
+
+
 def test_life_of_a_tenant(served, pg):
     pooler, api = served
     assert api.get("/api/tenants/acme").json["error"] == "not found"
