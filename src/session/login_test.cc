@@ -170,17 +170,18 @@ class LoginTest : public HomeTest, private io::AcceptSink {
 };
 
 TEST_F(LoginTest, TheModeIsTheUsersOwnWhoeverCameFirst) {
-  tenant.users = {{.name = "alice", .secret = "new", .upstream_user = "role"},
+  tenant.users = {{.name = "alice", .secret = "new", .upstream_user = "role", .upstream_secret = "secret"},
                   {.name = "bob",
                    .secret = "new",
                    .upstream_user = "role",
+                   .upstream_secret = "secret",
                    .overrides = {.pool_mode = model::PoolMode::kSession}}};
   instruct();
   ASSERT_TRUE(log_in("alice.acme", "new").is_in);
   EXPECT_EQ(mode_of_newest(), model::PoolMode::kTransaction);
   ASSERT_TRUE(log_in("bob.acme", "new").is_in);
   EXPECT_EQ(mode_of_newest(), model::PoolMode::kSession);
-  EXPECT_NE(pools.find(pool_key(*acme, "role", "shop")), nullptr) << "they share one";
+  EXPECT_NE(pools.find(pool_key(*acme, &tenant.users[0], "alice", "shop")), nullptr) << "they share one";
   ASSERT_TRUE(log_in("alice.acme", "new").is_in);
   EXPECT_EQ(mode_of_newest(), model::PoolMode::kTransaction);
 }

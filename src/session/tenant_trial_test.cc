@@ -37,7 +37,7 @@ class TenantTrialTest : public HomeTest {
                                           .database = "postgres",
                                           .credentials = credentials_of(&acme->users[0], std::nullopt),
                                           .parameters = {}});
-    const auto pool = pools.find_or_make(pool_key(*acme, "alice", "postgres"), *config);
+    const auto pool = pools.find_or_make(pool_key(*acme, &acme->users[0], "alice", "postgres"), *config);
     const auto rows = co_await PoolQuery(*pool, "SELECT $1::text", "", loop->now() + seconds(5));
     co_return rows.has_value();
   }
