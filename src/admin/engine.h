@@ -29,6 +29,8 @@ std::string_view word_of(PoolState state);
 struct PoolView {
   std::string tenant, user, database, mode;
   std::string role = {};  // who its server connections are
+  std::string key =
+      {};  // the same on all workers; pools of users with secrets of their own may differ in nothing else
   PoolState state = PoolState::kActive;
   int size = 0;
   std::size_t idle = 0, active = 0, cleaning = 0, connecting = 0, waiting = 0;

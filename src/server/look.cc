@@ -28,6 +28,7 @@ admin::PoolView view_of(const pool::Pool& pool) {
                        .database = std::move(labels.database),
                        .mode = config.mode ? std::string(model::word_of(*config.mode)) : "mixed",
                        .role = pool::name_of(config).user,
+                       .key = pool.key(),
                        .state = state_of(pool),
                        .size = pool.size(),
                        .idle = counts.idle,
@@ -55,12 +56,16 @@ bool Look::step(const session::PoolSet& pools, const Worker::Sessions& sessions)
 }
 
 bool Look::step_pools(const session::PoolSet& pools) {
-  return pools_.step(pools.by_key(), [this](const auto& entry) {
-    const pool::Pool& pool = *entry.second;
-    if (!wants(*wish_, pool.config().tenant)) return;
-    if (wish_->pools) found_.pools.push_back(view_of(pool));
-    if (wish_->servers) add_servers(pool);
+  if (pools_.step(pools.by_key(), [this](const auto& entry) { visit(*entry.second); })) return true;
+  return private_pools_.step(pools.private_by_key(), [this](const auto& entry) {
+    if (const auto pool = entry.second.lock()) visit(*pool);
   });
+}
+
+void Look::visit(const pool::Pool& pool) {
+  if (!wants(*wish_, pool.config().tenant)) return;
+  if (wish_->pools) found_.pools.push_back(view_of(pool));
+  if (wish_->servers) add_servers(pool);
 }
 
 bool Look::step_clients(const Worker::Sessions& sessions) {
@@ -109,7 +114,9 @@ void merge(std::vector<admin::PoolView>& pools, auto add) {
   const auto key = [](const admin::PoolView& pool) {
     return std::tie(pool.tenant, pool.user, pool.database);
   };
-  std::ranges::sort(pools, [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  std::ranges::sort(pools, [&](const auto& a, const auto& b) {
+    return std::tuple_cat(key(a), std::tie(a.key)) < std::tuple_cat(key(b), std::tie(b.key));
+  });
   std::vector<admin::PoolView> merged;
   for (admin::PoolView& pool : pools) {
     if (merged.empty() || key(merged.back()) != key(pool)) {
@@ -136,7 +143,13 @@ void add_shard(admin::PoolView& sum, admin::PoolView& pool) {
 }  // namespace
 
 void merge_shards(std::vector<admin::PoolView>& pools) {
-  merge(pools, add_shard);
+  merge(pools, [](admin::PoolView& sum, admin::PoolView& pool) {
+    // A replication connection has neither size nor mode; the pool of its name may.
+    if (sum.size < pool.size) sum.mode = std::move(pool.mode);
+    sum.size = sum.key == pool.key ? std::max(sum.size, pool.size) : sum.size + pool.size;
+    sum.key = std::move(pool.key);
+    add_shard(sum, pool);
+  });
 }
 
 void merge_uncounted(std::vector<admin::PoolView>& pools) {

@@ -70,13 +70,14 @@ class Look {
 
  private:
   bool step_pools(const session::PoolSet& pools);
+  void visit(const pool::Pool& pool);
   bool step_clients(const Worker::Sessions& sessions);
   void add_servers(const pool::Pool& pool);
   void add_client(std::uint64_t id, const session::Session& session);
 
   std::shared_ptr<const admin::LookWish> wish_;
   unsigned worker_;
-  KeyWalk pools_;
+  KeyWalk pools_, private_pools_;
   BucketWalk clients_;
   bool pools_done_ = false;
   admin::Findings found_;

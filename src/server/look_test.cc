@@ -109,5 +109,24 @@ TEST(MergeUncounted, MakesOneOfATenantsPoolsWithoutAName) {
   EXPECT_EQ(pools[1].waiting, 2U);
 }
 
+TEST(MergeShards, CountsReplicationConnectionsWithThePoolOfTheirName) {
+  for (const std::size_t own : {0U, 1U}) {
+    std::vector<admin::PoolView> pools(2);
+    pools[own].size = 20;
+    pools[own].key = "pool";
+    pools[own].mode = "transaction";
+    pools[own].state = admin::PoolState::kPaused;
+    pools[1 - own].mode = "session";
+    pools[1 - own].active = 1;
+    pools[1 - own].state = admin::PoolState::kPausing;
+    merge_shards(pools);
+    ASSERT_EQ(pools.size(), 1U);
+    EXPECT_EQ(pools[0].size, 20);
+    EXPECT_EQ(pools[0].mode, "transaction");
+    EXPECT_EQ(pools[0].active, 1U);
+    EXPECT_EQ(pools[0].state, admin::PoolState::kPausing);
+  }
+}
+
 }  // namespace
 }  // namespace penstock::server

@@ -29,7 +29,7 @@ std::vector<session::Session*> sessions_in(const admin::PoolScope& scope, Worker
 }
 
 void retire(const admin::PoolScope& scope, session::PoolSet& pools) {
-  pools.for_each([&](pool::Pool& pool) {
+  pools.for_all_of(scope.tenant, [&](pool::Pool& pool) {
     if (scope.has(pool::name_of(pool.config()))) pool.retire_upstreams();
   });
 }
@@ -130,7 +130,7 @@ int ApiService::upstreams_of(const admin::PoolScope& scope) const {
   if (scope.is_tenant()) return open(pool::upstreams_of_tenant(scope.tenant));
   const model::TenantPtr tenant = process_.catalog.snapshot()->by_id(scope.tenant);
   if (tenant == nullptr) return 0;
-  int sum = 0;
+  int sum = open(pool::upstreams_of_pool(session::replication_key(scope.pool())));
   for (const std::string& key : session::pool_keys(*tenant, scope.pool())) {
     sum += open(pool::upstreams_of_pool(key));
   }

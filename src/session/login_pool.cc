@@ -81,8 +81,12 @@ io::Task<base::Status> Login::find_pool(const pgwire::StartupMessage& startup) {
     auto config = plan_pool(startup);
     if (!config) co_return base::fail(std::move(config.error()));
     if (replication) {
-      const std::string own = key + kKeyMark + "replication" + kKeyMark + std::to_string(session_.id());
-      outcome_.pool = home_.pools.make_private(own, *config);
+      // One connection for one client, outside of the pool's size.
+      auto own = std::make_shared<pool::PoolConfig>(**config);
+      own->mode = model::PoolMode::kSession;
+      own->size = own->size_percent = own->min_size = own->reserve_size = 0;
+      const std::string name = replication_key(pool::name_of(*own));
+      outcome_.pool = home_.pools.make_private(name, session_.id(), std::move(own));
     } else {
       outcome_.pool = co_await make_pool(key, *config);
       if (outcome_.pool != nullptr) catch_up(home_, *outcome_.pool);

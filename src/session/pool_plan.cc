@@ -46,6 +46,10 @@ std::vector<std::string> pool_keys(const model::TenantSpec& tenant, const pool::
   return keys;
 }
 
+std::string replication_key(const pool::PoolName& name) {
+  return key_of(name, {}) + kKeyMark + "replication";
+}
+
 namespace {
 
 // What one user, the tenant and the process say of one thing: the nearest to the user counts.
@@ -67,12 +71,12 @@ struct Terms {
 // Those in the catalog whose connections this pool holds; one without wishes, if there are none.
 std::vector<const model::UserSpec*> users_of(const PoolWish& wish) {
   static const model::UserSpec kUnlisted;
-  std::vector<const model::UserSpec*> users;
-  if (wish.user != nullptr) users.push_back(wish.user);
+  if (wish.user == nullptr) return {&kUnlisted};
+  std::vector<const model::UserSpec*> users = {wish.user};
+  if (!wish.user->upstream_secret.has_value()) return users;
   for (const model::UserSpec& user : wish.tenant->users) {
-    if (model::role_of(user) == wish.user_name) users.push_back(&user);
+    if (user.upstream_secret.has_value() && model::role_of(user) == wish.user_name) users.push_back(&user);
   }
-  if (users.empty()) users.push_back(&kUnlisted);
   return users;
 }
 

@@ -50,6 +50,8 @@ std::string pool_key(const model::TenantSpec& tenant, const model::UserSpec* use
                      std::string_view client_user, std::string_view database);
 // Of all pools that have this name.
 std::vector<std::string> pool_keys(const model::TenantSpec& tenant, const pool::PoolName& name);
+// The same for its replication connections, each of which is a pool of its own: what they count as.
+std::string replication_key(const pool::PoolName& name);
 
 // Tells the pools of this worker what home.instructions now says about them; only those of one tenant. Pools of tenants
 // that are gone are retired; those whose target changed get new upstreams, while their clients stay. A changed credential

@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "pool/pause_list.h"
 #include "pool/pool.h"
@@ -42,22 +41,26 @@ class PoolSet {
                                                    const pool::PoolConfigPtr& config) {
     return try_make(key, config, config->max_pools);
   }
-  // One that nobody else can find, if `key` is nobody else's: for replication connections.
-  std::shared_ptr<pool::Pool> make_private(const std::string& key, const pool::PoolConfigPtr& config) {
-    auto made = make(key, config);
-    private_.push_back(made);
+  // One that nobody else can find, for a replication connection: it counts with the others of this key, and dies with
+  // its last user. `id` tells them apart.
+  std::shared_ptr<pool::Pool> make_private(const std::string& key, std::uint64_t id,
+                                           const pool::PoolConfigPtr& config) {
+    const std::string own = key + kKeyMark + std::to_string(id);
+    auto made = std::make_shared<pool::Pool>(home_, key, config, hub_of(own, config));
+    obey(*made);
+    private_[own] = made;
     return made;
   }
   // Pools that the list names are paused from now on, and no others.
   void follow(pool::PauseListPtr pauses) {
     pauses_ = std::move(pauses);
     for (auto& [key, pool] : pools_) obey(*pool);
-    for (const auto& entry : private_) {
+    for (const auto& [key, entry] : private_) {
       if (const auto pool = entry.lock()) obey(*pool);
     }
   }
   void sweep() {
-    std::erase_if(private_, [](const auto& entry) { return entry.expired(); });
+    std::erase_if(private_, [](const auto& entry) { return entry.second.expired(); });
     std::erase_if(pools_, [](const auto& entry) {
       return entry.second.use_count() == 1 && entry.second->quiet() && entry.second->config().min_size == 0;
     });
@@ -108,19 +111,31 @@ class PoolSet {
   // Those of one tenant: their keys begin with its id.
   template <class Call>
   void for_each_of(const std::string& tenant, Call call) {
-    const std::string begin = tenant + kKeyMark;
-    for (auto entry = pools_.lower_bound(begin); entry != pools_.end() && entry->first.starts_with(begin);
-         ++entry) {
-      call(*entry->second);
-    }
+    each_from(pools_, tenant + kKeyMark, [&](const auto& pool) { call(*pool); });
+  }
+  // The same, and those of replication connections.
+  template <class Call>
+  void for_all_of(const std::string& tenant, Call call) {
+    for_each_of(tenant, call);
+    each_from(private_, tenant + kKeyMark, [&](const auto& entry) {
+      if (const auto pool = entry.lock()) call(*pool);
+    });
   }
   const pool::PoolHome& home() const { return home_; }
   // For those who visit all, but not in one turn of the loop.
   const std::map<std::string, std::shared_ptr<pool::Pool>>& by_key() const { return pools_; }
+  const std::map<std::string, std::weak_ptr<pool::Pool>>& private_by_key() const { return private_; }
   // Forgets all; a pool that still has users dies with the last of them.
   void clear() { pools_.clear(); }
 
  private:
+  template <class Map, class Call>
+  static void each_from(Map& map, const std::string& begin, Call call) {
+    for (auto entry = map.lower_bound(begin); entry != map.end() && entry->first.starts_with(begin);
+         ++entry) {
+      call(entry->second);
+    }
+  }
   std::shared_ptr<pool::Pool> try_make(const std::string& key, const pool::PoolConfigPtr& config,
                                        int max_pools) {
     if (auto known = find(key)) return known;
@@ -144,8 +159,8 @@ class PoolSet {
   base::List<pool::Pool, pool::Pool> with_idle_;
   pool::PoolHome home_;
   pool::PoolDirectory& directory_;
-  pool::PauseListPtr pauses_;                       // null: none was ever paused
-  std::vector<std::weak_ptr<pool::Pool>> private_;  // until they are swept
+  pool::PauseListPtr pauses_;                                 // null: none was ever paused
+  std::map<std::string, std::weak_ptr<pool::Pool>> private_;  // until they are swept
   std::map<std::string, std::shared_ptr<pool::Pool>> pools_;
 };
 

@@ -128,6 +128,41 @@ def test_a_session_keeps_its_server_through_a_pause(served):
     assert api.call("POST", f"{DEFAULT}/pause").status == 200
 
 
+@pytest.mark.parametrize("scope", [DEFAULT, f"{DEFAULT}/pools/repl/app"])
+def test_a_pause_waits_for_replication_connections(served, scope):
+    pooler, api = served
+    with pooler.endpoint(user="repl").wire(replication="database") as wire:
+        process = int(wire.value("SELECT pg_backend_pid()"))
+        assert servers(api) == [process]
+        assert pools(api)["repl", "app"]["servers"]["active"] == 1
+        assert value(api.metrics(), "penstock_servers", tenant="default", user="repl", state="active") == 1
+        answer = api.call("POST", f"{scope}/pause?timeout_ms=300")
+        assert (answer.status, answer.json["data"]) == (202, {"state": "pausing", "servers": 1})
+        assert pools(api)["repl", "app"]["state"] == "pausing"
+        assert int(wire.value("SELECT pg_backend_pid()")) == process
+    answer = api.call("POST", f"{scope}/pause")
+    assert (answer.status, answer.json["data"]) == (200, {"state": "paused", "servers": 0})
+
+
+def test_a_replication_connection_is_one_outside_of_the_pools_size(served, pg):
+    pooler, api = served
+    sizes = {"tenant": {"pool_size": 2, "min_pool_size": 2}}
+    assert api.call("PATCH", DEFAULT, sizes).status == 200
+    repl = pooler.endpoint(user="repl")
+    with repl.wire(replication="database") as one, repl.wire(replication="true") as two, repl.wire() as ordinary:
+        processes = {int(wire.value("SELECT pg_backend_pid()")) for wire in (one, ordinary)}
+        assert two.query("IDENTIFY_SYSTEM").rows
+        time.sleep(1.5)  # a pool looks after its least size every second
+        assert len(pg.backends("usename = 'repl' AND backend_type = 'walsender'")) == 2
+        assert len(servers(api)) == 4 and processes < set(servers(api))
+        pool = pools(api)["repl", "app"]
+        assert (pool["size"], pool["pool_mode"]) == (2, "transaction")
+        assert pool["servers"]["active"] + pool["servers"]["idle"] == 4
+        # Who is between transactions ends.
+        assert api.call("POST", f"{DEFAULT}/pools/repl/app/drain").json["data"]["clients"] == 3
+        assert not pg.wait_backends("usename = 'repl' AND backend_type = 'walsender'", 0)
+
+
 def test_who_waits_too_long_is_told(pooler_of, pg, tmp_path):
     port = free_port()
     pooler = pooler_of(api_settings(tmp_path, port, **{"timeouts.query_wait": "500ms"}), tenants=[default_tenant(pg)])
