@@ -434,3 +434,24 @@ def test_killed_servers_leave_nothing_behind_in_the_shared_catalog(pooler_of, pg
             "(SELECT max(revision) FROM penstock.audit)").fetchone()
         assert version == revision == audited
     pooler.expect_dead = True
+
+
+def test_a_change_whose_commit_was_not_answered_may_have_been_made(pooler_of, catalog_server, tmp_path):
+    catalog_server.sql("CREATE DATABASE lost")
+    url = f"postgres://postgres@{catalog_server.host}:{catalog_server.port}/lost"
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port) | {"server.catalog": url}, tenants=[], start=False)
+    pooler.write_config()
+    pooler.cli("catalog", "migrate")
+    # The connection ends within COMMIT.
+    catalog_server.sql("CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS "
+                       "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$", dbname="lost")
+    catalog_server.sql("CREATE CONSTRAINT TRIGGER leave AFTER INSERT ON penstock.tenants DEFERRABLE INITIALLY DEFERRED "
+                       "FOR EACH ROW EXECUTE FUNCTION leave()", dbname="lost")
+    pooler.launch()
+    lost = Api(port).call("PUT", "/api/tenants/acme", {"tenant": {"hosts": ["db.example:5432"]}})
+    assert lost.status == 504 and "look whether it is there" in lost.text, lost.text
+    file = tmp_path / "t.yaml"
+    file.write_text('tenants:\n- id: acme\n  hosts: ["db.example:5432"]\n')
+    done = pooler.cli("apply", "-f", str(file), "--yes", check=False)
+    assert done.returncode == 3 and "may have been made" in done.stderr, done.stderr
