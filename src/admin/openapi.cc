@@ -43,6 +43,7 @@ void add_common_answers(const Route& route, json::object& answers) {
     add("422", "A value is not allowed; `errors` says which and why.");
   }
   add("503", "It cannot be done at the moment.");
+  const bool may_change = route.scope == auth::Scope::kWrite;
   if (may_change) add("504", "It may have been done: the catalog's database was lost in the middle.");
 }
 
