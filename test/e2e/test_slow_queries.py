@@ -53,6 +53,16 @@ def test_only_slow_queries_are_written_and_without_values(slow):
     assert len(field(line, "fingerprint")) == 16
 
 
+def test_strings_of_the_old_kind_are_no_words(slow):
+    with slow.endpoint().wire() as wire:
+        wire.query("SET standard_conforming_strings = off")
+        assert wire.value(r"SELECT pg_sleep(0.3), 'it\'s hidden', 'more\'s hidden' || ''") is not None
+        wire.query(r"SELECT pg_sleep(0.3), 'x\' || hidden -- '")
+    first, second = wait_lines(slow, 2)
+    assert field(first, "msg") == field(second, "msg") == "SELECT pg_sleep(?), ? …"
+    assert "hidden" not in slow.log()
+
+
 def test_the_wait_for_a_server_is_told_apart(pooler_of, pg):
     pooler = pooler_of({"log.slow_query": "200ms", "pool.size": 1}, tenants=[default_tenant(pg)])
     with pooler.endpoint().wire() as first, pooler.endpoint().wire() as second:
