@@ -86,6 +86,20 @@ TEST(MergeShards, AddsUpWhatSeveralWorkersHaveOfOnePool) {
   EXPECT_EQ(pools[1].last_error, "no");
 }
 
+TEST(MergeShards, AddsTheSizesOfPoolsThatOnlyTheirKeysTellApart) {
+  std::vector<admin::PoolView> pools(3);
+  for (admin::PoolView& pool : pools) {
+    pool.tenant = pool.user = pool.database = "a";
+    pool.size = 10;
+    pool.idle = 1;
+  }
+  pools[1].key = "with another secret";
+  merge_shards(pools);
+  ASSERT_EQ(pools.size(), 1U);
+  EXPECT_EQ(pools[0].size, 20) << "two shards of one pool, and another pool";
+  EXPECT_EQ(pools[0].idle, 3U);
+}
+
 TEST(MergeUncounted, MakesOneOfATenantsPoolsWithoutAName) {
   std::vector<admin::PoolView> pools(4);
   const char* names[] = {"a", "b", "c", "c"};
