@@ -80,9 +80,10 @@ TEST_F(PoolPlanTest, APoolThatUsersShareIsAsLargeAsOneOfThemWantsIt) {
   settings.pool_size = 10;
   settings.max_upstreams_per_user = 5;
   settings.log_slow_query = seconds(1);
-  tenant.users = {{.name = "alice", .upstream_user = "alice_at_server"},
+  tenant.users = {{.name = "alice", .upstream_user = "alice_at_server", .upstream_secret = "secret"},
                   {.name = "bob",
                    .upstream_user = "alice_at_server",
+                   .upstream_secret = "secret",
                    .overrides = {.pool_mode = model::PoolMode::kSession,
                                  .pool_size = 30,
                                  .min_pool_size = 2,
@@ -91,7 +92,8 @@ TEST_F(PoolPlanTest, APoolThatUsersShareIsAsLargeAsOneOfThemWantsIt) {
                   {.name = "carol", .overrides = {.pool_size = 99}}};
   instruct();
   for (const char* first : {"alice", "bob"}) {
-    const auto config = make(model::CatalogSnapshot::find_user(*acme, first));
+    const model::UserSpec user = *model::CatalogSnapshot::find_user(*acme, first);
+    const auto config = make(&user);
     EXPECT_EQ(config->size, 30) << first;
     EXPECT_EQ(config->min_size, 2) << first;
     EXPECT_EQ(config->max_upstreams_of_user, 40) << first;
@@ -100,8 +102,10 @@ TEST_F(PoolPlanTest, APoolThatUsersShareIsAsLargeAsOneOfThemWantsIt) {
     EXPECT_THAT(config->slow_query_of, ElementsAre(Pair("bob", seconds(2)))) << first;
   }
   tenant.users[0].overrides.pool_size = 0;
-  instruct();
-  EXPECT_EQ(make(&acme->users[1])->size, 0) << "no limit is the largest";
+  model::UserSpec bob = tenant.users[1];
+  EXPECT_EQ(make(&bob)->size, 0) << "no limit is the largest";
+  bob.upstream_secret.reset();
+  EXPECT_EQ(make(&bob)->size, 30) << "who has a secret of its own has a pool of its own";
 }
 
 TEST_F(PoolPlanTest, ZeroIsAWishToo) {
