@@ -16,6 +16,11 @@ bool FairShare::has_room_for(const Stake& stake) const {
   return stake.beyond() < 0 || beyond_guarantees() < places_ - guaranteed_;
 }
 
+void FairShare::open(int change) {
+  open_ += change;
+  beyond_.store(places_ > 0 ? std::max(0, open_ - places_) : 0, std::memory_order_relaxed);
+}
+
 // Of those who have been told no lately; null: there is nobody.
 Stake* FairShare::first_in_line(const Stake* but, base::TimePoint now) const {
   Stake* first = nullptr;
@@ -53,6 +58,7 @@ void Stake::set_terms(const Terms& terms) {
   share_->places_ = terms.places;
   share_->guaranteed_ = terms.guaranteed_all;
   guaranteed_ = terms.guaranteed;
+  share_->open(0);
 }
 
 // A user that has just given one up begins to wait then, however long its clients have waited: else it would
@@ -94,7 +100,7 @@ bool Stake::take(std::optional<base::TimePoint> since, base::TimePoint now) {
   wished_since_.reset();
   changed_at_ = now;
   ++open_;
-  ++share_->open_;
+  share_->open(+1);
   return true;
 }
 
@@ -102,14 +108,15 @@ void Stake::give_back() {
   {
     const std::lock_guard lock(share_->mutex_);
     --open_;
-    --share_->open_;
+    share_->open(-1);
   }
   line.call_next();
 }
 
-int Stake::spare() const {
+int Stake::surplus() const {
+  if (share_->beyond_.load(std::memory_order_relaxed) <= 0) return 0;
   const std::lock_guard lock(share_->mutex_);
-  return std::max(0, beyond());
+  return std::clamp(beyond(), 0, share_->beyond_.load(std::memory_order_relaxed));
 }
 
 bool Stake::yield(base::TimePoint now) {

@@ -48,6 +48,9 @@ class FairShare {
   bool has_room_for(const Stake& stake) const;
   Stake* first_in_line(const Stake* but, base::TimePoint now) const;
   void ask_somebody(const Stake& wisher, base::TimePoint now);
+  void open(int change);
+
+  std::atomic<int> beyond_{0};  // of open_, more than places_
 
   std::mutex mutex_;
   std::vector<Stake*> stakes_;
@@ -74,8 +77,9 @@ class Stake {
   // One more place. `since`: when the client came who waits for it; without one a no is not remembered.
   bool take(std::optional<base::TimePoint> since, base::TimePoint now);
   void give_back();
-  // How many more it has than it is guaranteed.
-  int spare() const;
+  // How many of its connections are to be closed because the tenant has more than it may: its limit has been lowered.
+  // What this user is guaranteed it keeps. Read whenever a connection comes back, as is_asked() is.
+  int surplus() const;
 
   // The pools of this user, each for another database, for which it was told no.
   RoomLine line;

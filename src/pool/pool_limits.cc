@@ -57,17 +57,16 @@ Pool::Limits Pool::limits(int size) const {
           config_->max_upstreams_of_database, config_->max_upstreams_of_process};
 }
 
-// Connections beyond what there may be: a limit has been lowered. What a user is guaranteed it keeps.
+// Connections beyond what there may be: a limit has been lowered.
 int Pool::surplus() const {
   const int most = size();
   const Limits all = limits(most > 0 ? most + config_->reserve_size : 0);
   const auto beyond = [&](std::size_t i) {
     return all[i] > 0 ? (*scopes_)[i]->open.load(std::memory_order_relaxed) - all[i] : 0;
   };
-  int shared = 0;
-  for (std::size_t i = kTenantScope; i < all.size(); ++i) shared = std::max(shared, beyond(i));
-  if (shared > 0) shared = std::min(shared, stake_->spare());
-  return std::max(beyond(kPoolScope), shared);
+  // What a tenant has is its share's affair: its scope also counts who is about to be told no.
+  return std::max({stake_->surplus(), beyond(kPoolScope), beyond(kUserScope), beyond(kDatabaseScope),
+                   beyond(kProcessScope)});
 }
 
 // --- for others ---

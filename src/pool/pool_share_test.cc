@@ -169,5 +169,31 @@ TEST_F(PoolShareTest, AHigherLimitIsUsedAtOnce) {
   EXPECT_TRUE(two.served());
 }
 
+TEST_F(PoolShareTest, ALowerLimitClosesWhatIsBeyondButNothingThatIsGuaranteed) {
+  config.guaranteed_of_tenant = 2;
+  make_pool_of("jobs");
+  make_pool_of("web", 2);
+  give_back(serve("job"));
+  give_back(serve("web", nullptr, 1), false, 1);
+  Customer& first = serve("first");
+  Customer& second = serve("second");
+  Customer& web = serve("web again", nullptr, 1);
+  Customer& more = serve("more", nullptr, 1);
+  for (Worker& worker : workers) {
+    auto changed = std::make_shared<PoolConfig>(worker.pool->config());
+    changed->max_upstreams_of_tenant = 2;
+    run_on(worker, [&] { worker.pool->change_config(changed); });
+  }
+  let(seconds(2));
+  EXPECT_EQ(server->open_peers(), 4U) << "all are in use";
+  give_back(web, false, 1);
+  give_back(more, false, 1);
+  give_back(first);
+  give_back(second);
+  let(seconds(2));
+  EXPECT_EQ(server->open_peers(), 2U);
+  EXPECT_EQ(workers[1].pool->counts().idle, 2U);
+}
+
 }  // namespace
 }  // namespace penstock::pool

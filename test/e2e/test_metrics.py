@@ -144,6 +144,7 @@ def test_invented_names_take_no_place_in_the_metrics(pooler_of, pg, tmp_path):
 
 def test_a_pool_that_users_share_is_counted_once(pooler_of, pg, tmp_path):
     tenant = default_tenant(pg)
+    tenant.users["app"]["upstream-secret"] = tenant.users["app"]["secret"]  # who has none has pools of its own
     tenant.users |= {name: {"secret": name, "upstream-user": "app", "upstream-secret": tenant.users["app"]["secret"]}
                      for name in ("web", "jobs")}
     pooler = pooler_of(api_settings(tmp_path, port := free_port()), tenants=[tenant])
