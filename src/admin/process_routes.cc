@@ -173,10 +173,10 @@ Routes process_routes(Engine& engine) {
                     .scope = Scope::kWrite,
                     .answers = {{202, "It has begun."}},
                     .act = [&engine](Call call) {
-                      const catalog::Actor actor = actor_of(call);
+                      // First, or the process may be over before the answer has gone.
+                      note_order(engine, actor_of(call), {.action = "drain"});
                       call.respond({.status = 202});
                       engine.drain();
-                      note_order(engine, actor, {.action = "drain"});
                     }});
   return routes;
 }
