@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -10,6 +11,9 @@ namespace penstock::io {
 namespace {
 
 constexpr std::uint32_t kTargetMin = 64;
+// When a turn has received so much, more buffers would only make turns longer; some milliseconds' worth.
+constexpr std::size_t kTurnBytes = 2 * 1024 * 1024;
+constexpr std::uint32_t kBulkTarget = 256;
 constexpr std::uint32_t kCalmTurns = 4096;  // turns without shortage after which the target halves
 
 }  // namespace
@@ -57,6 +61,7 @@ Chunk UringBuffers::take(std::uint16_t id, std::size_t size) {
   PENSTOCK_ASSERT(buffer != nullptr && buffer->refs == 0);
   --provided_;
   buffer->refs = 1;
+  turn_bytes_ += size;
   // Keep the ring at its target even while received bytes are held for longer.
   if (provided_ < target_ / 2) provide_new();
   return Chunk::adopt(*buffer, 0, size);
@@ -74,7 +79,11 @@ void UringBuffers::recycle(Buffer& buffer) noexcept {
 
 bool UringBuffers::grow() {
   calm_turns_ = 0;
-  if (target_ < kBuffersMax / 2) target_ *= 2;
+  if (turn_bytes_ >= kTurnBytes) {
+    target_ = std::max(kBulkTarget, target_ / 2);
+  } else if (target_ < kBuffersMax / 2) {
+    target_ *= 2;
+  }
   bool any = provided_ > 0;
   while (provided_ < target_ && provide_new()) any = true;
   publish();
@@ -82,6 +91,7 @@ bool UringBuffers::grow() {
 }
 
 void UringBuffers::publish() {
+  turn_bytes_ = 0;
   if (unpublished_ > 0) {
     io_uring_buf_ring_advance(ring_, unpublished_);
     unpublished_ = 0;

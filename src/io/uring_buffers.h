@@ -8,7 +8,8 @@
 // Invariants: 1. A buffer is either in the ring (kernel's), held by chunks, or freed.
 //             2. About `target` buffers are in the ring; few, so that they stay in the processor's cache. The
 //             target
-//                doubles when the kernel ran out and shrinks again when it no longer does.
+//                doubles when the kernel ran out and shrinks again when it no longer does. It does not
+//                grow for bulk: what a turn receives others wait for.
 // Bounds:     kBuffersMax buffers of kBufferBytes.
 #pragma once
 
@@ -52,6 +53,7 @@ class UringBuffers final : public BufferSource {
   std::uint32_t provided_ = 0;           // buffers in the ring
   std::uint16_t unpublished_ = 0;
   std::uint32_t calm_turns_ = 0;
+  std::size_t turn_bytes_ = 0;  // received since publish()
 };
 
 }  // namespace penstock::io
