@@ -79,7 +79,7 @@ struct Worker {
 // then touches its own worker only, as in the server.
 class Hall {
  public:
-  Hall(int workers, int pools, int servers) {
+  Hall(int workers, int pools, int servers) : directory_(static_cast<unsigned>(workers)) {
     for (int i = 0; i < workers; ++i) {
       Worker& worker = workers_.emplace_back(world_, static_cast<unsigned>(i));
       for (int number = 0; number < pools; ++number) add_pool(worker, number, servers * workers);
@@ -152,7 +152,7 @@ class Hall {
   sim::ScriptedPostgres server_{*far_};
   io::Resolver resolver_;
   Ledger ledger_;
-  PoolDirectory directory_;
+  PoolDirectory directory_;  // of so many workers, as in the server
   std::deque<Worker> workers_;
 };
 

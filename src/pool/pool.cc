@@ -1,6 +1,7 @@
 #include "pool/pool.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/utf8.h"
 #include "pool/janitor.h"
@@ -336,9 +337,12 @@ void Pool::arrive(Held held, tls::Passage passage) {
 }
 
 void Pool::publish_waiting() {
-  hub_->seat(home_.worker)
-      .waiting_since.store(waiters_.empty() ? 0 : ticks(waiters_.front().waiting_since),
-                           std::memory_order_relaxed);
+  std::atomic<std::int64_t>& published = hub_->seat(home_.worker).waiting_since;
+  const std::int64_t since = waiters_.empty() ? 0 : ticks(waiters_.front().waiting_since);
+  const std::int64_t told = published.load(std::memory_order_relaxed);
+  // All workers read it at each release: it is not written anew for what none of them would act on.
+  if ((since == 0) == (told == 0) && std::abs(since - told) < kMoveAdvantageNs / 5) return;
+  published.store(since, std::memory_order_relaxed);
 }
 
 void Pool::publish_idle(int change) {

@@ -28,13 +28,13 @@ inline constexpr unsigned kWorkersMax = 64;
 
 class PoolHub {
  public:
-  // A cache line of its own: its worker writes it for each query.
+  // Two cache lines of its own: what the others look at for each query, and what its worker writes for each.
   struct alignas(64) Seat {
     std::atomic<Pool*> shard{nullptr};  // touched only on its own loop; others just see whether it is there
     std::atomic<io::Loop*> loop{nullptr};
-    std::atomic<int> idle{0};
     // When the oldest waiting client began to wait, on the steady clock in ns; 0: nobody waits.
     std::atomic<std::int64_t> waiting_since{0};
+    alignas(64) std::atomic<int> idle{0};
   };
 
   explicit PoolHub(std::shared_ptr<upstream::Schema> schema, unsigned workers = kWorkersMax)
