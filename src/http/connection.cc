@@ -19,6 +19,8 @@ using Parser = proto::request_parser<proto::string_body>;
 constexpr std::size_t kReadBytes = 4096;
 constexpr std::size_t kLingerBytesMax = 16 * 1024 * 1024;
 constexpr std::chrono::seconds kLinger{2};
+// Between two parts of a body: however long one of them took.
+constexpr std::chrono::milliseconds kRestMax{5};
 
 // Waits on the loop for a handler that may answer from any thread.
 struct Pending {
@@ -240,13 +242,12 @@ class Conversation final : public Connection {
     std::string part;
     for (bool more = !manner.head; more;) {
       part.clear();
+      const auto begin = std::chrono::steady_clock::now();
       const auto done = next_part(*response.parts, part);
       if (!done) co_return false;
       more = *done;
-      if (part.empty()) {
-        co_await asio::post(state_.io, asio::use_awaitable);  // the others' turn
-        continue;
-      }
+      co_await rest(std::chrono::steady_clock::now() - begin);
+      if (part.empty()) continue;
       lowest().expires_after(state_.limits.write_timeout);
       const asio::const_buffer bytes(part.data(), part.size());
       if (is_chunked) {
@@ -261,6 +262,12 @@ class Conversation final : public Connection {
     if (manner.head) co_return true;
     const auto [error, size] = co_await asio::async_write(stream_, proto::make_chunk_last(), kAwait);
     co_return !error;
+  }
+
+  // The others' turn, for as long as we have had ours: those of this thread, and the workers where they share a CPU with it.
+  asio::awaitable<void> rest(std::chrono::steady_clock::duration worked) {
+    asio::steady_timer timer(state_.io, std::min<std::chrono::steady_clock::duration>(worked, kRestMax));
+    co_await timer.async_wait(kAwait);
   }
 
   // Nothing when it failed: what has been sent already cannot be taken back, but the client sees that the end is missing.
