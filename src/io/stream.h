@@ -29,7 +29,7 @@ class Loop;
 
 // With more unsent than this a session stops reading: with what may still come, and what that lies in, it keeps
 // less than 64 KiB in one direction. In bytes.
-inline constexpr std::size_t kUnsentHigh = 32 * 1024;
+inline constexpr std::size_t kUnsentHigh = 24 * 1024;
 
 class StreamSink {
  public:
