@@ -6,8 +6,6 @@ times as often as Prometheus does.
 """
 
 import sys
-import threading
-import time
 import urllib.request
 
 import tenants as tenants_benchmark
@@ -39,35 +37,46 @@ def parse(arguments):
     return options
 
 
-class Scraper(threading.Thread):
+# Reads what it is sent and throws it away, when nobody else wants its CPU, which is the load's.
+SCRAPER = """
+import os, sys, time, urllib.request
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+url, every = sys.argv[1], float(sys.argv[2])
+while True:
+    time.sleep(every)
+    start, size = time.monotonic(), 0
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        while part := answer.read(1 << 20):
+            size += len(part)
+    print(time.monotonic() - start, size, flush=True)
+"""
+
+
+class Scraper:
     """Scrapes in a rhythm until it is told to stop."""
 
-    def __init__(self, port, every):
-        super().__init__(daemon=True)
-        self.url, self.every = f"http://127.0.0.1:{port}/metrics", every
-        self.over = threading.Event()
-        self.times, self.series, self.size, self.error = [], 0, 0, None
-
-    def run(self):
-        try:
-            while not self.over.wait(self.every):
-                self.once()
-        except OSError as error:
-            self.error = error
-
-    def once(self):
-        start = time.monotonic()
-        with urllib.request.urlopen(self.url, timeout=60) as answer:
-            body = answer.read()
-        self.times.append(time.monotonic() - start)
-        self.size, self.series = len(body), sum(not line.startswith(b"#") for line in body.splitlines())
+    def __init__(self, lab, port, every):
+        self.lab = lab
+        self.process = lab.start("scraper", [sys.executable, "-c", SCRAPER, url_of(port), every], cpus=lab.cores.others)
 
     def end(self):
-        self.over.set()
-        self.join()
-        if self.error:
-            raise Unusable(f"a scrape failed: {self.error}")
-        return self
+        """Seconds and bytes of each scrape."""
+        alive = self.process.poll() is None
+        self.lab.stop(self.process)
+        lines = self.process.log.read_text().splitlines()
+        self.process.log.unlink()
+        if not alive:
+            raise Unusable(f"a scrape failed: {lines[-1:]}")
+        return [(float(seconds), int(size)) for seconds, size in map(str.split, lines)]
+
+
+def url_of(port):
+    return f"http://127.0.0.1:{port}/metrics"
+
+
+def series_of(port):
+    with urllib.request.urlopen(url_of(port), timeout=60) as answer:
+        return sum(not line.startswith(b"#") for line in answer)
 
 
 class Instance:
@@ -110,21 +119,20 @@ class Scrape(benchmark.Benchmark):
         self.section.figures["results"] = self.rows
 
     def measure_one(self, name, instance):
-        alone, scraped, scrapers = [], [], []
+        alone, scraped, scrapes = [], [], []
         for _ in range(self.options.rounds):
             alone.append(self.checked(instance.load(self.options).result()))
             run = instance.load(self.options)
             run.wait_for("measuring")
-            scraper = Scraper(instance.port, self.options.every)
-            scraper.start()
+            scraper = Scraper(instance.lab, instance.port, self.options.every)
             scraped.append(self.checked(run.result()))
-            scrapers.append(scraper.end())
-        times = sorted(time for scraper in scrapers for time in scraper.times)
-        if not times:
+            scrapes += scraper.end()
+        if not scrapes:
             raise Unusable("there was no scrape during the load")
+        times = sorted(time for time, _ in scrapes)
         self.rows.append({
             "subject": name, "tenants": instance.tenants, "scrapes": len(times), "median_s": report.median(times), "worst_s": times[-1],
-            "bytes": scrapers[-1].size, "series": scrapers[-1].series, "alone": summary(alone), "scraped": summary(scraped)})
+            "bytes": scrapes[-1][1], "series": series_of(instance.port), "alone": summary(alone), "scraped": summary(scraped)})
 
     def tell(self):
         number = report.number

@@ -30,7 +30,7 @@ def command_line(options):
 class LoadRun:
     """A running load generator; its events come one by one, the last is the result."""
 
-    def __init__(self, lab, subject, *, nice=0, threads=None, **options):
+    def __init__(self, lab, subject, *, idle=False, threads=None, **options):
         arguments = [program("loadgen"), "--target", subject.address.text]
         if subject.pid is not None:
             arguments += ["--watch", subject.pid]
@@ -39,7 +39,7 @@ class LoadRun:
         command = lab.command(arguments, cpus=lab.cores.others)
         self.pid = subject.pid
         self.process = subprocess.Popen(
-            ["nice", "-n", str(nice), *command] if nice else command,
+            ["chrt", "--idle", "0", *command] if idle else command,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         lab.processes.append((self.process, signal.SIGTERM))
