@@ -8,6 +8,7 @@
 #include "admin/api.h"
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
+#include "admin/trial.h"
 #include "catalog/timestamp.h"
 #include "model/words.h"
 
@@ -224,8 +225,6 @@ std::expected<Members, http::Response> change_members(Engine& engine, const Call
 void store_cluster(Engine& engine, Call call, const Members& present, const Wishes& wishes) {
   const auto members = change_members(engine, call, present, wishes, catalog::Effect::kStored);
   if (!members) return call.respond(members.error());
-  if (members->empty())
-    return call.respond(problem(409, "the cluster has been dissolved in the same moment"));
   http::Headers headers;
   if (present.empty()) {
     headers.emplace_back("Location", "/api/clusters/" + http::percent_encode(alias_of(call)));
@@ -238,18 +237,12 @@ void check_and_store(Engine& engine, Call call, Members present, Wishes wishes, 
   if (untried.empty()) return store_cluster(engine, std::move(call), present, wishes);
   model::TenantPtr tenant = untried.back().tenant;
   untried.pop_back();
-  const std::string id = tenant->id;
-  engine.try_out(std::move(tenant), [&engine, id, call = std::move(call), present = std::move(present),
-                                     wishes = std::move(wishes),
-                                     untried = std::move(untried)](const base::Status& status) mutable {
-    if (status) {
-      return check_and_store(engine, std::move(call), std::move(present), std::move(wishes),
-                             std::move(untried));
-    }
-    const base::Error& error = status.error();
-    const std::string words = "tenant \"" + id + "\": " + error.message;
-    call.respond(problem(400, error.detail.empty() ? words : words + ". " + error.detail, error.hint));
-  });
+  try_first(engine, std::move(tenant), std::move(call),
+            [&engine, present = std::move(present), wishes = std::move(wishes),
+             untried = std::move(untried)](Call tried) mutable {
+              check_and_store(engine, std::move(tried), std::move(present), std::move(wishes),
+                              std::move(untried));
+            });
 }
 
 void put_cluster(Engine& engine, Call call) {

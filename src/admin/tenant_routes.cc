@@ -6,6 +6,7 @@
 #include "admin/problem.h"
 #include "admin/tenant_change.h"
 #include "admin/tenant_json.h"
+#include "admin/trial.h"
 #include "catalog/ban.h"
 #include "catalog/record.h"
 #include "catalog/rotation.h"
@@ -118,21 +119,10 @@ void put_tenant(Engine& engine, Call call) {
     return call.respond(problem(FieldErrors{{"tenant.external_id", {"must be the one in the path"}}}));
   }
   if (!call.flag("check")) return store_tenant(engine, std::move(call));
-  if (!engine.may_try_out(call.tenant())) {
-    http::Response busy = problem(503, "too many tenants are being tried out at the moment",
-                                  "Ask again in a few seconds; nothing was changed.");
-    busy.headers.emplace_back("Retry-After", "2");
-    return call.respond(std::move(busy));
-  }
   const auto wished = try_change(engine.catalog(), call, put_edit(call));
   if (!wished) return call.respond(wished.error());
-  engine.try_out(std::make_shared<const TenantSpec>(*wished->after), [&engine, call = std::move(call)](
-                                                                         base::Status status) mutable {
-    if (status) return store_tenant(engine, std::move(call));
-    const base::Error& error = status.error();
-    call.respond(
-        problem(400, error.detail.empty() ? error.message : error.message + ". " + error.detail, error.hint));
-  });
+  try_first(engine, std::make_shared<const TenantSpec>(*wished->after), std::move(call),
+            [&engine](Call tried) { store_tenant(engine, std::move(tried)); });
 }
 
 // {"tenant": {…}} changes what it mentions. Supavisor's {"banned": …} stands beside it.
