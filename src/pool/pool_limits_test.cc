@@ -189,9 +189,7 @@ TEST_F(PoolLimitsTest, AConnectionOnItsWayToTheOldHostIsNotWaitedFor) {
 TEST_F(PoolLimitsTest, ANewConfigWithTheSamePlanKeepsConnections) {
   make_pool();
   give_back(serve("one"));
-  auto changed = std::make_shared<PoolConfig>(pool().config());
-  changed->size = 1;
-  run([&] { pool().change_config(changed); });
+  change([](PoolConfig& each) { each.size = 1; });
   serve("two");
   come("three");
   let(seconds(1));
@@ -390,12 +388,7 @@ TEST_F(PoolSharedLimitTest, ALowerLimitClosesWhatIsBeyond) {
   Customer& two = serve("two");
   give_back(serve("three"));
   Customer& bob = serve("bob", nullptr, 1);
-  config.max_upstreams_of_database = 1;
-  for (Worker& worker : workers) {
-    auto changed = std::make_shared<PoolConfig>(worker.pool->config());
-    changed->max_upstreams_of_database = 1;
-    run_on(worker, [&] { worker.pool->change_config(changed); });
-  }
+  change([](PoolConfig& each) { each.max_upstreams_of_database = 1; });
   let(seconds(2));
   EXPECT_EQ(server->open_peers(), 3U) << "nobody's connection is taken away";
   give_back(one);
@@ -464,11 +457,7 @@ TEST_F(PoolCrowdTest, AHigherLimitIsUsedByAllAtOnce) {
   for (unsigned i = 0; i < kPools; ++i) come("client " + std::to_string(i), nullptr, i);
   let(milliseconds(100));
   EXPECT_EQ(order.size(), 3U);
-  for (Worker& worker : workers) {
-    auto changed = std::make_shared<PoolConfig>(worker.pool->config());
-    changed->max_upstreams_of_process = 20;
-    run_on(worker, [&] { worker.pool->change_config(changed); });
-  }
+  change([](PoolConfig& each) { each.max_upstreams_of_process = 20; });
   let(milliseconds(50));
   EXPECT_EQ(order.size(), 20U);
 }

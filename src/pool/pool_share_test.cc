@@ -159,12 +159,7 @@ TEST_F(PoolShareTest, AHigherLimitIsUsedAtOnce) {
   Customer& two = come("two");
   let(milliseconds(100));
   EXPECT_FALSE(two.served());
-  config.max_upstreams_of_tenant = 2;
-  run([&] {
-    auto changed = std::make_shared<PoolConfig>(pool().config());
-    changed->max_upstreams_of_tenant = 2;
-    pool().change_config(changed);
-  });
+  change([](PoolConfig& each) { each.max_upstreams_of_tenant = 2; });
   let(milliseconds(50));
   EXPECT_TRUE(two.served());
 }
@@ -179,11 +174,7 @@ TEST_F(PoolShareTest, ALowerLimitClosesWhatIsBeyondButNothingThatIsGuaranteed) {
   Customer& second = serve("second");
   Customer& web = serve("web again", nullptr, 1);
   Customer& more = serve("more", nullptr, 1);
-  for (Worker& worker : workers) {
-    auto changed = std::make_shared<PoolConfig>(worker.pool->config());
-    changed->max_upstreams_of_tenant = 2;
-    run_on(worker, [&] { worker.pool->change_config(changed); });
-  }
+  change([](PoolConfig& each) { each.max_upstreams_of_tenant = 2; });
   let(seconds(2));
   EXPECT_EQ(server->open_peers(), 4U) << "all are in use";
   give_back(web, false, 1);

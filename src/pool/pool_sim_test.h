@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -99,6 +100,14 @@ class PoolTest : public ::testing::Test {
     return *worker.pool;
   }
   Pool& pool() { return *workers.front().pool; }
+  // All pools get another configuration.
+  void change(const std::function<void(PoolConfig&)>& how) {
+    for (Worker& worker : workers) {
+      auto changed = std::make_shared<PoolConfig>(worker.pool->config());
+      how(*changed);
+      run_on(worker, [&] { worker.pool->change_config(changed); });
+    }
+  }
 
   // Runs `call` in a turn of the worker's loop.
   void run_on(Worker& worker, std::move_only_function<void()> call) {

@@ -42,6 +42,12 @@ class PoolPlanTest : public HomeTest {
                                               .parameters = {}});
     return pools.find_or_make(pool_key(*acme, user, "alice", "shop"), *config);
   }
+  std::shared_ptr<pool::Pool> make_pool_that_verifies(const tls::testing::Certificates& certificates) {
+    tenant.upstream_tls = model::TlsMode::kVerifyCa;
+    tenant.upstream_tls_ca_file = certificates.ca_file();
+    instruct();
+    return make_pool();
+  }
   // Opens one connection of the pool, which is idle afterwards.
   void warm_up(pool::Pool& pool) {
     struct Visitor final : pool::Waiter {
@@ -273,10 +279,7 @@ TEST_F(PoolPlanTest, AnotherHostClosesOldConnections) {
 
 TEST_F(PoolPlanTest, AChangeOfHostsNeedsNoTlsFileOnceMore) {
   tls::testing::Certificates certificates;
-  tenant.upstream_tls = model::TlsMode::kVerifyCa;
-  tenant.upstream_tls_ca_file = certificates.ca_file();
-  instruct();
-  const auto pool = make_pool();
+  const auto pool = make_pool_that_verifies(certificates);
   const auto tls = pool->config().plan->tls;
   std::filesystem::remove(certificates.ca_file());
   tenant.hosts = {{.host = "10.0.0.6"}};
@@ -291,10 +294,7 @@ TEST_F(PoolPlanTest, AChangeOfHostsNeedsNoTlsFileOnceMore) {
 
 TEST_F(PoolPlanTest, WhereNewTlsFilesCannotBeReadTheOldOnesServeAndAllElseIsTaken) {
   tls::testing::Certificates certificates;
-  tenant.upstream_tls = model::TlsMode::kVerifyCa;
-  tenant.upstream_tls_ca_file = certificates.ca_file();
-  instruct();
-  const auto pool = make_pool();
+  const auto pool = make_pool_that_verifies(certificates);
   const auto tls = pool->config().plan->tls;
   tenant.upstream_tls_ca_file = "/nowhere/ca.pem";
   tenant.hosts = {{.host = "10.0.0.6"}};

@@ -327,6 +327,15 @@ def shared(pooler_of, url: str, **settings: str) -> Pooler:
     return pooler
 
 
+def shared_with_api(pooler_of, url: str, tmp_path) -> tuple[Pooler, int]:
+    """One on a catalog that is up to date, with the port of its API."""
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port) | {"server.catalog": url}, tenants=[], start=False)
+    pooler.write_config()
+    assert "up to date" in pooler.cli("catalog", "migrate").stdout
+    return pooler, port
+
+
 def test_nodes_share_a_catalog_in_postgres(pooler_of, pg, catalog_server):
     catalog_server.sql("CREATE DATABASE shared")
     url = f"postgres://postgres@{catalog_server.host}:{catalog_server.port}/shared"
@@ -402,10 +411,7 @@ def test_the_password_of_the_catalogs_url_is_not_shown(pooler_of, catalog_server
 def test_the_api_does_not_show_the_password_of_the_catalogs_url(pooler_of, catalog_server, tmp_path):
     catalog_server.sql("CREATE DATABASE shown")
     url = f"postgres://postgres:hidden-word@{catalog_server.host}:{catalog_server.port}/shown"
-    port = free_port()
-    pooler = pooler_of(api_settings(tmp_path, port) | {"server.catalog": url}, tenants=[], start=False)
-    pooler.write_config()
-    assert "up to date" in pooler.cli("catalog", "migrate").stdout
+    pooler, port = shared_with_api(pooler_of, url, tmp_path)
     pooler.launch()
     for bearer in (token(), token(scope="read")):
         answer = Api(port, bearer=bearer).get("/api/config")
@@ -439,10 +445,7 @@ def test_killed_servers_leave_nothing_behind_in_the_shared_catalog(pooler_of, pg
 def test_a_change_whose_commit_was_not_answered_may_have_been_made(pooler_of, catalog_server, tmp_path):
     catalog_server.sql("CREATE DATABASE lost")
     url = f"postgres://postgres@{catalog_server.host}:{catalog_server.port}/lost"
-    port = free_port()
-    pooler = pooler_of(api_settings(tmp_path, port) | {"server.catalog": url}, tenants=[], start=False)
-    pooler.write_config()
-    pooler.cli("catalog", "migrate")
+    pooler, port = shared_with_api(pooler_of, url, tmp_path)
     # The connection ends within COMMIT.
     catalog_server.sql("CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS "
                        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$", dbname="lost")
