@@ -5,6 +5,7 @@
 #include "admin/api.h"
 #include "admin/audit_note.h"
 #include "admin/problem.h"
+#include "model/guarantee.h"
 
 namespace penstock::admin {
 
@@ -28,8 +29,7 @@ PoolScope scope_of(const model::TenantSpec& tenant, const Call& call) {
   if (user == call.path.end()) return scope;
   // Users who are the same role at the server share its pools.
   const model::UserSpec* listed = model::CatalogSnapshot::find_user(tenant, user->second);
-  const bool has_alias = listed != nullptr && !listed->upstream_user.empty();
-  scope.user = has_alias ? listed->upstream_user : user->second;
+  scope.user = listed != nullptr ? model::role_of(*listed) : user->second;
   scope.database = database->second;
   return scope;
 }
@@ -37,9 +37,7 @@ PoolScope scope_of(const model::TenantSpec& tenant, const Call& call) {
 // Whether the tenant can have such a pool: one need not be there to be paused.
 bool may_be_there(const model::TenantSpec& tenant, const PoolScope& pool) {
   const bool asks_for_users = !tenant.auth_query.empty() && !tenant.require_user;
-  const auto is_role = [&](const model::UserSpec& user) {
-    return (user.upstream_user.empty() ? user.name : user.upstream_user) == pool.user;
-  };
+  const auto is_role = [&](const model::UserSpec& user) { return model::role_of(user) == pool.user; };
   const bool has_user = asks_for_users || std::ranges::any_of(tenant.users, is_role);
   const bool has_database = tenant.upstream_database.empty() || pool.database == tenant.upstream_database ||
                             pool.database == tenant.auth_database;

@@ -23,11 +23,10 @@ int status_of(base::SqlState state) {
   if (state == kInvalidParameterValue) return 422;
   if (state == SqlState("42704")) return 404;  // undefined_object
   if (state == SqlState("42710") || state == kObjectNotInPrerequisiteState) return 409;
-  if (state == SqlState("40001")) return 412;  // the revision is another one
+  if (state == kSerializationFailure) return 412;  // the revision is another one
   if (state == kInvalidAuthorization) return 403;
   if (state == kFeatureNotSupported) return 501;
-  if (state == SqlState("08007"))
-    return 504;  // the catalog's database was lost in the middle: it may have been done
+  if (state == kTransactionResolutionUnknown) return 504;  // the catalog's database was lost in the middle
   return 503;
 }
 

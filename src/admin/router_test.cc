@@ -263,7 +263,8 @@ TEST(Problem, FollowsFromTheSqlstate) {
       problem(base::Error{.sqlstate = base::kInvalidParameterValue, .message = "tenants.a.hosts: none"}).body,
       HasSubstr(R"("errors":{"tenants.a.hosts":["none"]})"));
   EXPECT_EQ(problem(base::Error{.sqlstate = base::kIoError, .message = "disk full"}).status, 503);
-  EXPECT_EQ(problem(base::Error{.sqlstate = base::SqlState("08007"), .message = "lost"}).status, 504)
+  EXPECT_EQ(problem(base::Error{.sqlstate = base::kTransactionResolutionUnknown, .message = "lost"}).status,
+            504)
       << "it may have been done";
   EXPECT_EQ(problem(base::Error{.sqlstate = base::kObjectNotInPrerequisiteState, .message = "taken"}).status,
             409);

@@ -31,6 +31,8 @@ inline constexpr SqlState kConnectionException{"08000"};
 inline constexpr SqlState kConnectionDoesNotExist{"08003"};
 inline constexpr SqlState kConnectionRejected{"08004"};
 inline constexpr SqlState kConnectionFailure{"08006"};
+// What was asked may have been done: the connection ended before the answer came.
+inline constexpr SqlState kTransactionResolutionUnknown{"08007"};
 inline constexpr SqlState kProtocolViolation{"08P01"};
 inline constexpr SqlState kFeatureNotSupported{"0A000"};
 inline constexpr SqlState kInvalidParameterValue{"22023"};

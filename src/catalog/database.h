@@ -5,7 +5,8 @@
 // Owner:      the store.
 // Home:       one thread.
 // Invariants: parameters are texts ($1, $2, … in the order of their first use), and so are results.
-// Errors:     those of the database, with what to do about them; kCommitUnknown of commit().
+// Errors:     those of the database, with what to do about them; kTransactionResolutionUnknown of commit() when the
+//             connection was lost in it.
 #pragma once
 
 #include <charconv>
@@ -19,9 +20,6 @@
 #include "base/error.h"
 
 namespace penstock::catalog {
-
-// transaction_resolution_unknown: the connection was lost while a change was committed.
-inline constexpr base::SqlState kCommitUnknown{"08007"};
 
 class Database {
  public:

@@ -224,7 +224,7 @@ base::Status PostgresConnection::begin(Kind kind) {
 base::Status PostgresConnection::commit() {
   base::Status status = run("COMMIT");
   if (!status && status.error().sqlstate == base::kConnectionFailure) {
-    status.error().sqlstate = kCommitUnknown;
+    status.error().sqlstate = base::kTransactionResolutionUnknown;
     status.error().detail +=
         " The connection was lost while a change was committed: look whether it is there.";
   }

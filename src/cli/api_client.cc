@@ -24,24 +24,18 @@ std::string text_of(const json::object& object, const char* name) {
 
 void add_api_options(CLI::App& app, ApiOptions& options) {
   constexpr const char* kGroup = "A running server";
+  const auto add_file = [&](const char* name, std::string& file, const char* meaning) {
+    return app.add_option(name, file, meaning)->type_name("FILE")->group(kGroup);
+  };
   app.add_option("--api", options.url, "URL of a server's HTTP port")->type_name("URL")->group(kGroup);
-  app.add_option("--token-file", options.token_file,
-                 "File with a token for it, see `penstock token` [env: PENSTOCK_API_TOKEN, the token itself]")
-      ->type_name("FILE")
-      ->group(kGroup);
-  app.add_option("--ca-file", options.ca_file,
-                 "Certificates that the server's must come from [otherwise: the system's]")
-      ->type_name("FILE")
-      ->group(kGroup);
+  add_file("--token-file", options.token_file,
+           "File with a token for it, see `penstock token` [env: PENSTOCK_API_TOKEN, the token itself]");
+  add_file("--ca-file", options.ca_file,
+           "Certificates that the server's must come from [otherwise: the system's]");
   CLI::Option* cert =
-      app.add_option("--cert-file", options.cert_file,
-                     "Certificate to show to a server that demands one (api.require_client_certificate)")
-          ->type_name("FILE")
-          ->group(kGroup);
-  app.add_option("--key-file", options.key_file,
-                 "Key of that certificate [otherwise: it is in the same file]")
-      ->type_name("FILE")
-      ->group(kGroup)
+      add_file("--cert-file", options.cert_file,
+               "Certificate to show to a server that demands one (api.require_client_certificate)");
+  add_file("--key-file", options.key_file, "Key of that certificate [otherwise: it is in the same file]")
       ->needs(cert);
 }
 
@@ -91,7 +85,7 @@ base::Error ApiClient::error_of(const http::Answer& answer) const {
   const bool is_refusal =
       answer.status < 500 || answer.status == 501 ||
       (answer.status == 503 && answer.content_type.starts_with("application/problem+json"));
-  if (!is_refusal) error.sqlstate = http::kOutcomeUnknown;
+  if (!is_refusal) error.sqlstate = base::kTransactionResolutionUnknown;
   if (answer.status == 412) error.sqlstate = base::kSerializationFailure;
   if (answer.status == 401 || answer.status == 403) {
     error.hint = "--token-file names a file with a token; `penstock token` makes one.";

@@ -26,7 +26,7 @@ class Applier {
   virtual std::expected<boost::json::object, Refusal> plan(const std::vector<catalog::TenantEntry>& entries,
                                                            catalog::Prune prune) = 0;
   // The plan made last comes true, or nothing does.
-  // Errors: kSerializationFailure when the catalog has changed since; kOutcomeUnknown when the plan may have come true
+  // Errors: kSerializationFailure when the catalog has changed since; kTransactionResolutionUnknown when the plan may have come true
   //         (the connection to the server, or of it to its catalog, ended too early to tell). After all others nothing has.
   virtual base::Status apply() = 0;
 };

@@ -89,7 +89,7 @@ bool is_wanted(const ApplyOptions& options, const Call& call) {
 }
 
 int explain(base::Error error, const Call& call) {
-  const bool may_be_done = error.sqlstate == http::kOutcomeUnknown;
+  const bool may_be_done = error.sqlstate == base::kTransactionResolutionUnknown;
   if (!error.detail.empty()) error.detail += ' ';
   error.detail +=
       may_be_done ? "The changes may have been made, all of them or none." : "Nothing was changed.";

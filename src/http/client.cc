@@ -263,9 +263,10 @@ base::Result<Answer> Client::ask(const Request& request) {
         "Show it one with --cert-file.");
   }
   const std::string reason = error == beast::error::timeout ? "timeout" : error.message();
-  return base::fail(state.is_sent && !may_repeat ? kOutcomeUnknown : base::kConnectionFailure,
-                    fmt::format("the server at {} {}: {}", state.options.url, what, reason), {},
-                    "The HTTP port is the one of the section [api] in the server's configuration.");
+  return base::fail(
+      state.is_sent && !may_repeat ? base::kTransactionResolutionUnknown : base::kConnectionFailure,
+      fmt::format("the server at {} {}: {}", state.options.url, what, reason), {},
+      "The HTTP port is the one of the section [api] in the server's configuration.");
 }
 
 }  // namespace penstock::http

@@ -5,7 +5,7 @@
 // Home:   one thread, which it blocks.
 // Waits:  `timeout` for each request as a whole: names, connecting, answer, and a second try.
 // Errors: kConnectionFailure with the address (the server cannot be reached, does not answer, is not who it should be),
-//         kOutcomeUnknown instead when something that changes things may have been done, kInvalidParameterValue (the
+//         kTransactionResolutionUnknown instead when something that changes things may have been done, kInvalidParameterValue (the
 //         URL). Every status that was answered is an Answer.
 // Bounds: body_bytes_max.
 #pragma once
@@ -18,9 +18,6 @@
 #include "http/message.h"
 
 namespace penstock::http {
-
-// transaction_resolution_unknown: the request was sent, and the connection ended before its answer.
-inline constexpr base::SqlState kOutcomeUnknown{"08007"};
 
 struct ClientOptions {
   std::string url = {};        // "http://127.0.0.1:6433", "https://db.example.com"; a path before all targets

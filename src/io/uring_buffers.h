@@ -6,10 +6,9 @@
 // Owner:      UringLoop, by value.
 // Home:       LOOP
 // Invariants: 1. A buffer is either in the ring (kernel's), held by chunks, or freed.
-//             2. About `target` buffers are in the ring; few, so that they stay in the processor's cache. The
-//             target
-//                doubles when the kernel ran out and shrinks again when it no longer does. It does not
-//                grow for bulk: what a turn receives others wait for.
+//             2. About `target` buffers are in the ring; few, so that they stay in the processor's cache. The target
+//                doubles when the kernel ran out and shrinks again when it no longer does. It does not grow for
+//                bulk: what a turn receives others wait for.
 // Bounds:     kBuffersMax buffers of kBufferBytes.
 #pragma once
 

@@ -50,8 +50,7 @@ class FairShare {
   void ask_somebody(const Stake& wisher, base::TimePoint now);
   void open(int change);
 
-  std::atomic<int> beyond_{0};  // of open_, more than places_
-
+  std::atomic<int> beyond_{0};  // of open_, more than places_; read without the mutex
   std::mutex mutex_;
   std::vector<Stake*> stakes_;
   int open_ = 0;

@@ -25,7 +25,7 @@ std::string key_of(const pool::PoolName& name, std::string_view owner) {
 }  // namespace
 
 std::string role_at_server(const model::UserSpec* user, std::string_view client_user) {
-  return user != nullptr && !user->upstream_user.empty() ? user->upstream_user : std::string(client_user);
+  return user != nullptr ? model::role_of(*user) : std::string(client_user);
 }
 
 std::string pool_key(const model::TenantSpec& tenant, const model::UserSpec* user,
@@ -39,7 +39,7 @@ std::string pool_key(const model::TenantSpec& tenant, const model::UserSpec* use
 std::vector<std::string> pool_keys(const model::TenantSpec& tenant, const pool::PoolName& name) {
   std::vector<std::string> keys = {key_of(name, {}), key_of(name, name.user)};
   for (const model::UserSpec& user : tenant.users) {
-    if (user.name != name.user && role_at_server(&user, user.name) == name.user) {
+    if (user.name != name.user && model::role_of(user) == name.user) {
       keys.push_back(key_of(name, user.name));
     }
   }
