@@ -200,6 +200,15 @@ base::Result<std::optional<StoredTenant>> read_tenant(const Table& table, std::s
 }
 
 base::Status check_routes(Database& database, const TenantSpec& tenant) {
+base::Result<std::optional<StoredTenant>> read_outline(Database& database, std::string_view id) {
+  const base::Result<Rows> rows =
+      database.query("SELECT revision, created_at, changed_at FROM tenants WHERE id = $1", {id});
+  if (!rows) return base::fail(rows.error());
+  if (rows->empty()) return std::nullopt;
+  const Database::Row& row = rows->front();
+  return StoredTenant{.spec = {.id = std::string(id)}, .revision = revision_of(row[0], row[1], row[2])};
+}
+
   std::vector<Problem> problems;
   const base::Status status = each_route(
       tenant, [&](std::string_view kind, std::string_view field, const std::string& name) -> base::Status {

@@ -40,6 +40,8 @@ base::Result<std::string> read_login_secret(Database& database);
 base::Result<model::SnapshotPtr> read_snapshot(const Table& table, const std::string& default_tenant,
                                                const model::SnapshotPtr& known);
 base::Result<std::optional<StoredTenant>> read_tenant(const Table& table, std::string_view id);
+// Only its id and revision, whatever its records hold.
+base::Result<std::optional<StoredTenant>> read_outline(Database& database, std::string_view id);
 
 // kInvalidParameterValue when a name of `tenant` leads to another one already.
 base::Status check_routes(Database& database, const model::TenantSpec& tenant);

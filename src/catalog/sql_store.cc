@@ -103,6 +103,12 @@ void SqlStore::remember(std::span<const Edited> changes, std::uint64_t version) 
 
 base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit,
                                     const EditOptions& options) {
+  std::optional<base::Error> unreadable;
+  if (!stored && stored.error().sqlstate == base::kConfigFileError &&
+      options.unreadable == Unreadable::kMayBeRemoved) {
+    unreadable = stored.error();
+    stored = read_outline(**database, tenant_id);
+  }
   const base::Result<Database*> database = this->database();
   if (!database) return base::fail(database.error());
   refresh_keys();
@@ -116,6 +122,7 @@ base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit
     edited = {.before = (*stored)->spec, .after = (*stored)->spec, .revision = (*stored)->revision};
   const std::uint64_t present = edited.revision.number;
   if (const base::Status status =
+  if (unreadable && edited.after) return base::fail(*std::move(unreadable));
           check_revision(tenant_id, options.expected_revision.value_or(present), present);
       !status) {
     return base::fail(status.error());

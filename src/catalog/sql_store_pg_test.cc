@@ -102,6 +102,40 @@ TEST_P(SqlStoreTest, KeepsTenantsAndUsersAcrossOpenings) {
   EXPECT_TRUE(open()->put_tenant(acme())) << "its names are free again";
 }
 
+TEST_P(SqlStoreTest, RefusesWhatItCouldNotReadAgain) {
+  const auto store = open();
+  TenantSpec tenant = plain("acme");
+  ASSERT_TRUE(store->put_tenant(tenant));
+  tenant.default_parameters["search_path"] = std::string(600'000, '"');  // twice as long in JSON
+  const base::Status status = store->put_tenant(tenant);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().sqlstate, base::kInvalidParameterValue);
+  EXPECT_THAT(status.error().message, HasSubstr("tenants.acme.default_parameters: "));
+  EXPECT_EQ(*load(*open())->by_id("acme"), plain("acme"));
+}
+
+TEST_P(SqlStoreTest, RemovesATenantThatCannotBeRead) {
+  ASSERT_TRUE(open()->put_tenant(acme()));
+  ASSERT_TRUE(open()->put_tenant(plain("other")));
+  for (const char* damage : {"UPDATE tenants SET record = '{\"newer\":1}' WHERE id = 'acme'",
+                             "UPDATE users SET record = '{' WHERE tenant = 'acme'"}) {
+    sql(damage);
+    const auto store = open();
+    ASSERT_FALSE(store->load());
+    const auto leave = [](std::optional<TenantSpec>&) -> base::Status { return {}; };
+    for (const Unreadable unreadable : {Unreadable::kRefused, Unreadable::kMayBeRemoved}) {
+      const auto left = store->edit("acme", leave, {.unreadable = unreadable});
+      ASSERT_FALSE(left);
+      EXPECT_THAT(left.error().message, HasSubstr("tenants.acme"));
+    }
+    EXPECT_FALSE(store->remove_tenant("acme", {.expected_revision = 99}));
+    const base::Status removed = store->remove_tenant("acme");
+    ASSERT_TRUE(removed) << removed.error().to_string();
+    EXPECT_EQ(load(*store)->tenants().size(), 1u);
+    ASSERT_TRUE(store->put_tenant(acme())) << "its names are free again";
+  }
+}
+
 TEST_P(SqlStoreTest, NoticesChangesOfOthers) {
   const auto server = open();
   const auto command = open();

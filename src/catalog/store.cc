@@ -58,6 +58,8 @@ base::Status Store::remove_tenant(std::string_view tenant_id, const EditOptions&
       options));
 }
 
+  EditOptions removal = options;
+  removal.unreadable = Unreadable::kMayBeRemoved;
 base::Status Store::put_user(std::string_view tenant_id, const UserSpec& user, IfExists if_exists,
                              const EditOptions& options) {
   return status_of(edit(
@@ -74,7 +76,7 @@ base::Status Store::put_user(std::string_view tenant_id, const UserSpec& user, I
         }
         return {};
       },
-      options));
+      removal));
 }
 
 base::Status Store::remove_user(std::string_view tenant_id, std::string_view name,

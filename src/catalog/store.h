@@ -36,6 +36,9 @@ using EditAll = std::function<base::Status(Tenants& tenants)>;
 
 enum class Effect : std::uint8_t { kStored, kDryRun };  // kDryRun: all is checked, nothing is changed
 
+// Whether edit() may remove a tenant whose record cannot be read (damaged, or its key is gone). It is given as one of
+// which nothing but the id is known, and anything but its removal fails.
+enum class Unreadable : std::uint8_t { kRefused, kMayBeRemoved };
 struct EditOptions {
   Actor actor = {};
   // The number of the revision that the change was made from; 0: there must be no such tenant.
@@ -44,6 +47,7 @@ struct EditOptions {
   std::map<std::string, std::uint64_t, std::less<>> expected_revisions = {};
   Effect effect = Effect::kStored;
 };
+  Unreadable unreadable = Unreadable::kRefused;
 
 // What an edit has done to one tenant.
 struct Edited {

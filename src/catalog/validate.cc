@@ -7,6 +7,7 @@
 #include <set>
 
 #include "auth/secret.h"
+#include "catalog/bounds.h"
 #include "catalog/field_checks.h"
 #include "catalog/lower.h"
 #include "catalog/tenant_fields.h"
@@ -186,6 +187,7 @@ Problems problems_of(const TenantSpec& tenant) {
     add(problems, path + ".id", status.error().message);
   }
   check_fields(problems, tenant_fields(), tenant, path);
+  std::ranges::move(beyond_bounds(tenant, path), std::back_inserter(problems));
   if (tenant.hosts.empty()) add(problems, path + ".hosts", "must name at least one host");
   check_no_repeats(problems, lower_all(tenant.sni_names), path + ".sni_names");
   check_no_repeats(problems, tenant.databases, path + ".databases");

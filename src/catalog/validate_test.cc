@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "catalog/bounds.h"
+
 namespace penstock::catalog {
 namespace {
 
@@ -42,6 +44,28 @@ TEST(Validate, ChecksWhatTheFieldsHold) {
   tenant.hosts[0].host = "a b";
   EXPECT_THAT(paths_of(tenant), ElementsAre("tenants.acme.hosts", "tenants.acme.pool_size",
                                             "tenants.acme.users.app.upstream_user"));
+}
+
+TEST(Validate, BoundsWhatIsStored) {
+  TenantSpec tenant = good();
+  for (int i = 0; i < 100; ++i) tenant.default_parameter_status["flag" + std::to_string(i)] = "x";
+  tenant.default_parameters["search_path"] = std::string(4000, 'x');
+  EXPECT_THAT(paths_of(tenant), IsEmpty());
+  tenant.default_parameter_status["one_more"] = "x";
+  tenant.default_parameters["search_path"] = std::string(5000, 'x');
+  for (int i = 0; i < 1001; ++i) tenant.databases.push_back("d" + std::to_string(i));
+  EXPECT_THAT(paths_of(tenant), ElementsAre("tenants.acme.databases", "tenants.acme.default_parameters",
+                                            "tenants.acme.default_parameter_status"));
+}
+
+// Each field within its bounds; as JSON a control character takes six bytes.
+TEST(Validate, BoundsARecordAsAWhole) {
+  TenantSpec tenant = good();
+  tenant.connect_query = std::string(64 * 1024, '\1');
+  EXPECT_THAT(paths_of(tenant), IsEmpty());
+  tenant.upstream_tls_ca = "-----BEGIN CERTIFICATE-----" + std::string(60 * 1024, '\1');
+  EXPECT_THAT(paths_of(tenant), ElementsAre("tenants.acme.connect_query"));
+  EXPECT_GT(record_of(tenant).size(), kStoredBytesMax);
 }
 
 TEST(Validate, RefusesToGuaranteeMoreThanThereIs) {

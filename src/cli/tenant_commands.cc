@@ -169,10 +169,15 @@ int run_remove(const TenantOptions& options, const Call& call) {
     call.terminal().out(fmt::format("tenant \"{}\" does not exist; nothing to do\n", options.id));
     return kDone;
   }
-  if (!tenant) return call.fail(tenant.error());
+  // What cannot be read can be removed all the same, or nothing could be read as long as it is there.
+  if (!tenant && tenant.error().sqlstate != base::kConfigFileError) return call.fail(tenant.error());
   if (const base::Status status = opened->store->remove_tenant(options.id, {.actor = actor_of(call.world)});
       !status)
     return call.fail(status.error());
+  if (!tenant) {
+    call.terminal().out(fmt::format("tenant \"{}\" removed\n", options.id));
+    return kDone;
+  }
   call.terminal().out(fmt::format("tenant \"{}\" removed, with {} user{}\n", options.id, tenant->users.size(),
                                   tenant->users.size() == 1 ? "" : "s"));
   return kDone;

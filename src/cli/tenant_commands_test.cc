@@ -58,6 +58,19 @@ TEST_F(TenantCommands, TheListShowsBans) {
   EXPECT_THAT(terminal_.written, HasSubstr("until 2999-01-01T00:00:00.000Z"));
 }
 
+TEST_F(TenantCommands, WhatCannotBeReadCanBeRemoved) {
+  must({"tenant", "add", "acme", "--host", "db"});
+  ASSERT_TRUE(catalog::SqliteDatabase::open({.path = file_})
+                  ->run_script("UPDATE tenants SET record = '{' WHERE id = 'blog'"));
+  EXPECT_EQ(penstock({"tenant", "list"}), kFailed);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("tenants.blog: "));
+  EXPECT_EQ(penstock({"tenant", "remove", "shop"}), kFailed);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("tenant \"shop\" does not exist"));
+  must({"tenant", "remove", "blog"});
+  EXPECT_EQ(terminal_.written, "tenant \"blog\" removed\n");
+  EXPECT_EQ(stored()->size(), 1u);
+}
+
 TEST_F(TenantCommands, TheHistoryTellsWhoItReallyWas) {
   for (const char* name : {"USER", "LOGNAME"}) environment_[name] = "mallory";
   must({"tenant", "set", "blog", "--pool-size", "3"});

@@ -272,6 +272,26 @@ def test_a_locked_catalog_is_waited_for_and_then_told_of(pooler_of, pg):
     locker.close()
 
 
+def served_with(pooler_of, tmp_path, *tenants: Tenant) -> tuple[Pooler, Api]:
+    port = free_port()
+    return pooler_of(api_settings(tmp_path, port), tenants=list(tenants)), Api(port)
+
+
+def test_a_tenants_own_token_cannot_make_the_catalog_unreadable(pooler_of, pg, tmp_path):
+    pooler, api = served_with(pooler_of, tmp_path, tenant(pg), tenant(pg, "other"))
+    limited = Api(api.port, bearer=token(tenants=["default"]))
+    for field, value in {"default_parameters": {"search_path": "x" * 600_000},
+                         "default_parameter_status": {f"p{i}": "x" * 400 for i in range(1300)},
+                         "allow_list": ["192.0.2.1"] * 1001}.items():
+        answer = limited.call("PATCH", "/api/tenants/default", {"tenant": {field: value}})
+        assert answer.status == 422 and any(path.endswith(field) for path in answer.json["errors"]), answer.text[:300]
+    # Each within its bounds; as JSON, a control character takes six bytes.
+    query = "SELECT $1" + "\x01" * 60_000
+    answer = limited.call("PATCH", "/api/tenants/default", {"tenant": {"auth_query": query, "auth_user": "app", "connect_query": query}})
+    assert answer.status == 422 and "may be stored" in answer.text
+    assert "other" in pooler.cli("tenant", "list").stdout
+
+
 def test_a_full_disk_is_told_of_and_changes_nothing(pooler_of, pg, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
