@@ -47,7 +47,9 @@ bool Catalog::poll() {
 }
 
 base::Status Catalog::reload() {
-  return follow(nullptr);
+  (void)follow(nullptr);
+  if (trouble_) return base::fail(*trouble_);
+  return {};
 }
 
 base::Status Catalog::follow(const model::SnapshotPtr& known) {
@@ -56,7 +58,13 @@ base::Status Catalog::follow(const model::SnapshotPtr& known) {
     note_trouble(fresh.error());
     return base::fail(fresh.error());
   }
-  note_health();
+  // A store may give what it knows and be in trouble all the same.
+  const base::Result<bool> changed = store_->changed_since((*fresh)->version());
+  if (changed) {
+    note_health();
+  } else {
+    note_trouble(changed.error());
+  }
   const bool is_new = (*fresh)->version() != snapshot_->version();
   publish(*fresh);
   if (is_new) log::info("catalog.changed", {{"tenants", snapshot_->size()}});
@@ -65,15 +73,19 @@ base::Status Catalog::follow(const model::SnapshotPtr& known) {
 
 base::Result<Edited> Catalog::edit(std::string_view tenant_id, const Edit& edit, const EditOptions& options) {
   base::Result<Edited> edited = store_->edit(tenant_id, edit, options);
-  // The change is safe; a load that fails is trouble of its own.
-  if (edited && edited->changed() && options.effect == Effect::kStored) (void)follow(snapshot_);
+  if (edited && edited->changed() && options.effect == Effect::kStored) follow_own({&*edited, 1});
   return edited;
 }
 
 base::Result<std::vector<Edited>> Catalog::edit_all(const EditAll& edit, const EditOptions& options) {
   base::Result<std::vector<Edited>> edited = store_->edit_all(edit, options);
-  if (edited && !edited->empty() && options.effect == Effect::kStored) (void)follow(snapshot_);
+  if (edited && !edited->empty() && options.effect == Effect::kStored) follow_own(*edited);
   return edited;
+}
+
+// What was stored is in force, whatever else cannot be read. The version stays, so that poll() tries again.
+void Catalog::follow_own(std::span<const Edited> changes) {
+  if (!follow(snapshot_)) publish(snapshot_->with(changes_of(changes), snapshot_->version()));
 }
 
 void Catalog::publish(const model::SnapshotPtr& fresh) {

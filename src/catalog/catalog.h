@@ -9,13 +9,15 @@
 // Invariants: 1. snapshot() is never null and never takes a step back because of a failure.
 //             2. A tenant that did not change is the same object in the next snapshot, so that "changed" is a
 //                comparison of pointers.
-//             3. Trouble is logged once when it begins or changes, and once when it ends.
+//             3. A change that edit() made is in force, even while something else in the store cannot be read.
+//             4. Trouble is logged once when it begins or changes, and once when it ends.
 // Errors:     open() fails when the first load does; later failures are trouble(), and in the log.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -54,6 +56,7 @@ class Catalog {
       : store_(std::move(store)), snapshot_(std::move(snapshot)) {}
 
   base::Status follow(const model::SnapshotPtr& known);
+  void follow_own(std::span<const Edited> changes);
   void publish(const model::SnapshotPtr& fresh);
   void note_trouble(const base::Error& trouble);
   void note_health();

@@ -18,9 +18,11 @@ class FakeStore final : public Store {
   std::map<std::string, TenantSpec> tenants;
   std::uint64_t now = 1;
   std::optional<base::Error> failure;
+  std::optional<base::Error> unreadable;  // by load() only
 
   base::Result<model::SnapshotPtr> load(const model::SnapshotPtr& = nullptr) override {
     if (failure) return base::fail(*failure);
+    if (unreadable) return base::fail(*unreadable);
     std::vector<model::TenantPtr> all;
     for (const auto& [id, tenant] : tenants) all.push_back(std::make_shared<const TenantSpec>(tenant));
     return std::make_shared<const model::CatalogSnapshot>(std::move(all), "default", now);
@@ -139,6 +141,26 @@ TEST_F(CatalogTest, PublishesItsOwnEditsAtOnce) {
   EXPECT_EQ(published_.back()->by_id("acme"), nullptr);
   store_->failure = disk_error();
   EXPECT_FALSE(catalog_->edit("default", [](auto&) -> base::Status { return {}; }));
+}
+
+TEST_F(CatalogTest, ItsOwnEditsAreInForceWhileAnotherTenantCannotBeRead) {
+  store_->unreadable = disk_error("tenants.default: the record is no JSON object");
+  const auto enlarge = [](std::optional<TenantSpec>& tenant) -> base::Status {
+    tenant->overrides.pool_size = tenant->overrides.pool_size.value_or(0) + 1;
+    return {};
+  };
+  ASSERT_TRUE(catalog_->edit("acme", enlarge));
+  ASSERT_TRUE(catalog_->edit("acme", enlarge));
+  EXPECT_EQ(published_.back()->by_id("acme")->overrides.pool_size, 2);
+  EXPECT_EQ(published_.back()->by_id("default"), published_.front()->by_id("default"));
+  ASSERT_TRUE(catalog_->trouble());
+  EXPECT_FALSE(catalog_->poll()) << "it is tried again";
+  EXPECT_FALSE(catalog_->reload());
+  store_->unreadable.reset();
+  EXPECT_TRUE(catalog_->poll());
+  EXPECT_FALSE(catalog_->trouble());
+  EXPECT_EQ(catalog_->snapshot()->version(), store_->now);
+  EXPECT_EQ(catalog_->snapshot()->by_id("acme")->overrides.pool_size, 2);
 }
 
 }  // namespace

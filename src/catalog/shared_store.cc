@@ -28,6 +28,15 @@ bool is_out_of_reach(const base::Error& error) {
   return kind == "08" || kind == "57" || kind == "53";
 }
 
+// `known` with those of the changes that it does not have yet. Its version stays: the rest is still to be read.
+model::SnapshotPtr with_newer(const model::SnapshotPtr& known, std::span<const Edited> changes) {
+  std::vector<model::TenantChange> newer = changes_of(changes);
+  std::erase_if(newer, [&](const model::TenantChange& change) {
+    return change.tenant != nullptr && known->revision_of(change.id).number >= change.revision.number;
+  });
+  return newer.empty() ? known : known->with(newer, known->version());
+}
+
 }  // namespace
 
 // Readable from set() on.
@@ -89,7 +98,9 @@ base::Result<std::unique_ptr<SharedStore>> SharedStore::open(Options options) {
 // --- the control thread ---
 
 base::Result<model::SnapshotPtr> SharedStore::load(const model::SnapshotPtr& known) {
-  if (known == nullptr && editor_ != nullptr) follow_own_change();  // asked to read anew
+  if (known == nullptr && editor_ != nullptr) {  // asked to read anew
+    if (const base::Status status = follow_own({}); !status) return base::fail(status.error());
+  }
   const std::lock_guard lock(mutex_);
   given_ = latest_;
   return latest_;
@@ -111,7 +122,8 @@ base::Result<std::uint64_t> SharedStore::version() {
 base::Result<PostgresStore*> SharedStore::editor() {
   {
     const std::lock_guard lock(mutex_);
-    if (trouble_) return base::fail(*trouble_);
+    // A record that cannot be read is no reason: it may be what is to be mended.
+    if (trouble_ && trouble_->sqlstate != base::kConfigFileError) return base::fail(*trouble_);
   }
   if (editor_ == nullptr) {
     base::Result<std::unique_ptr<PostgresStore>> opened = PostgresStore::open(options_.postgres);
@@ -122,17 +134,21 @@ base::Result<PostgresStore*> SharedStore::editor() {
 }
 
 // What was stored here is to be seen here at once, whatever the watching thread is doing.
-void SharedStore::follow_own_change() {
+base::Status SharedStore::follow_own(std::span<const Edited> changes) {
   while (true) {
     model::SnapshotPtr known;
+    std::optional<base::Error> trouble;
     {
       const std::lock_guard lock(mutex_);
       known = latest_;
-      if (trouble_) return;
+      trouble = trouble_;
     }
-    base::Result<model::SnapshotPtr> fresh = editor_->load(known);
-    if (!fresh) return;  // the watching thread will have it
-    if (replace(known, *std::move(fresh))) return;
+    base::Result<model::SnapshotPtr> fresh =
+        trouble ? base::Result<model::SnapshotPtr>(base::fail(*trouble)) : editor_->load(known);
+    // The watching thread will have the rest.
+    if (replace(known, fresh ? *fresh : with_newer(known, changes))) {
+      return fresh ? base::Status() : base::fail(fresh.error());
+    }
   }
 }
 
@@ -149,7 +165,7 @@ base::Result<Edited> SharedStore::edit(std::string_view tenant_id, const Edit& e
   const base::Result<PostgresStore*> editor = this->editor();
   if (!editor) return base::fail(editor.error());
   base::Result<Edited> edited = (*editor)->edit(tenant_id, edit, options);
-  if (edited && edited->changed() && options.effect == Effect::kStored) follow_own_change();
+  if (edited && edited->changed() && options.effect == Effect::kStored) (void)follow_own({&*edited, 1});
   return edited;
 }
 
@@ -157,7 +173,7 @@ base::Result<std::vector<Edited>> SharedStore::edit_all(const EditAll& edit, con
   const base::Result<PostgresStore*> editor = this->editor();
   if (!editor) return base::fail(editor.error());
   base::Result<std::vector<Edited>> edited = (*editor)->edit_all(edit, options);
-  if (edited && !edited->empty() && options.effect == Effect::kStored) follow_own_change();
+  if (edited && !edited->empty() && options.effect == Effect::kStored) (void)follow_own(*edited);
   return edited;
 }
 

@@ -9,7 +9,7 @@
 // Invariants: 1. load() and changed_since() never wait for the database.
 //             2. The state goes back to an older version only if the database did.
 // Waits:      edits, audit() and note() ask the database in place, with its patience; they fail at once while it is known to
-//             be down.
+//             be down. A change made here is part of the state at once, even while the rest cannot be read.
 // Errors:     see Store; trouble of the watching thread is what changed_since() gives.
 // Bounds:     reconnects after 0.5 s to 30 s; a change is seen within kPollEvery even if no notification comes.
 // See:        docs/internals/catalog.md
@@ -54,7 +54,7 @@ class SharedStore final : public Store {
 
   // --- the control thread ---
   base::Result<PostgresStore*> editor();
-  void follow_own_change();
+  base::Status follow_own(std::span<const Edited> changes);
 
   // --- the watching thread ---
   void watch();

@@ -71,6 +71,33 @@ class SharedStoreTest : public testing::Test {
   std::unique_ptr<TestDatabase> database_;
 };
 
+TEST_F(SharedStoreTest, SeesItsOwnChangesWhileAnotherTenantCannotBeRead) {
+  const auto store = open();
+  ASSERT_TRUE(store->put_tenant(plain("acme")));
+  ASSERT_TRUE(store->put_tenant(plain("other")));
+  ASSERT_TRUE(database_->connect().run_script(
+      "UPDATE tenants SET record = '{', revision = revision + 1 WHERE id = 'other';"
+      "UPDATE catalog SET version = version + 1; SELECT pg_notify('penstock_catalog', '')"));
+  EXPECT_FALSE(store->load(nullptr)) << "asked to read anew, it says why it cannot";
+  auto larger = plain("acme");
+  larger.overrides.pool_size = 7;
+  for (int round = 0; round < 2; ++round) {
+    const base::Status done = store->put_tenant(larger);
+    ASSERT_TRUE(done) << done.error().to_string();
+    const auto known = std::make_shared<model::CatalogSnapshot>(std::vector<model::TenantPtr>{});
+    EXPECT_EQ(*(*store->load(known))->by_id("acme"), larger);
+    EXPECT_NE((*store->load(known))->by_id("other"), nullptr) << "as it was";
+    larger.overrides.pool_size = 8;
+    // The second time the watching thread knows, too.
+    ASSERT_TRUE(within(std::chrono::seconds(5), [&] {
+      const auto latest = *store->load(known);
+      return !store->changed_since(latest->version());
+    }));
+  }
+  ASSERT_TRUE(store->remove_tenant("other"));
+  EXPECT_TRUE(within(std::chrono::seconds(5), [&] { return store->load(nullptr).has_value(); }));
+}
+
 TEST_F(SharedStoreTest, SeesItsOwnChangesAtOnce) {
   const auto store = open();
   ASSERT_TRUE(store->put_tenant(plain("acme")));

@@ -92,29 +92,23 @@ base::Status SqlStore::finish(Transaction& transaction, Database& database, std:
 
 void SqlStore::remember(std::span<const Edited> changes, std::uint64_t version) {
   own_version_ = version;
-  own_changes_.clear();
-  for (const Edited& change : changes) {
-    own_changes_.push_back(
-        {.id = change.after ? change.after->id : change.before->id,
-         .tenant = change.after ? std::make_shared<const TenantSpec>(*change.after) : nullptr,
-         .revision = change.revision});
-  }
+  own_changes_ = changes_of(changes);
 }
 
 base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit,
                                     const EditOptions& options) {
-  std::optional<base::Error> unreadable;
-  if (!stored && stored.error().sqlstate == base::kConfigFileError &&
-      options.unreadable == Unreadable::kMayBeRemoved) {
-    unreadable = stored.error();
-    stored = read_outline(**database, tenant_id);
-  }
   const base::Result<Database*> database = this->database();
   if (!database) return base::fail(database.error());
   refresh_keys();
   base::Result<Transaction> transaction = Transaction::begin(**database, Kind::kWrite);
   if (!transaction) return base::fail(transaction.error());
   base::Result<std::optional<StoredTenant>> stored = read_tenant(table(**database), tenant_id);
+  std::optional<base::Error> unreadable;
+  if (!stored && stored.error().sqlstate == base::kConfigFileError &&
+      options.unreadable == Unreadable::kMayBeRemoved) {
+    unreadable = stored.error();
+    stored = read_outline(**database, tenant_id);
+  }
   if (!stored) return base::fail(stored.error());
 
   Edited edited;
@@ -122,13 +116,13 @@ base::Result<Edited> SqlStore::edit(std::string_view tenant_id, const Edit& edit
     edited = {.before = (*stored)->spec, .after = (*stored)->spec, .revision = (*stored)->revision};
   const std::uint64_t present = edited.revision.number;
   if (const base::Status status =
-  if (unreadable && edited.after) return base::fail(*std::move(unreadable));
           check_revision(tenant_id, options.expected_revision.value_or(present), present);
       !status) {
     return base::fail(status.error());
   }
   if (const base::Status status = edit(edited.after); !status) return base::fail(status.error());
   PENSTOCK_ASSERT(!edited.after || edited.after->id == tenant_id);
+  if (unreadable && edited.after) return base::fail(*std::move(unreadable));
   if (edited.after) {
     if (const base::Status status = check(**database, *edited.after); !status)
       return base::fail(status.error());

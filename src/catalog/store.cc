@@ -22,6 +22,16 @@ base::Status status_of(const base::Result<Edited>& edited) {
 
 }  // namespace
 
+std::vector<model::TenantChange> changes_of(std::span<const Edited> changes) {
+  std::vector<model::TenantChange> list;
+  for (const Edited& change : changes) {
+    list.push_back({.id = change.after ? change.after->id : change.before->id,
+                    .tenant = change.after ? std::make_shared<const TenantSpec>(*change.after) : nullptr,
+                    .revision = change.revision});
+  }
+  return list;
+}
+
 base::Error no_such_tenant(std::string_view tenant_id) {
   return {.sqlstate = base::kUndefinedObject,
           .message = fmt::format("tenant \"{}\" does not exist", tenant_id)};
@@ -48,6 +58,8 @@ base::Status Store::put_tenant(const TenantSpec& tenant, IfExists if_exists) {
 }
 
 base::Status Store::remove_tenant(std::string_view tenant_id, const EditOptions& options) {
+  EditOptions removal = options;
+  removal.unreadable = Unreadable::kMayBeRemoved;
   return status_of(edit(
       tenant_id,
       [&](std::optional<TenantSpec>& stored) -> base::Status {
@@ -55,11 +67,9 @@ base::Status Store::remove_tenant(std::string_view tenant_id, const EditOptions&
         stored.reset();
         return {};
       },
-      options));
+      removal));
 }
 
-  EditOptions removal = options;
-  removal.unreadable = Unreadable::kMayBeRemoved;
 base::Status Store::put_user(std::string_view tenant_id, const UserSpec& user, IfExists if_exists,
                              const EditOptions& options) {
   return status_of(edit(
@@ -76,7 +86,7 @@ base::Status Store::put_user(std::string_view tenant_id, const UserSpec& user, I
         }
         return {};
       },
-      removal));
+      options));
 }
 
 base::Status Store::remove_user(std::string_view tenant_id, std::string_view name,

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,10 +36,10 @@ using Tenants = std::map<std::string, model::TenantSpec, std::less<>>;
 using EditAll = std::function<base::Status(Tenants& tenants)>;
 
 enum class Effect : std::uint8_t { kStored, kDryRun };  // kDryRun: all is checked, nothing is changed
-
 // Whether edit() may remove a tenant whose record cannot be read (damaged, or its key is gone). It is given as one of
 // which nothing but the id is known, and anything but its removal fails.
 enum class Unreadable : std::uint8_t { kRefused, kMayBeRemoved };
+
 struct EditOptions {
   Actor actor = {};
   // The number of the revision that the change was made from; 0: there must be no such tenant.
@@ -46,8 +47,8 @@ struct EditOptions {
   // The same for edit_all(), by tenant; of the others nothing is expected.
   std::map<std::string, std::uint64_t, std::less<>> expected_revisions = {};
   Effect effect = Effect::kStored;
-};
   Unreadable unreadable = Unreadable::kRefused;
+};
 
 // What an edit has done to one tenant.
 struct Edited {
@@ -57,6 +58,9 @@ struct Edited {
 
   bool changed() const { return before != after; }
 };
+
+// For CatalogSnapshot::with().
+std::vector<model::TenantChange> changes_of(std::span<const Edited> changes);
 
 // How the secrets in the store are kept.
 struct SealReport {

@@ -278,6 +278,12 @@ class Server {
     (void)log::reopen();
     base::Status done = try_reload();
     if (!done) log::error("config.kept", {}, "reload failed: the configuration was not changed");
+    if (done && catalog_->trouble()) {
+      base::Error trouble = *catalog_->trouble();
+      trouble.message =
+          "the configuration is in force, but the catalog could not be read: " + trouble.message;
+      done = base::fail(std::move(trouble));
+    }
     (void)notifier_.ready(status_line());
     return done;
   }

@@ -277,6 +277,13 @@ def served_with(pooler_of, tmp_path, *tenants: Tenant) -> tuple[Pooler, Api]:
     return pooler_of(api_settings(tmp_path, port), tenants=list(tenants)), Api(port)
 
 
+def damage(pooler: Pooler, name: str) -> None:
+    """As another program, or a newer version, may leave it."""
+    with sqlite3.connect(pooler.directory / "penstock.db") as database:
+        database.execute("UPDATE tenants SET record = '{', revision = revision + 1 WHERE id = ?", (name,))
+        database.execute("UPDATE catalog SET version = version + 1")
+
+
 def test_a_tenants_own_token_cannot_make_the_catalog_unreadable(pooler_of, pg, tmp_path):
     pooler, api = served_with(pooler_of, tmp_path, tenant(pg), tenant(pg, "other"))
     limited = Api(api.port, bearer=token(tenants=["default"]))
@@ -290,6 +297,23 @@ def test_a_tenants_own_token_cannot_make_the_catalog_unreadable(pooler_of, pg, t
     answer = limited.call("PATCH", "/api/tenants/default", {"tenant": {"auth_query": query, "auth_user": "app", "connect_query": query}})
     assert answer.status == 422 and "may be stored" in answer.text
     assert "other" in pooler.cli("tenant", "list").stdout
+
+
+def test_a_change_is_in_force_while_another_tenant_cannot_be_read(pooler_of, pg, tmp_path):
+    pooler, api = served_with(pooler_of, tmp_path, tenant(pg), tenant(pg, "other"))
+    start = len(pooler.log())
+    damage(pooler, "other")
+    pooler.wait_log("catalog.failed", start=start)
+    banned = api.call("PATCH", "/api/tenants/default", {"tenant": {"banned": True, "ban_reason": "unpaid"}})
+    assert banned.status == 200
+    until(lambda: not may_log_in(pooler), what="the ban")
+    refused = api.call("POST", "/api/reload")
+    assert refused.status == 409 and "tenants.other" in refused.text
+    assert pooler.cli("tenant", "list", check=False).returncode == 1
+    assert pooler.cli("tenant", "remove", "other").stdout == 'tenant "other" removed\n'
+    pooler.wait_log("catalog.recovered", start=start)
+    assert api.call("POST", "/api/reload").status == 204
+    assert api.get("/api/tenants/other").status == 404
 
 
 def test_a_full_disk_is_told_of_and_changes_nothing(pooler_of, pg, tmp_path):
