@@ -36,6 +36,7 @@ base::Result<std::unique_ptr<Store>> open_store(const config::Settings& settings
                                   .keys = keys,
                                   .migrate = migrates ? Migrate::kYes : Migrate::kNo};
   if (opening != Opening::kServer) return as_store(PostgresStore::open(std::move(postgres)));
+  postgres.patience_with_locks = at_work;
   return as_store(
       SharedStore::open({.postgres = std::move(postgres), .copy_file = settings.catalog_copy_file}));
 }

@@ -76,6 +76,14 @@ base::Error PostgresConnection::failure_of(const PGresult& result) const {
     return std::string(text == nullptr ? "" : text);
   };
   if (field(PG_DIAG_SQLSTATE).empty()) return failure("has closed the connection");
+  if (base::SqlState(field(PG_DIAG_SQLSTATE)) == base::SqlState("55P03")) {  // lock_not_available
+    return {
+        .sqlstate = base::kIoError,
+        .message = fmt::format("catalog database \"{}\" is locked by another process", name_),
+        .detail = fmt::format("Postgres says: {}.", field(PG_DIAG_MESSAGE_PRIMARY)),
+        .hint = "Try again; if it stays so, look in pg_stat_activity for a transaction that does not end.",
+        .where = name_};
+  }
   return {
       .sqlstate = base::SqlState(field(PG_DIAG_SQLSTATE)),
       .message = fmt::format("catalog database \"{}\" refuses: {}", name_, field(PG_DIAG_MESSAGE_PRIMARY)),

@@ -13,6 +13,11 @@ base::Result<PostgresConnection> PostgresStore::connect(const Options& options) 
   if (const base::Status status = bring_up_to_date(*connection, options.migrate); !status) {
     return base::fail(status.error());
   }
+  if (options.patience_with_locks) {
+    const base::Status status =
+        connection->run(fmt::format("SET lock_timeout = {}", options.patience_with_locks->count()));
+    if (!status) return base::fail(status.error());
+  }
   return connection;
 }
 

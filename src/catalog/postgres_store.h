@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "catalog/postgres.h"
@@ -27,6 +28,7 @@ class PostgresStore final : public SqlStore {
     KeySource keys = {};
     Migrate migrate = Migrate::kYes;
     std::chrono::milliseconds patience{5000};
+    std::optional<std::chrono::milliseconds> patience_with_locks = {};  // once connected; not set: the same
     int stop_event = -1;  // a descriptor that ends every wait; -1: none
   };
   static base::Result<std::unique_ptr<PostgresStore>> open(Options options);

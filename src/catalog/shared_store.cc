@@ -245,6 +245,7 @@ base::Status SharedStore::watch_once() {
   if (reader_ == nullptr) {
     PostgresStore::Options options = options_.postgres;
     options.stop_event = stop_->descriptor();
+    options.patience_with_locks.reset();  // nobody waits for this thread
     base::Result<std::unique_ptr<PostgresStore>> opened = PostgresStore::open(std::move(options));
     if (!opened) return base::fail(opened.error());
     reader_ = *std::move(opened);

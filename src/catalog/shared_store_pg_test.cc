@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 
+#include "catalog/open_store.h"
 #include "catalog/shared_store.h"
 #include "catalog/sqlite_store.h"
 #include "catalog/temporary_directory.h"
@@ -96,6 +97,21 @@ TEST_F(SharedStoreTest, SeesItsOwnChangesWhileAnotherTenantCannotBeRead) {
   }
   ASSERT_TRUE(store->remove_tenant("other"));
   EXPECT_TRUE(within(std::chrono::seconds(5), [&] { return store->load(nullptr).has_value(); }));
+}
+
+TEST_F(SharedStoreTest, AServerDoesNotWaitLongForALock) {
+  const auto store = open_store({.catalog = database_->url()}, {}, Opening::kServer);
+  ASSERT_TRUE(store) << store.error().to_string();
+  auto other = database_->connect();
+  ASSERT_TRUE(other.begin(Database::Kind::kWrite));
+  const auto start = std::chrono::steady_clock::now();
+  const base::Status status = (*store)->put_tenant(plain("acme"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().sqlstate, base::kIoError) << "as with a file";
+  EXPECT_THAT(status.error().message, HasSubstr("is locked by another process"));
+  other.rollback();
+  EXPECT_TRUE((*store)->put_tenant(plain("acme")));
 }
 
 TEST_F(SharedStoreTest, SeesItsOwnChangesAtOnce) {
