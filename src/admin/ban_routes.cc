@@ -1,4 +1,6 @@
 // Addresses that are banned for too many wrong passwords, in Supavisor's form.
+#include <set>
+
 #include "admin/api.h"
 #include "admin/audit_note.h"
 #include "admin/problem.h"
@@ -28,11 +30,15 @@ void list_bans(Engine& engine, Call call) {
   if (const json::object* body = call.body.if_object()) {
     std::vector<std::string> addresses;
     FieldErrors errors;
+    std::set<std::string_view> seen;
+    std::size_t place = 0;
     for (const json::value& address : body->at("ipv4_addresses").as_array()) {
       const std::string_view text = address.get_string();
+      const std::string path = "ipv4_addresses." + std::to_string(place++);
+      if (!seen.insert(text).second) continue;
       // Of IPv6, lists show the network.
       if (!model::site_of(text) && !model::parse_network(text)) {
-        errors["ipv4_addresses." + std::to_string(addresses.size())].push_back("must be an IP address");
+        errors[path].push_back("must be an IP address");
       }
       addresses.emplace_back(text);
     }

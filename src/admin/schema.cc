@@ -130,6 +130,12 @@ void check(const json::value& schema_value, const json::value& value, const std:
   if (value.is_number()) check_number(schema, value, path, errors);
   if (value.is_string()) check_text(schema, value.get_string(), path, errors);
   if (value.is_object()) check_object(schema, value.get_object(), path, errors);
+  const json::value* most = schema.if_contains("maxItems");
+  if (value.is_array() && most != nullptr && value.get_array().size() > most->to_number<std::size_t>()) {
+    return blame(errors, path,
+                 fmt::format("must have at most {} entries, not {}", most->to_number<std::size_t>(),
+                             value.get_array().size()));
+  }
   const json::value* items = schema.if_contains("items");
   if (value.is_array() && items != nullptr) {
     std::size_t number = 0;

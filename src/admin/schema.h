@@ -2,7 +2,7 @@
 // that the two cannot disagree.
 //
 // Understood of JSON Schema: type, nullable, properties, required, additionalProperties (false), items, enum,
-// minimum, maximum, minLength, maxLength, and $ref to a component.
+// minimum, maximum, minLength, maxLength, maxItems, and $ref to a component.
 #pragma once
 
 #include <boost/json.hpp>

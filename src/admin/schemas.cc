@@ -87,18 +87,19 @@ constexpr std::string_view kOthers = R"json({
     "data": {"$ref": "#/components/schemas/User"}}},
   "UserList": {"type": "object", "required": ["data"], "properties": {
     "data": {"type": "array", "items": {"$ref": "#/components/schemas/User"}}}},
-  "AuditList": {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": {
+  "AuditList": {"type": "object", "required": ["data"], "properties": {
+    "next": {"type": "integer", "nullable": true, "description": "`before` of the next page; null: there is none."}, "data": {"type": "array", "items": {
     "type": "object", "properties": {
       "number": {"type": "integer"}, "at": {"type": "string"}, "actor": {"type": "string"},
       "origin": {"type": "string"}, "action": {"type": "string"}, "tenant": {"type": "string"},
-      "fields": {"type": "array", "items": {"type": "string"}, "description": "That changed; or what was ordered for: \"pools.USER.DATABASE\"."},
+      "fields": {"type": "array", "items": {"type": "string"}, "description": "That changed; or what was ordered for: \"pools.USER.DATABASE\". The first 100, and how many more."},
       "revision": {"type": "integer", "description": "0: nothing in the catalog has changed."}}}}}},
   "NetworkBans": {"type": "object", "required": ["banned_ipv4_addresses"], "properties": {
     "banned_ipv4_addresses": {"type": "array", "items": {"type": "object", "properties": {
       "banned_address": {"type": "string", "description": "IPv4 or IPv6."},
       "banned_until": {"type": "integer", "description": "Seconds since 1970."}}}}}},
   "NetworkBanLift": {"type": "object", "additionalProperties": false, "required": ["ipv4_addresses"], "properties": {
-    "ipv4_addresses": {"type": "array", "items": {"type": "string"}, "description": "IPv4 or IPv6."}}},
+    "ipv4_addresses": {"type": "array", "maxItems": 1000, "items": {"type": "string", "maxLength": 64}, "description": "IPv4 or IPv6."}}},
   "PauseAnswer": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
     "state": {"type": "string", "enum": ["active", "pausing", "paused"]},
     "servers": {"type": "integer", "description": "Connections to servers that are busy still."}}}}},

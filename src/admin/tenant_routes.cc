@@ -22,6 +22,7 @@ using model::TenantSpec;
 
 constexpr std::size_t kPageMax = 1000;
 constexpr std::size_t kPage = 100;
+constexpr std::size_t kAuditPageBytesMax = 1024 * 1024;
 
 const QueryParameter kDryRun = {"dry_run", "boolean", "Only says what would come of it."};
 
@@ -189,11 +190,19 @@ RouteAnswer answer(int status, std::string_view meaning) {
 void answer_audit(Engine& engine, Call call) {
   const auto named = call.path.find("external_id");
   catalog::AuditQuery query{.tenant = named == call.path.end() ? call.text("tenant") : named->second,
-                            .limit = std::clamp<std::size_t>(call.number("limit", kPage), 1, kPageMax)};
+                            .limit = std::clamp<std::size_t>(call.number("limit", kPage), 1, kPageMax),
+                            .bytes_max = kAuditPageBytesMax};
   if (call.uri.parameter("before") != nullptr) query.before = call.number("before", 0);
   const auto entries = engine.catalog().audit(query);
   if (!entries) return call.respond(problem(entries.error()));
-  call.answer({{"data", catalog::array_of(*entries)}});
+  json::value next;
+  if (!entries->empty()) {
+    const auto older =
+        engine.catalog().audit({.tenant = query.tenant, .before = entries->back().number, .limit = 1});
+    if (!older) return call.respond(problem(older.error()));
+    if (!older->empty()) next = entries->back().number;
+  }
+  call.answer({{"data", catalog::array_of(*entries)}, {"next", std::move(next)}});
 }
 
 Route audit_route(Engine& engine, bool of_tenant) {

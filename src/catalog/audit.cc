@@ -1,5 +1,7 @@
 #include "catalog/audit.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 #include "catalog/tenant_fields.h"
@@ -20,6 +22,14 @@ void add_difference(std::vector<std::string>& fields, const FieldTable<Spec>& ta
 }
 
 }  // namespace
+
+std::vector<std::string> abridged(std::vector<std::string> fields) {
+  if (fields.size() <= kAuditFieldsMax) return fields;
+  const std::size_t more = fields.size() - kAuditFieldsMax;
+  fields.resize(kAuditFieldsMax);
+  fields.push_back(fmt::format("… and {} more", more));
+  return fields;
+}
 
 std::vector<std::string> changed_fields(const std::optional<TenantSpec>& before,
                                         const std::optional<TenantSpec>& after) {

@@ -2,7 +2,8 @@
 // and clients. Values are not in it.
 //
 // Home:   any thread (plain values).
-// Bounds: a store keeps the newest kAuditEntriesMax entries.
+// Bounds: a store keeps the newest kAuditEntriesMax entries, and of each the first kAuditFieldsMax fields and how many
+//         more there were.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +18,7 @@
 namespace penstock::catalog {
 
 inline constexpr std::size_t kAuditEntriesMax = 100'000;
+inline constexpr std::size_t kAuditFieldsMax = 100;
 
 // Who changes something.
 struct Actor {
@@ -40,7 +42,11 @@ struct AuditQuery {
   std::string tenant = {};                   // empty: all
   std::optional<std::uint64_t> before = {};  // entries older than this number
   std::size_t limit = 100;
+  std::size_t bytes_max = SIZE_MAX;  // of the texts of all entries; one is given in any case
 };
+
+// What is kept of them: the first, "… and 7 more".
+std::vector<std::string> abridged(std::vector<std::string> fields);
 
 // The paths of all fields in which the two differ.
 std::vector<std::string> changed_fields(const std::optional<model::TenantSpec>& before,

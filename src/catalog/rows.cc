@@ -21,6 +21,7 @@ using Rows = Database::Rows;
 
 // Beyond this many changed tenants, reading all is cheaper than asking for each.
 constexpr std::size_t kReadOneByOneMax = 32;
+constexpr std::size_t kAuditRowsAtOnce = 100;
 
 template <class Spec>
 base::Status decode(const Table& table, const std::string& tenant, const std::string& record,
@@ -199,7 +200,6 @@ base::Result<std::optional<StoredTenant>> read_tenant(const Table& table, std::s
   return tenant;
 }
 
-base::Status check_routes(Database& database, const TenantSpec& tenant) {
 base::Result<std::optional<StoredTenant>> read_outline(Database& database, std::string_view id) {
   const base::Result<Rows> rows =
       database.query("SELECT revision, created_at, changed_at FROM tenants WHERE id = $1", {id});
@@ -209,6 +209,7 @@ base::Result<std::optional<StoredTenant>> read_outline(Database& database, std::
   return StoredTenant{.spec = {.id = std::string(id)}, .revision = revision_of(row[0], row[1], row[2])};
 }
 
+base::Status check_routes(Database& database, const TenantSpec& tenant) {
   std::vector<Problem> problems;
   const base::Status status = each_route(
       tenant, [&](std::string_view kind, std::string_view field, const std::string& name) -> base::Status {
@@ -250,33 +251,52 @@ base::Status write_audit(Database& database, const AuditEntry& entry) {
       "INSERT INTO audit (at, actor, origin, action, tenant, fields, revision) "
       "VALUES ($1, $2, $3, $4, $5, $6, $7)",
       {to_text(entry.at), entry.actor.name, entry.actor.origin, entry.action, entry.tenant,
-       json_of_list(entry.fields), std::to_string(entry.revision)});
+       json_of_list(abridged(entry.fields)), std::to_string(entry.revision)});
   if (!status) return status;
   return database.run("DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - $1",
                       {std::to_string(kAuditEntriesMax)});
 }
 
-base::Result<std::vector<AuditEntry>> read_audit(Database& database, const AuditQuery& query) {
-  const std::uint64_t before =
-      std::min<std::uint64_t>(query.before.value_or(INT64_MAX), std::uint64_t{INT64_MAX});
-  const std::string limit = std::to_string(std::min(query.limit, kAuditEntriesMax));
+namespace {
+
+// Those of one statement: what is read beyond `bytes_max` is little.
+base::Result<Rows> audit_rows(Database& database, const AuditQuery& query, std::uint64_t before,
+                              std::size_t limit) {
   std::string sql =
       "SELECT number, at, actor, origin, action, tenant, fields, revision FROM audit WHERE number < $1";
   if (!query.tenant.empty()) sql += " AND tenant = $2";
   sql += fmt::format(" ORDER BY number DESC LIMIT {}", limit);
-  const base::Result<Rows> rows = query.tenant.empty()
-                                      ? database.query(sql, {std::to_string(before)})
-                                      : database.query(sql, {std::to_string(before), query.tenant});
-  if (!rows) return base::fail(rows.error());
+  return query.tenant.empty() ? database.query(sql, {std::to_string(before)})
+                              : database.query(sql, {std::to_string(before), query.tenant});
+}
+
+AuditEntry entry_of(const Database::Row& row) {
+  return {.number = to_number(row[0]),
+          .at = parse_timestamp(row[1]).value_or(model::WallTime{}),
+          .actor = {.name = row[2], .origin = row[3]},
+          .action = row[4],
+          .tenant = row[5],
+          .fields = list_from_json(row[6]),
+          .revision = to_number(row[7])};
+}
+
+}  // namespace
+
+base::Result<std::vector<AuditEntry>> read_audit(Database& database, const AuditQuery& query) {
+  std::uint64_t before = std::min<std::uint64_t>(query.before.value_or(INT64_MAX), std::uint64_t{INT64_MAX});
   std::vector<AuditEntry> entries;
-  for (const Database::Row& row : *rows) {
-    entries.push_back({.number = to_number(row[0]),
-                       .at = parse_timestamp(row[1]).value_or(model::WallTime{}),
-                       .actor = {.name = row[2], .origin = row[3]},
-                       .action = row[4],
-                       .tenant = row[5],
-                       .fields = list_from_json(row[6]),
-                       .revision = to_number(row[7])});
+  std::size_t bytes = 0;
+  while (entries.size() < query.limit) {
+    const std::size_t wanted = std::min(query.limit - entries.size(), kAuditRowsAtOnce);
+    const base::Result<Rows> rows = audit_rows(database, query, before, wanted);
+    if (!rows) return base::fail(rows.error());
+    for (const Database::Row& row : *rows) {
+      for (const std::string& text : row) bytes += text.size();
+      if (bytes > query.bytes_max && !entries.empty()) return entries;
+      entries.push_back(entry_of(row));
+    }
+    if (rows->size() < wanted) break;
+    before = entries.back().number;
   }
   return entries;
 }

@@ -305,6 +305,35 @@ TEST_P(SqlStoreTest, ChecksADryRunAndChangesNothing) {
 
 // --- the audit log ---
 
+TEST_P(SqlStoreTest, BoundsEntriesAndPagesOfTheAuditLog) {
+  const auto store = open();
+  const auto fields_of = [](std::size_t count) {
+    return std::vector<std::string>(count, std::string(50, 'x'));
+  };
+  for (const std::size_t count : {100, 250, 100}) {
+    ASSERT_TRUE(store->note({.action = "lift-bans", .tenant = "acme", .fields = fields_of(count)}));
+  }
+  const auto all = *store->audit();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[2].fields, fields_of(100));
+  ASSERT_EQ(all[1].fields.size(), 101u);
+  EXPECT_EQ(all[1].fields.back(), "… and 150 more");
+
+  const auto page = *store->audit({.bytes_max = 12'000});
+  ASSERT_EQ(page.size(), 2u);
+  EXPECT_EQ(store->audit({.before = page.back().number, .bytes_max = 1})->size(), 1u) << "one in any case";
+}
+
+TEST_P(SqlStoreTest, ReadsTheAuditLogInParts) {
+  const auto store = open();
+  for (int i = 0; i < 205; ++i) ASSERT_TRUE(store->note({.action = "pause", .tenant = i % 2 ? "a" : "b"}));
+  EXPECT_EQ(store->audit({.limit = 1000})->size(), 205u);
+  EXPECT_EQ(store->audit({.limit = 201})->size(), 201u);
+  const auto of_one = *store->audit({.tenant = "a", .limit = 1000});
+  ASSERT_EQ(of_one.size(), 102u);
+  for (std::size_t i = 1; i < of_one.size(); ++i) EXPECT_GT(of_one[i - 1].number, of_one[i].number);
+}
+
 TEST_P(SqlStoreTest, RecordsWhoChangedWhat) {
   const auto store = open();
   const EditOptions by_ann{.actor = {.name = "ann", .origin = "192.0.2.7"}};

@@ -158,6 +158,21 @@ def test_network_bans(served, pg):
     assert Api(api.port, bearer=token(scope="read")).call("DELETE", bans, {"ipv4_addresses": []}).status == 403
 
 
+def test_lifting_many_bans_leaves_a_short_entry(served, pg):
+    _, api = served
+    bans = "/api/tenants/default/network_bans"
+    addresses = [f"10.0.{i // 250}.{i % 250}" for i in range(1001)]
+    refused = api.call("DELETE", bans, {"ipv4_addresses": addresses})
+    assert refused.status == 422 and refused.json["errors"] == {"ipv4_addresses": ["must have at most 1000 entries, not 1001"]}
+    assert api.call("DELETE", bans, {"ipv4_addresses": addresses[:1000]}).status == 200
+    assert api.call("DELETE", bans, {"ipv4_addresses": ["10.0.0.1"] * 1000}).status == 200
+    page = api.get("/api/audit?limit=1").json
+    assert page["data"][0]["fields"] == ["network_bans.10.0.0.1"] and page["next"] == page["data"][0]["number"]
+    page = api.get(f"/api/audit?limit=1&before={page['next']}").json
+    assert page["data"][0]["fields"] == [f"network_bans.{address}" for address in addresses[:100]] + ["… and 900 more"]
+    assert api.get("/api/audit?before=2").json["next"] is None
+
+
 def test_changes_are_in_the_audit_log(api, pg):
     Api(api.port, bearer=token(sub="ann")).call("PUT", "/api/tenants/acme", tenant_body(pg))
     api.call("PATCH", "/api/tenants/acme", {"tenant": {"pool_size": 3}})
