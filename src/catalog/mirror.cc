@@ -1,10 +1,12 @@
 #include "catalog/mirror.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
 #include "catalog/rows.h"
 #include "catalog/sqlite_store.h"
+#include "catalog/timestamp.h"
 
 namespace penstock::catalog {
 
@@ -83,6 +85,32 @@ base::Status copy_all(Database& from, Database& to) {
 }
 
 }  // namespace
+
+base::Result<std::size_t> restore_from(Database& from, Database& to, const Actor& actor) {
+  base::Result<Transaction> read = Transaction::begin(from, Database::Kind::kRead);
+  if (!read) return base::fail(read.error());
+  base::Result<Transaction> write = Transaction::begin(to, Database::Kind::kWrite);
+  if (!write) return base::fail(write.error());
+  const base::Result<std::uint64_t> before = read_version(to);
+  if (!before) return base::fail(before.error());
+  // All of them: whoever needs a backup cannot rely on what revisions say.
+  base::Status status = to.run("DELETE FROM tenants");
+  if (status) status = copy_all(from, to);
+  if (!status) return base::fail(status.error());
+  const base::Result<std::uint64_t> copied = read_version(to);
+  if (!copied) return base::fail(copied.error());
+  const std::string version = std::to_string(std::max(*before, *copied) + 1);
+  status = to.run("UPDATE catalog SET version = $1", {version});
+  if (status) status = to.run("UPDATE tenants SET revision = $1", {version});
+  if (status) {
+    status = write_audit(
+        to, {.at = wall_clock_now(), .actor = actor, .action = "restore", .revision = to_number(version)});
+  }
+  const base::Result<Rows> count = to.query("SELECT count(*) FROM tenants");
+  if (status) status = write->commit();
+  if (!status) return base::fail(status.error());
+  return count ? to_number(count->front()[0]) : 0;
+}
 
 base::Status mirror(Database& from, const std::string& sqlite_file) {
   base::Result<SqliteDatabase> copy = SqliteStore::open_file(sqlite_file);

@@ -9,10 +9,15 @@
 #include <string>
 
 #include "base/error.h"
+#include "catalog/audit.h"
 #include "catalog/database.h"
 
 namespace penstock::catalog {
 
 base::Status mirror(Database& from, const std::string& sqlite_file);
+
+// Makes `to` hold the tenants of `from`, which is a backup, in one transaction: a change like any other, with a version
+// and revisions larger than before. The audit log of `to` goes on. Gives the number of tenants.
+base::Result<std::size_t> restore_from(Database& from, Database& to, const Actor& actor);
 
 }  // namespace penstock::catalog

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "catalog/mirror.h"
 #include "catalog/sqlite_schema.h"
 
 namespace penstock::catalog {
@@ -44,24 +45,60 @@ void remove_database(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(path + suffix, ignored);
 }
 
-// The file with its tables, if there is none. It is made beside its place and then appears there as a whole: so an
-// empty file is never one that a process did not live to fill.
+std::string draft_of(const std::string& path) {
+  return fmt::format("{}.new-{}", path, ::getpid());
+}
+
+// It appears as a whole, or not at all when there is one already.
+base::Status take_place(const std::string& draft, const std::string& path) {
+  if (::link(draft.c_str(), path.c_str()) == 0) return {};
+  return base::fail(file_error(path, "cannot be created", errno, "Its file system must know hard links."));
+}
+
+// The file with its tables, if there is none. It is made beside its place: so an empty file is never one that a process
+// did not live to fill.
 base::Status create_catalog(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return {};
-  const std::string draft = fmt::format("{}.new-{}", path, ::getpid());
+  const std::string draft = draft_of(path);
   remove_database(draft);  // of a process that had the same number
   base::Status status = create_empty(draft, path);
   if (status) {
     base::Result<SqliteDatabase> database = SqliteDatabase::open({.path = draft});
     status = database ? bring_up_to_date(*database, draft) : base::fail(database.error());
   }
-  if (status && ::link(draft.c_str(), path.c_str()) != 0 && errno != EEXIST) {
-    status =
-        base::fail(file_error(path, "cannot be created", errno, "Its file system must know hard links."));
-  }
+  if (status) status = take_place(draft, path);
+  if (!status && std::filesystem::exists(path, ignored)) status = {};  // somebody was faster
   remove_database(draft);
   return status;
+}
+
+// A copy of the backup, sound and with the tables of today.
+base::Result<SqliteDatabase> open_copy(const std::string& backup, const std::string& draft) {
+  base::Result<SqliteDatabase> original = SqliteDatabase::open({.path = backup});
+  if (!original) return original;
+  const base::Result<std::int64_t> owner = original->number("PRAGMA application_id");
+  if (!owner) return base::fail(owner.error());
+  if (*owner != kApplicationId) {
+    return base::fail({.sqlstate = base::kConfigFileError,
+                       .message = fmt::format("\"{}\" is no catalog", backup),
+                       .hint = "`penstock catalog backup` writes what can be restored.",
+                       .where = backup});
+  }
+  base::Result<SqliteDatabase> copy = SqliteDatabase::open({.path = draft});
+  if (!copy) return copy;
+  if (const base::Status status = original->copy_to(*copy); !status) return base::fail(status.error());
+  const base::Result<Database::Rows> found = copy->query("PRAGMA integrity_check(1)");
+  if (!found || found->empty() || found->front()[0] != "ok") {
+    return base::fail(
+        {.sqlstate = base::kConfigFileError,
+         .message = fmt::format("\"{}\" is damaged", backup),
+         .detail = !found ? found.error().detail : fmt::format("SQLite says: {}.", found->front()[0]),
+         .hint = "Take an older backup.",
+         .where = backup});
+  }
+  if (const base::Status status = bring_up_to_date(*copy, backup); !status) return base::fail(status.error());
+  return copy;
 }
 
 }  // namespace
@@ -196,6 +233,57 @@ base::Status SqliteStore::back_up(const std::string& path) {
   }
   if (!status) remove_database(path);
   return status;
+}
+
+base::Result<std::size_t> SqliteStore::restore(const Options& options, const std::string& backup,
+                                               const Actor& actor) {
+  struct Draft {
+    std::string path;
+    explicit Draft(std::string its_path) : path(std::move(its_path)) { remove_database(path); }
+    ~Draft() { remove_database(path); }
+    Draft(const Draft&) = delete;
+    Draft& operator=(const Draft&) = delete;
+  } const draft(draft_of(options.path));
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(backup, ignored)) {
+    return base::fail(base::kIoError, fmt::format("\"{}\" is no file", backup), {},
+                      "`penstock catalog backup` writes what can be restored.");
+  }
+  if (const base::Status status = create_empty(draft.path, options.path); !status) {
+    return base::fail(status.error());
+  }
+  base::Result<SqliteDatabase> copy = open_copy(backup, draft.path);
+  if (!copy) return base::fail(copy.error());
+  // What nobody could read is not put in the place of what somebody can.
+  base::Result<std::unique_ptr<SqliteStore>> as_store =
+      open({.path = draft.path, .create = false, .keys = options.keys});
+  if (!as_store) return base::fail(as_store.error());
+  const base::Result<model::SnapshotPtr> tenants = (*as_store)->load();
+  if (!tenants) {
+    base::Error error = tenants.error();
+    error.message = fmt::format("\"{}\" cannot be restored: {}", backup, error.message);
+    return base::fail(std::move(error));
+  }
+  if (std::filesystem::exists(options.path, ignored)) {
+    Options present = options;
+    present.create = false;
+    base::Result<std::unique_ptr<SqliteStore>> store = open(present);
+    if (!store) {
+      store.error().hint =
+          "Stop the server, move the file away together with its -wal and -shm, and restore again.";
+      return base::fail(store.error());
+    }
+    return restore_from(*copy, (*store)->database_, actor);
+  }
+  // The log of a file that is gone would be played into the new one.
+  for (const char* suffix : {"-wal", "-shm"}) std::filesystem::remove(options.path + suffix, ignored);
+  const std::size_t count = (*tenants)->size();
+  as_store->reset();
+  const base::Status settled = copy->run_script("PRAGMA wal_checkpoint(TRUNCATE)");
+  *copy = SqliteDatabase();
+  const base::Status status = settled ? take_place(draft.path, options.path) : settled;
+  if (!status) return base::fail(status.error());
+  return count;
 }
 
 }  // namespace penstock::catalog

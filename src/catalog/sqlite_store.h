@@ -44,6 +44,10 @@ class SqliteStore final : public SqlStore {
 
   // A copy of the whole catalog in a new file, made while others go on using it.
   base::Status back_up(const std::string& path);
+  // Makes the catalog hold what a backup does, while others go on using it, or makes it anew when there is none. The
+  // backup is looked at first, with each of its tenants, and left alone. Gives the number of tenants.
+  static base::Result<std::size_t> restore(const Options& options, const std::string& backup,
+                                           const Actor& actor);
 
  protected:
   base::Result<Database*> database() override;

@@ -4,6 +4,8 @@
 
 #include "auth/keyring.h"
 #include "base/random.h"
+#include "catalog/open_store.h"
+#include "catalog/postgres.h"
 #include "catalog/record.h"
 #include "catalog/sqlite_store.h"
 #include "catalog/timestamp.h"
@@ -53,6 +55,22 @@ int run_backup(const Options& options, const Call& call) {
   }
   if (const base::Status status = store->back_up(options.file); !status) return call.fail(status.error());
   call.terminal().out(fmt::format("catalog copied to \"{}\"\n", options.file));
+  return kDone;
+}
+
+int run_restore(const Options& options, const Call& call) {
+  const auto loaded = settings_of(options.catalog, call.world);
+  if (!loaded) return call.fail(loaded.error());
+  if (catalog::is_postgres_url(loaded->catalog)) {
+    return call.fail({.message = "this catalog is in a Postgres database, which has its own backups",
+                      .hint = "Use psql or pg_restore, or `penstock catalog import`."});
+  }
+  const auto tenants = catalog::SqliteStore::restore(
+      {.path = loaded->catalog, .keys = catalog::key_source(*loaded, call.world.environment)}, options.file,
+      actor_of(call.world));
+  if (!tenants) return call.fail(tenants.error());
+  call.terminal().out(fmt::format("catalog restored from \"{}\": {} tenant{}\n", options.file, *tenants,
+                                  *tenants == 1 ? "" : "s"));
   return kDone;
 }
 
@@ -122,6 +140,16 @@ void add_catalog_commands(CLI::App& app, Call& call) {
   command->add_option("FILE", options->file, "The copy; it must not exist yet")->required();
   command->footer("The copy holds the same secrets, sealed with the same keys.");
   on_call(*command, call, options, run_backup);
+
+  options = std::make_shared<Options>();
+  command = add_command(*catalog, "restore", "Makes a catalog file hold what a backup does", options);
+  command->add_option("FILE", options->file, "What `backup` wrote")->required();
+  command->footer(
+      "Works while a server runs, which notices. The backup is checked first: is it whole, can each tenant "
+      "be "
+      "read?\n"
+      "The history that `audit` shows goes on; tenants that the backup does not have are removed.");
+  on_call(*command, call, options, run_restore);
 
   options = std::make_shared<Options>();
   command =

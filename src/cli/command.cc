@@ -80,12 +80,18 @@ config::LoadOptions load_options(const SettingsOptions& options, const World& wo
   return load;
 }
 
-base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const World& world,
-                                       IfMissing if_missing) {
+base::Result<config::Settings> settings_of(const CatalogOptions& options, const World& world) {
   std::expected<config::Loaded, config::Errors> loaded = config::load(load_options(options.settings, world));
   if (!loaded) return base::fail(join(loaded.error()));
-  OpenCatalog result{.settings = std::move(loaded->settings), .store = nullptr};
-  if (!options.catalog_file.empty()) result.settings.catalog = options.catalog_file;
+  if (!options.catalog_file.empty()) loaded->settings.catalog = options.catalog_file;
+  return std::move(loaded->settings);
+}
+
+base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const World& world,
+                                       IfMissing if_missing) {
+  base::Result<config::Settings> settings = settings_of(options, world);
+  if (!settings) return base::fail(settings.error());
+  OpenCatalog result{.settings = *std::move(settings), .store = nullptr};
   base::Result<std::unique_ptr<catalog::Store>> store = catalog::open_store(
       result.settings, world.environment,
       if_missing == IfMissing::kCreate ? catalog::Opening::kCreate : catalog::Opening::kMustBe);

@@ -64,6 +64,8 @@ struct OpenCatalog {
   config::Settings settings;
   std::unique_ptr<catalog::Store> store;
 };
+// What is in effect for a command that does not open the catalog itself.
+base::Result<config::Settings> settings_of(const CatalogOptions& options, const World& world);
 enum class IfMissing { kFail, kCreate };
 base::Result<OpenCatalog> open_catalog(const CatalogOptions& options, const World& world,
                                        IfMissing if_missing);

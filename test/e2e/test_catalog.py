@@ -202,6 +202,25 @@ def test_a_backup_made_under_load_is_whole(pooler_of, pg, tmp_path):
 # --- crashes and damage
 
 
+def test_a_backup_is_restored_under_a_running_server_and_after_a_crash(pooler_of, pg, tmp_path):
+    pooler = pooler_of(tenants=[tenant(pg)])
+    backup = tmp_path / "backup.db"
+    pooler.cli("catalog", "backup", str(backup))
+    pooler.cli("tenant", "set", "default", "--banned", "true", "--ban-reason", "a mistake")
+    until(lambda: not may_log_in(pooler), what="the ban")
+    assert pooler.cli("catalog", "restore", str(backup)).stdout.endswith(": 1 tenant\n")
+    until(lambda: may_log_in(pooler), what="the restored catalog")
+    # What stands in the write-ahead log of a server that was killed stays away.
+    pooler.cli("tenant", "set", "default", "--banned", "true", "--ban-reason", "again")
+    until(lambda: not may_log_in(pooler), what="the ban")
+    pooler.signal(signal.SIGKILL)
+    assert pooler.wait_exit(10) == -signal.SIGKILL
+    pooler.cli("catalog", "restore", str(backup))
+    assert "banned" not in pooler.cli("tenant", "show", "default").stdout
+    pooler.launch()
+    assert may_log_in(pooler)
+
+
 def test_a_command_that_is_killed_leaves_the_catalog_before_or_after(pooler_of, pg, tmp_path):
     pooler = pooler_of(tenants=[tenant(pg)], start=False)
     pooler.write_config()
