@@ -26,4 +26,12 @@ base::Status settle_ban(const model::TenantSpec& before, model::TenantSpec& afte
   return {};
 }
 
+base::Status settle_written_ban(const model::TenantSpec& before, model::TenantSpec& after,
+                                model::WallTime now) {
+  if (!after.banned || after.banned_at) return {};
+  base::Status status = settle_ban(before, after, now);
+  if (before.banned) after.banned_at = before.banned_at;
+  return status;
+}
+
 }  // namespace penstock::catalog

@@ -16,5 +16,9 @@ void forget_ban(model::TenantSpec& tenant);
 
 // Dates a new ban, and refuses an end in the past. One that is left as it was `before` may be over.
 base::Status settle_ban(const model::TenantSpec& before, model::TenantSpec& after, model::WallTime now);
+// The same where `after` comes from a document, which says what shall be: a ban that goes on keeps its beginning, and
+// one whose beginning is written was exported: it may be over.
+base::Status settle_written_ban(const model::TenantSpec& before, model::TenantSpec& after,
+                                model::WallTime now);
 
 }  // namespace penstock::catalog

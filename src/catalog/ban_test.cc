@@ -36,6 +36,23 @@ TEST(Ban, MayBeOverWhenNobodyTouchesIt) {
   EXPECT_TRUE(settle_ban(over, tenant, kLater));
 }
 
+TEST(Ban, WhatIsWrittenGoesOnOrBegins) {
+  const model::TenantSpec written{.banned = true, .ban_reason = "unpaid bills", .banned_until = kLater};
+  model::TenantSpec tenant = written;
+  ASSERT_TRUE(settle_written_ban({}, tenant, kNow));
+  EXPECT_EQ(tenant.banned_at, kNow);
+  const model::TenantSpec before = tenant;
+  tenant = written;
+  ASSERT_TRUE(settle_written_ban(before, tenant, kNow + std::chrono::seconds(1)));
+  EXPECT_EQ(tenant, before) << "nobody writes down when it began";
+
+  tenant.banned_at.reset();
+  tenant.banned_until = kNow;
+  EXPECT_FALSE(settle_written_ban({}, tenant, kNow));
+  tenant.banned_at = kNow - std::chrono::seconds(1);
+  EXPECT_TRUE(settle_written_ban({}, tenant, kNow)) << "exported: it may be over";
+}
+
 TEST(Ban, LeavesNothingToTheNextOne) {
   model::TenantSpec tenant{
       .banned = true, .ban_reason = "unpaid bills", .banned_at = kNow, .banned_until = kLater};

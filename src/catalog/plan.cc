@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "catalog/ban.h"
 #include "catalog/field.h"
 #include "catalog/tenant_fields.h"
 
@@ -24,8 +25,6 @@ void keep_ban(const TenantEntry& entry, const TenantSpec& stored, TenantSpec& te
     const TenantField* field = find_field(tenant_fields(), name);
     if (!is_told) (void)field->set(tenant, field->get(stored));
   }
-  // When it began is nobody's wish.
-  if (tenant.banned && stored.banned && !tenant.banned_at) tenant.banned_at = stored.banned_at;
 }
 
 TenantSpec wished(const TenantEntry& entry, const TenantSpec* stored, Prune prune,
@@ -41,6 +40,13 @@ TenantSpec wished(const TenantEntry& entry, const TenantSpec* stored, Prune prun
     }
   }
   return tenant;
+}
+
+// Of "banned_until: must be …".
+Problem problem_at(const std::string& path, std::string_view message) {
+  const std::size_t colon = message.find(": ");
+  return {.path = path + "." + std::string(message.substr(0, colon)),
+          .text = std::string(message.substr(colon + 2))};
 }
 
 bool is_set(const Values& values) {
@@ -117,8 +123,10 @@ std::vector<Problem> problems_after(const std::map<std::string, model::TenantPtr
 
 }  // namespace
 
-Plan make_plan(const model::CatalogSnapshot& now, const std::vector<TenantEntry>& entries, Prune prune) {
+Plan make_plan(const model::CatalogSnapshot& now, const std::vector<TenantEntry>& entries, Prune prune,
+               model::WallTime moment) {
   Plan plan;
+  std::vector<Problem> refused;
   std::map<std::string, const TenantEntry*, std::less<>> named;
   for (const TenantEntry& entry : entries) named.emplace(entry.spec.id, &entry);
   std::map<std::string, model::TenantPtr, std::less<>> after;
@@ -135,6 +143,10 @@ Plan make_plan(const model::CatalogSnapshot& now, const std::vector<TenantEntry>
     const model::TenantPtr stored = now.by_id(id);
     TenantSpec tenant = wished(*entry, stored.get(), prune, plan.strays);
     std::ranges::sort(tenant.users, {}, &UserSpec::name);
+    const TenantSpec nothing;
+    if (auto settled = settle_written_ban(stored == nullptr ? nothing : *stored, tenant, moment); !settled) {
+      refused.push_back(problem_at("tenants." + id, settled.error().message));
+    }
     if (stored == nullptr || *stored != tenant) {
       plan.changes.push_back({.before = stored == nullptr ? std::nullopt : std::optional(*stored),
                               .after = tenant,
@@ -146,6 +158,7 @@ Plan make_plan(const model::CatalogSnapshot& now, const std::vector<TenantEntry>
     return std::string_view(change.after ? change.after->id : change.before->id);
   });
   plan.problems = problems_after(after, plan);
+  std::ranges::move(refused, std::back_inserter(plan.problems));
   return plan;
 }
 

@@ -17,6 +17,7 @@
 
 #include "catalog/document.h"
 #include "catalog/store.h"
+#include "catalog/timestamp.h"
 #include "catalog/validate.h"
 
 namespace penstock::catalog {
@@ -38,7 +39,9 @@ struct Plan {
   bool is_empty() const { return changes.empty(); }
 };
 
-Plan make_plan(const model::CatalogSnapshot& now, const std::vector<TenantEntry>& entries, Prune prune);
+// `moment`: when bans begin that are new.
+Plan make_plan(const model::CatalogSnapshot& now, const std::vector<TenantEntry>& entries, Prune prune,
+               model::WallTime moment = wall_clock_now());
 
 // The revisions that the plan was made from.
 std::map<std::string, std::uint64_t, std::less<>> revisions_of(const Plan& plan);

@@ -93,6 +93,18 @@ TEST(Plan, LeavesABanAloneUnlessTheDocumentsSpeakOfIt) {
       << "nobody writes down when it began";
 }
 
+TEST(Plan, DatesANewBanAndRefusesOneThatIsOver) {
+  const std::string until = "- {id: acme, hosts: [db], banned: true, ban_reason: unpaid, banned_until: ";
+  const Plan fresh = plan(snapshot({}), until + "\"2999-01-01T00:00:00Z\"}\n");
+  EXPECT_THAT(fresh.problems, IsEmpty());
+  ASSERT_EQ(fresh.changes.size(), 1u);
+  EXPECT_TRUE(fresh.changes[0].after->banned_at);
+  const Plan over = plan(snapshot({}), until + "\"2020-01-01T00:00:00Z\"}\n");
+  ASSERT_EQ(over.problems.size(), 1u);
+  EXPECT_EQ(over.problems[0].path, "tenants.acme.banned_until");
+  EXPECT_THAT(over.problems[0].text, HasSubstr("must be in the future"));
+}
+
 TEST(Plan, TellsWhatIsWrongWithTheTenantsTogether) {
   TenantSpec other = tenant("other");
   other.sni_names = {"db.example.com"};

@@ -34,5 +34,18 @@ TEST_F(CatalogCommands, RestoresABackup) {
   EXPECT_THAT(terminal_.complaints, HasSubstr("has its own backups"));
 }
 
+TEST_F(CatalogCommands, AnImportedBanBeginsNowAndEndsLater) {
+  const std::string document =
+      "tenants: [{id: blog, hosts: [db], banned: true, ban_reason: x, banned_until: ";
+  write("good.yaml", document + "\"2999-01-01T00:00:00Z\"}]\n");
+  write("over.yaml", document + "\"2020-01-01T00:00:00Z\"}]\n");
+  EXPECT_EQ(penstock({"catalog", "import", directory_ / "over.yaml"}), kFailed);
+  EXPECT_THAT(terminal_.complaints, HasSubstr("tenants.blog.banned_until: must be in the future"));
+  must({"catalog", "import", directory_ / "good.yaml"});
+  EXPECT_TRUE(stored()->by_id("blog")->banned_at);
+  must({"catalog", "import", directory_ / "good.yaml"});
+  EXPECT_THAT(terminal_.written, HasSubstr("nothing changed"));
+}
+
 }  // namespace
 }  // namespace penstock::cli

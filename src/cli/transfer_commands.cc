@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "catalog/ban.h"
 #include "catalog/document.h"
 #include "catalog/tenant_fields.h"
+#include "catalog/timestamp.h"
 #include "catalog/yaml.h"
 #include "cli/api_client.h"
 #include "cli/catalog_commands.h"
@@ -154,7 +156,13 @@ int run_import(const TransferOptions& options, const Call& call) {
         if (!options.prune) after = tenants;
         for (const catalog::TenantEntry& entry : document.entries) {
           const auto stored = tenants.find(entry.spec.id);
-          after[entry.spec.id] = catalog::merge(entry, stored == tenants.end() ? nullptr : &stored->second);
+          TenantSpec& tenant = after[entry.spec.id];
+          tenant = catalog::merge(entry, stored == tenants.end() ? nullptr : &stored->second);
+          base::Status settled = catalog::settle_written_ban(
+              stored == tenants.end() ? TenantSpec() : stored->second, tenant, catalog::wall_clock_now());
+          if (settled) continue;
+          settled.error().message = fmt::format("tenants.{}.{}", tenant.id, settled.error().message);
+          return settled;
         }
         tenants = std::move(after);
         return {};
