@@ -2,6 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
 #include "cli/run_fixture.h"
 
 namespace penstock::cli {
@@ -14,6 +19,11 @@ class CatalogCommands : public RunTest {
   void SetUp() override {
     must({"tenant", "add", "blog", "--host", "db"});
     must({"user", "add", "app", "--tenant", "blog", "--secret", "geheim"});
+  }
+  static unsigned mode_of(const std::string& path) {
+    struct stat found{};
+    EXPECT_EQ(::stat(path.c_str(), &found), 0) << path;
+    return found.st_mode & 0777;
   }
 };
 
@@ -32,6 +42,26 @@ TEST_F(CatalogCommands, RestoresABackup) {
   EXPECT_EQ(penstock({"catalog", "restore", directory_ / "nothing.db"}), kFailed);
   EXPECT_EQ(penstock({"catalog", "restore", "--catalog", "postgres://db/x", backup}), kFailed);
   EXPECT_THAT(terminal_.complaints, HasSubstr("has its own backups"));
+}
+
+// It holds secrets: who could read what stood there before must not be able to read it.
+TEST_F(CatalogCommands, AnExportIsReadableForItsOwnerOnly) {
+  for (const char* name : {"fresh.yaml", "old.yaml", "link.yaml"}) {
+    const std::string file = directory_ / name;
+    if (name != std::string("fresh.yaml")) write("old.yaml", "before");
+    if (name == std::string("link.yaml")) std::filesystem::create_symlink("old.yaml", file);
+    ASSERT_EQ(name == std::string("fresh.yaml") ? 0 : ::chmod(file.c_str(), 0644), 0);
+    std::ifstream reader(file);
+    must({"catalog", "export", "--with-secrets", "--output", file});
+    EXPECT_EQ(mode_of(file), 0600u) << name;
+    std::string seen;
+    std::getline(reader, seen, '\0');
+    EXPECT_EQ(seen.find("geheim"), std::string::npos) << "by somebody who had it open";
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(directory_ / "link.yaml"));
+  EXPECT_EQ(penstock({"catalog", "export", "--output", directory_ / "no/such/folder"}), kFailed);
+  must({"catalog", "export", "--output", "/dev/null"});
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
 }
 
 TEST_F(CatalogCommands, AnImportedBanBeginsNowAndEndsLater) {

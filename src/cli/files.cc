@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -47,15 +49,34 @@ base::Result<std::string> first_line_of(const std::string& path) {
   return line;
 }
 
-base::Status write_file(const std::string& path, const std::string& text) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+namespace {
+
+base::Status write_to(int descriptor, const std::string& path, const std::string& text) {
   if (descriptor < 0) return base::fail(failure(path, "written"));
   FILE* file = ::fdopen(descriptor, "w");
   const bool done = std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0 &&
-                    ::fsync(descriptor) == 0;
+                    (::fsync(descriptor) == 0 || errno == EINVAL);  // a pipe has no disk
   base::Status status;
   if (!done) status = base::fail(failure(path, "written"));
   std::fclose(file);
+  return status;
+}
+
+}  // namespace
+
+// A new file in the place of the old one: what was readable for others would stay so, also for those who have it open.
+base::Status write_file(const std::string& path, const std::string& text) {
+  std::error_code ignored;
+  const std::filesystem::path target = std::filesystem::weakly_canonical(path, ignored);  // a link stays one
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    return write_to(::open(path.c_str(), O_WRONLY | O_CLOEXEC), path, text);  // a pipe, a terminal
+  }
+  std::string draft = target.string() + ".XXXXXX";
+  const int descriptor = ::mkostemp(draft.data(), O_CLOEXEC);  // with mode 0600
+  if (descriptor < 0) return base::fail(failure(path, "written"));
+  base::Status status = write_to(descriptor, path, text);
+  if (status && ::rename(draft.c_str(), target.c_str()) != 0) status = base::fail(failure(path, "written"));
+  if (!status) ::unlink(draft.c_str());
   return status;
 }
 
