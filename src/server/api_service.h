@@ -84,6 +84,7 @@ class ApiService final : public admin::Engine {
  private:
   int upstreams_of(const admin::PoolScope& scope) const;
   void change_pauses(pool::PauseList pauses);
+  bool may_wait_for_pause(const std::string& tenant) const;
   void await_closed(admin::PoolScope scope, std::chrono::steady_clock::time_point until,
                     std::move_only_function<void(std::size_t)> done);
 
@@ -93,7 +94,8 @@ class ApiService final : public admin::Engine {
   std::unique_ptr<http::Server> server_;
   BanDesk bans_;
   pool::PauseListPtr pauses_ = std::make_shared<const pool::PauseList>();
-  std::multiset<std::string> trials_;  // the tenants that are being tried out
+  std::multiset<std::string> trials_;          // the tenants that are being tried out
+  std::multiset<std::string> waiting_pauses_;  // the tenants whose pauses have not been answered yet
   bool is_draining_ = false;
 };
 

@@ -11,6 +11,10 @@ constexpr std::chrono::milliseconds kLookAgain{10};
 // Of tenants that are tried out at the same time; of one tenant.
 constexpr std::size_t kTrialsMax = 16;
 constexpr std::size_t kTrialsOfTenantMax = 2;
+// Of pauses that wait for transactions to end; each holds a connection of the HTTP port meanwhile, of which all tenants
+// together get one in four.
+constexpr std::size_t kWaitingPausesOfTenantMax = 2;
+constexpr std::size_t kConnectionsPerWaitingPause = 4;
 
 base::Error administrator_command() {
   return {.sqlstate = base::kAdminShutdown, .message = "terminating connection due to administrator command"};
@@ -112,8 +116,23 @@ void ApiService::change_pauses(pool::PauseList pauses) {
   }
 }
 
+bool ApiService::may_wait_for_pause(const std::string& tenant) const {
+  const auto connections = static_cast<std::size_t>(configuration().settings.api_max_connections);
+  return waiting_pauses_.size() < connections / kConnectionsPerWaitingPause &&
+         waiting_pauses_.count(tenant) < kWaitingPausesOfTenantMax;
+}
+
 void ApiService::pause(admin::PoolScope scope, std::chrono::milliseconds patience,
                        std::move_only_function<void(std::size_t)> done) {
+  if (may_wait_for_pause(scope.tenant)) {
+    const auto place = waiting_pauses_.insert(scope.tenant);
+    done = [this, place, done = std::move(done)](std::size_t left) mutable {
+      waiting_pauses_.erase(place);
+      done(left);
+    };
+  } else {
+    patience = {};
+  }
   pool::PauseList pauses = *pauses_;
   scope.is_tenant() ? (void)pauses.tenants.insert(scope.tenant) : (void)pauses.pools.insert(scope.pool());
   change_pauses(std::move(pauses));

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from api import Api, api_settings, token, value
 from pooler import Pooler, default_tenant
-from postgres import free_port
+from postgres import APP_PASSWORD, free_port
 
 pytestmark = pytest.mark.penstock
 
@@ -116,6 +117,41 @@ def test_a_pause_waits_for_transactions_but_not_for_ever(served):
         assert later.waits(0.3)
         api.call("POST", f"{DEFAULT}/resume")
         assert later.result() == (6,)
+
+
+def test_pauses_that_wait_leave_places_on_the_port(pooler_of, pg, tmp_path):
+    port = free_port()
+    settings = api_settings(tmp_path, port, **{"api.max_connections": 12})
+    pooler = pooler_of(settings, tenants=[default_tenant(pg), replace(default_tenant(pg), id="acme"),
+                                          replace(default_tenant(pg), id="zoo")])
+    api = Api(port)
+
+    def pause(tenant: str, timeout_ms: int = 30_000) -> Later:
+        return Later(lambda: api.call("POST", f"/api/tenants/{tenant}/pause?timeout_ms={timeout_ms}"))
+
+    clients = [pooler.endpoint(user=user, password=APP_PASSWORD).connect(autocommit=False)
+               for user in ("app", "app.acme", "app.zoo")]
+    for client in clients:
+        client.execute("SELECT 1")
+    own = [pause("default"), pause("default")]
+    assert own[0].waits(0.5) and own[1].waits(0)
+    # Whoever comes beyond two of a tenant, or a quarter of all places, is answered as if the time had run out.
+    assert pause("default").result(2).json["data"] == {"state": "pausing", "servers": 1}
+    third = pause("acme")
+    assert third.waits(0.5)
+    beyond = pause("zoo").result(2)
+    assert (beyond.status, beyond.json["data"]["state"]) == (202, "pausing")
+    # They are paused nevertheless, and the places become free with the pauses' ends.
+    for client in clients:
+        client.rollback()
+        client.close()
+    for waiting in (*own, third):
+        assert waiting.result().json["data"] == {"state": "paused", "servers": 0}
+    assert pause("zoo").result().json["data"] == {"state": "paused", "servers": 0}
+    api.call("POST", f"{DEFAULT}/resume")
+    with pooler.endpoint().connect(autocommit=False) as client:
+        client.execute("SELECT 1")
+        assert pause("default").waits(0.5)
 
 
 def test_a_session_keeps_its_server_through_a_pause(served):
