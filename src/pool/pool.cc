@@ -79,6 +79,11 @@ void Pool::begin_to_count() {
   counters_->add(*so_far);
 }
 
+// Clients log in here, and stay, without a connection of this shard when another one's has told what to greet them with.
+void Pool::count_if_it_exists() {
+  if (counted_ == Counted::kNotYet && parameters() != nullptr) begin_to_count();
+}
+
 void Pool::change_config(PoolConfigPtr config) {
   const bool elsewhere = !upstream::same_target(*config->plan, *config_->plan);
   const PoolConfigPtr before = std::exchange(config_, std::move(config));

@@ -93,7 +93,7 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   // What people and Prometheus are told of it by: the user is the role at the server, which several of the tenant's users
   // may share. Clients may name a database as they like; these are UTF-8.
   telemetry::PoolLabels labels() const;
-  // Whether the metrics know it by these: it has had a connection, and there was room.
+  // Whether the metrics know it by these: it has had a connection, on whichever worker, and there was room.
   bool is_counted() const { return counted_ == Counted::kByName; }
   // Takes effect at once; upstreams that no longer fit are closed when free.
   void change_config(PoolConfigPtr config);
@@ -135,7 +135,12 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
     return hub_->clients.load(std::memory_order_relaxed) == 0 && waiters_.empty() && dials_.empty() &&
            upstreams_.size() == idle_count_;
   }
+  void count_login() {
+    count_if_it_exists();
+    counters_->counts[telemetry::PoolCount::kLogins].add();
+  }
   void add_client(int change) {
+    if (change > 0) count_if_it_exists();
     hub_->clients.fetch_add(change, std::memory_order_relaxed);
     if (change > 0) counters_->clients.add();
     if (change < 0) counters_->clients.subtract();
@@ -223,6 +228,7 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   void publish_waiting();
   void publish_idle(int change);
   void begin_to_count();
+  void count_if_it_exists();
   void maintain();
   void plan_maintenance();
   int surplus() const;

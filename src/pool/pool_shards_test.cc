@@ -51,6 +51,27 @@ TEST_F(PoolShardsTest, AShardThatAskedForOneInVainOpensItsOwn) {
   EXPECT_EQ(server->peers.size(), 2U);
 }
 
+TEST_F(PoolShardsTest, ClientsOfAShardWithoutAConnectionAreCounted) {
+  const auto clients_seen = [&] {
+    std::int64_t sum = 0;
+    telemetry::PoolCounterTable::Walk walk(counters);
+    const auto add = [&](const telemetry::PoolLabels&, const telemetry::PoolCounters& set) {
+      sum += set.clients.read();
+    };
+    while (walk.step(add, telemetry::PoolCounterTable::Clock::now())) {
+    }
+    return sum;
+  };
+  run_on(workers[1], [&] { there().add_client(+1); });
+  EXPECT_FALSE(there().is_counted()) << "there may be no such database";
+  give_back(serve("one"));
+  run_on(workers[1], [&] { there().add_client(+1); });
+  EXPECT_TRUE(there().is_counted());
+  EXPECT_EQ(clients_seen(), 2);
+  run_on(workers[1], [&] { there().add_client(-1); });
+  EXPECT_EQ(clients_seen(), 1);
+}
+
 TEST_F(PoolShardsTest, AMovedUpstreamWorks) {
   give_back(serve("one"));
   Customer& two = serve("two", nullptr, 1);

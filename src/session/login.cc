@@ -348,7 +348,7 @@ void Login::greet() {
   pgwire::backend_key_data(out, key.process_id, key.key);
   pgwire::ready_for_query(out, pgwire::kStatusIdle);
   send(out);
-  outcome_.pool->counters().counts[telemetry::PoolCount::kLogins].add();
+  outcome_.pool->count_login();
   if (instructions_.settings->log_connections) {
     log::info("client.login",
               {{"client", session_.id()},

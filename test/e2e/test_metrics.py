@@ -24,6 +24,20 @@ def served(pooler_of, pg, tmp_path) -> tuple[Pooler, Api]:
     return pooler_of(api_settings(tmp_path, port), tenants=[default_tenant(pg)]), Api(port, token(scope="metrics"))
 
 
+def test_idle_clients_are_counted_on_workers_without_a_server(pooler_of, pg, tmp_path):
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port, **{"server.workers": 4}),
+                       tenants=[default_tenant(pg, **{"pool-size": "20"})])
+    api = Api(port)
+    clients = [pooler.endpoint().connect() for _ in range(12)]
+    metrics = api.metrics()
+    assert len(api.get("/api/servers").json["data"]) < 4, "some worker has none"
+    assert value(metrics, "penstock_clients", state="idle", **POOL) == 12
+    assert value(metrics, "penstock_logins_total", **POOL) == 12
+    for client in clients:
+        client.close()
+
+
 @pytest.mark.parametrize("openmetrics", [False, True])
 def test_both_formats_are_well_formed(served, openmetrics):
     pooler, api = served
