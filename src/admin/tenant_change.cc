@@ -1,5 +1,6 @@
 #include "admin/tenant_change.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "admin/audit_note.h"
@@ -12,16 +13,28 @@ namespace {
 
 using model::TenantSpec;
 
-// The number in the first tag of the list; nothing when there is none.
-std::optional<std::uint64_t> revision_in(std::string_view tags) {
-  const std::size_t open = tags.find('"');
-  if (open == std::string_view::npos) return std::nullopt;
+// The number in a tag, which is what stands between quotation marks; 0, which no revision has: it is none of ours.
+std::uint64_t revision_in(std::string_view tag) {
   std::uint64_t number = 0;
-  const char* begin = tags.data() + open + 1;
-  const auto [end, error] = std::from_chars(begin, tags.data() + tags.size(), number);
-  const bool is_whole =
-      error == std::errc{} && end != tags.data() + tags.size() && (*end == '"' || *end == '-');
-  return is_whole ? std::optional(number) : std::nullopt;
+  const auto [end, error] = std::from_chars(tag.data(), tag.data() + tag.size(), number);
+  const bool is_whole = error == std::errc{} && (end == tag.data() + tag.size() || *end == '-');
+  return is_whole ? number : 0;
+}
+
+// Of the revisions that the list of tags allows: the present one if it is among them, else the newest, which may have
+// come since, by way of another node; 0: it allows none.
+std::uint64_t revision_allowed(std::string_view tags, std::uint64_t present) {
+  std::uint64_t allowed = 0;
+  for (;;) {
+    const std::size_t open = tags.find('"');
+    if (open == std::string_view::npos) return allowed;
+    const std::size_t close = tags.find('"', open + 1);
+    if (close == std::string_view::npos) return allowed;
+    const std::uint64_t number = revision_in(tags.substr(open + 1, close - open - 1));
+    if (number == present && number != 0) return number;
+    allowed = std::max(allowed, number);
+    tags.remove_prefix(close + 1);
+  }
 }
 
 // A token for some tenants only may not touch what is the operator's, neither here nor by way of removing the tenant and
@@ -43,13 +56,17 @@ std::optional<http::Response> refuse_operators_part(const std::optional<TenantSp
 }
 
 // The store compares it in the same transaction that makes the change.
-std::expected<std::optional<std::uint64_t>, http::Response> expected_revision(const Call& call) {
+std::expected<std::optional<std::uint64_t>, http::Response> expected_revision(
+    const model::CatalogSnapshot& snapshot, const Call& call) {
   const std::string_view match = call.request.header("if-match");
   if (!match.empty() && match != "*") {
-    if (const auto number = revision_in(match)) return number;
+    const std::uint64_t number = revision_allowed(match, snapshot.revision_of(call.tenant()).number);
+    if (number != 0) return number;
     return std::unexpected(problem(412, "If-Match is not an ETag of this tenant"));
   }
-  if (call.request.header("if-none-match") == "*") return 0;
+  // Of a user the edit sees whether there is one: refuse_presence().
+  const bool is_of_tenant = !call.path.contains("user");
+  if (is_of_tenant && call.request.header("if-none-match") == "*") return 0;
   return std::nullopt;
 }
 
@@ -61,6 +78,19 @@ http::Headers etag_of(const model::TenantRevision& revision, std::string_view mo
   return {{"ETag", '"' + tag + '"'}};
 }
 
+bool has_it_already(const Call& call, const http::Headers& tag) {
+  const std::string_view known = call.request.header("if-none-match");
+  return known == "*" || known.find(tag.front().second) != std::string_view::npos;
+}
+
+std::optional<http::Response> refuse_presence(const Call& call, std::string_view what, bool is_there) {
+  if (is_there && call.request.header("if-none-match") == "*")
+    return problem(412, std::string(what) + " exists already");
+  if (!is_there && call.request.header("if-match") == "*")
+    return problem(412, "there is no such " + std::string(what));
+  return std::nullopt;
+}
+
 catalog::EditOptions edit_options(const Call& call) {
   return {.actor = actor_of(call),
           .effect = call.flag("dry_run") ? catalog::Effect::kDryRun : catalog::Effect::kStored};
@@ -70,7 +100,7 @@ namespace {
 
 std::expected<catalog::Edited, http::Response> change(catalog::Catalog& catalog, const Call& call,
                                                       const TenantEdit& edit, catalog::EditOptions options) {
-  const auto expected = expected_revision(call);
+  const auto expected = expected_revision(*catalog.snapshot(), call);
   if (!expected) return std::unexpected(expected.error());
   options.expected_revision = *expected;
   std::optional<http::Response> refusal;

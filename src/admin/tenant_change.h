@@ -16,6 +16,12 @@ namespace penstock::admin {
 // If-Match looks at the revision only.
 http::Headers etag_of(const model::TenantRevision& revision, std::string_view more = {});
 
+// If-None-Match of a GET: whether what has this tag is what the client has.
+bool has_it_already(const Call& call, const http::Headers& tag);
+
+// What "*" demands of a part of a tenant ("user"): If-None-Match that it is not there, If-Match that it is.
+std::optional<http::Response> refuse_presence(const Call& call, std::string_view what, bool is_there);
+
 // Who asks, for the audit log; and whether it is on trial.
 catalog::EditOptions edit_options(const Call& call);
 

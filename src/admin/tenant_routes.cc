@@ -79,10 +79,7 @@ void get_tenant(Engine& engine, Call call) {
   if (tenant == nullptr) return call.respond(not_found("tenant \"" + call.tenant() + "\""));
   const model::TenantRevision revision = engine.catalog().snapshot()->revision_of(call.tenant());
   const http::Headers tag = tag_of(engine, *tenant, revision);
-  const std::string_view known = call.request.header("if-none-match");
-  if (!known.empty() && known.find(tag.front().second) != std::string_view::npos) {
-    return call.respond({.status = 304, .headers = tag});
-  }
+  if (has_it_already(call, tag)) return call.respond({.status = 304, .headers = tag});
   answer_tenant(engine, call, *tenant, revision);
 }
 
@@ -176,6 +173,9 @@ void put_credentials(Engine& engine, Call call) {
 
 void terminate(Engine& engine, Call call) {
   std::string tenant = call.tenant();
+  if (engine.catalog().snapshot()->by_id(tenant) == nullptr) {
+    return call.respond(not_found("tenant \"" + tenant + "\""));
+  }
   const catalog::Actor actor = actor_of(call);
   engine.terminate(tenant, [tenant, call = std::move(call)](std::size_t clients) mutable {
     call.answer({{"result", "terminated " + tenant + ": " + std::to_string(clients) + " clients"}});
@@ -307,7 +307,7 @@ Routes tenant_routes(Engine& engine) {
                       .tag = "tenants",
                       .summary = "Ends the tenant's clients and server connections",
                       .scope = Scope::kWrite,
-                      .answers = {{200, "Done.", "Result"}},
+                      .answers = {{200, "Done.", "Result"}, answer(404, "There is no such tenant.")},
                       .act = [&engine](Call call) { terminate(engine, std::move(call)); }});
   }
   return routes;

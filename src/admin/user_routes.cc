@@ -38,8 +38,9 @@ void get_user(Engine& engine, Call call) {
   if (tenant == nullptr) return call.respond(no_tenant(call));
   const UserSpec* user = model::CatalogSnapshot::find_user(*tenant, user_of(call));
   if (user == nullptr) return call.respond(no_user(call));
-  call.answer({{"data", to_json(*tenant, *user)}}, 200,
-              etag_of(engine.catalog().snapshot()->revision_of(call.tenant())));
+  http::Headers tag = etag_of(engine.catalog().snapshot()->revision_of(call.tenant()));
+  if (has_it_already(call, tag)) return call.respond({.status = 304, .headers = std::move(tag)});
+  call.answer({{"data", to_json(*tenant, *user)}}, 200, std::move(tag));
 }
 
 void put_user(Engine& engine, Call call) {
@@ -50,6 +51,7 @@ void put_user(Engine& engine, Call call) {
         if (!tenant) return no_tenant(call);
         auto user = std::ranges::find(tenant->users, user_of(call), &UserSpec::name);
         is_new = user == tenant->users.end();
+        if (auto refusal = refuse_presence(call, "user", !is_new)) return refusal;
         if (is_new) {
           tenant->users.push_back({.name = user_of(call)});
           user = tenant->users.end() - 1;
@@ -77,6 +79,7 @@ void delete_user(Engine& engine, Call call) {
         if (!tenant) return no_tenant(call);
         const auto removed =
             std::erase_if(tenant->users, [&](const UserSpec& user) { return user.name == user_of(call); });
+        if (auto refusal = refuse_presence(call, "user", removed > 0)) return refusal;
         if (removed == 0) return no_user(call);
         return std::nullopt;
       });
@@ -106,7 +109,9 @@ Routes user_routes(Engine& engine) {
        .name = "getUser",
        .tag = "users",
        .summary = "One user",
-       .answers = {{200, "The user.", "UserAnswer"}, no_such},
+       .answers = {{200, "The user, with the ETag of its tenant.", "UserAnswer"},
+                   {304, "It is as If-None-Match says."},
+                   no_such},
        .act = [&engine](Call call) { get_user(engine, std::move(call)); }},
       {.method = "PUT",
        .path = "/api/tenants/{external_id}/users/{user}",

@@ -240,6 +240,39 @@ def test_etags_and_dry_runs(api, pg):
     assert api.get("/api/tenants/acme").json["data"]["pool_size"] == 3
 
 
+def test_if_match_may_be_a_list(api, pg):
+    path, change = "/api/tenants/acme", {"tenant": {"pool_size": 3}}
+    for tag in ('"0"', '"0-paused"', '"0", "1"'):
+        assert api.call("PUT", path, tenant_body(pg), If_Match=tag).status == 412, tag
+    assert api.get(path).status == 404
+    first = api.call("PUT", path, tenant_body(pg)).headers["etag"]
+    second = api.call("PATCH", path, change, If_Match=f'"another", {first}').headers["etag"]
+    assert second != first
+    assert api.call("PATCH", f"{path}?dry_run=true", change, If_Match=f"{first}, {second}").status == 200
+    for tags in (first, f'{first}, "another"', '"another"', '"', second.strip('"')):
+        assert api.call("PATCH", path, change, If_Match=tags).status == 412, tags
+
+
+def test_preconditions_of_a_user_are_about_the_user(api, pg):
+    assert api.call("PUT", "/api/tenants/acme", tenant_body(pg)).status == 201
+    path, wish = "/api/tenants/acme/users/bob", {"user": {"secret": "p"}}
+    assert api.call("PUT", path, wish, If_Match="*").status == 412
+    assert api.call("DELETE", path, If_Match="*").status == 412
+    assert api.get(path).status == 404
+    made = api.call("PUT", path, wish, If_None_Match="*")
+    assert made.status == 201, made.text
+    refused = api.call("PUT", path, wish, If_None_Match="*")
+    assert refused.status == 412 and "user exists" in refused.json["detail"]
+    tag = api.get(path).headers["etag"]
+    assert tag == made.headers["etag"]
+    again = api.get(path, If_None_Match=tag)
+    assert (again.status, again.text, again.headers["etag"]) == (304, "", tag)
+    assert api.call("PUT", path, {"user": {"pool_size": 3}}, If_Match=tag).status == 200
+    assert api.get(path, If_None_Match=tag).status == 200
+    assert api.call("PUT", path, {"user": {"pool_size": 4}}, If_Match=tag).status == 412
+    assert api.call("DELETE", path, If_Match="*").status == 204
+
+
 def test_a_pause_changes_what_is_read_but_not_the_revision(api, pg):
     path, change = "/api/tenants/acme", {"tenant": {"pool_size": 3}}
     before = api.call("PUT", path, tenant_body(pg)).headers["etag"]
@@ -348,7 +381,9 @@ def test_terminate_ends_clients_and_servers(served, pg):
         assert answer.status == 200 and "1 clients" in answer.json["result"]
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
-    assert api.get("/api/tenants/nobody/terminate").status == 200
+    for method in ("GET", "POST"):
+        assert api.call(method, "/api/tenants/nobody/terminate").status == 404
+    assert "nobody" not in api.get("/api/audit").text
 
 
 def test_reload_and_configuration(served):
