@@ -176,9 +176,21 @@ TEST(Token, VerifiesPublicKeys) {
   std::string flat(64, '\0');
   BN_bn2binpad(ECDSA_SIG_get0_r(pair), reinterpret_cast<unsigned char*>(flat.data()), 32);
   BN_bn2binpad(ECDSA_SIG_get0_s(pair), reinterpret_cast<unsigned char*>(flat.data()) + 32, 32);
+  // (r, n - s), which anybody can make of (r, s), is as good a signature.
+  BIGNUM* order = nullptr;
+  BN_hex2bn(&order, "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551");
+  BN_sub(order, order, ECDSA_SIG_get0_s(pair));
+  std::string twin = flat;
+  BN_bn2binpad(order, reinterpret_cast<unsigned char*>(twin.data()) + 32, 32);
+  BN_free(order);
   ECDSA_SIG_free(pair);
   EXPECT_EQ(why(rules, text + '.' + base64url_encode(flat)), "accepted");
   EXPECT_NE(why(rules, text + '.' + base64url_encode(asn1)), "accepted");
+  EXPECT_EQ(why(rules, text + '.' + base64url_encode(twin)), "accepted");
+  const TokenRules denying{
+      .secrets = {}, .public_keys = *keys, .denied = {text + '.' + base64url_encode(flat)}};
+  EXPECT_THAT(why(denying, text + '.' + base64url_encode(flat)), HasSubstr("revoked"));
+  EXPECT_THAT(why(denying, text + '.' + base64url_encode(twin)), HasSubstr("revoked"));
 
   // The classic: the public key, which everybody knows, taken for a secret.
   EXPECT_NE(why(rules, sign(R"({"alg":"HS256"})", R"({"exp":1900000000})", Algorithm::kHs256, pem)),
