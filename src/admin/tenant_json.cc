@@ -25,6 +25,10 @@ constexpr std::string_view kPassedOver[] = {"id",          "external_id", "revis
                                             "paused"};
 constexpr std::string_view kPassedOverOfUsers[] = {"name", "db_user_alias", "is_manager", "id", "tenant"};
 
+// What Supavisor has and we have not: its clients send it, empty. Of any other name, null is a slip of the pen as well.
+constexpr std::string_view kOnlySupavisors[] = {"availability_zone", "feature_flags", "use_jit",
+                                                "jit_api_url"};
+
 constexpr std::pair<std::string_view, std::string_view> kTenantNames[] = {
     {"db_database", "upstream_database"},
     {"enforce_ssl", "require_tls"},
@@ -82,7 +86,9 @@ void set(const catalog::FieldTable<Spec>& table, std::string_view field_name, co
          Spec& spec, const std::string& path, std::string_view said, FieldErrors& errors) {
   const auto* field = catalog::find_field(table, field_name);
   if (field == nullptr) {
-    if (!value.is_null()) blame(errors, path, said, "is not supported");
+    const bool is_passed_over =
+        value.is_null() && std::ranges::find(kOnlySupavisors, said) != std::end(kOnlySupavisors);
+    if (!is_passed_over) blame(errors, path, said, "is not supported");
     return;
   }
   if (auto done = catalog::set_field(*field, spec, texts_of(value)); !done) {

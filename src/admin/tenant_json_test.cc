@@ -64,6 +64,20 @@ TEST(TenantJson, OurNamesSayMoreThanSupavisors) {
   }
 }
 
+TEST(TenantJson, AFieldThatIsNotKnownIsRefusedWhateverItsValue) {
+  const auto errors_of = [](const char* wish) {
+    TenantSpec tenant{.id = "acme"};
+    FieldErrors errors;
+    apply(json::parse(wish).as_object(), tenant, "tenant", errors);
+    return errors;
+  };
+  EXPECT_TRUE(errors_of(R"({"pool_sizee": 7})").contains("tenant.pool_sizee"));
+  EXPECT_TRUE(errors_of(R"({"pool_sizee": null})").contains("tenant.pool_sizee"));
+  EXPECT_TRUE(errors_of(R"({"users": [{"name": "app", "scret": null}]})").contains("tenant.users.0.scret"));
+  EXPECT_TRUE(errors_of(R"({"availability_zone": null, "db_host": null, "sni_hostname": null})").empty())
+      << "Supavisor's clients send these";
+}
+
 TEST(TenantJson, ASecretIsNoNumberAndNoOtherObject) {
   for (const char* wish : {R"({"secret": 5})", R"({"secret": {"x": 1}})", R"({"secret": ["x"]})"}) {
     FieldErrors errors;
