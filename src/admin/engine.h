@@ -94,6 +94,12 @@ struct ProcessView {
   std::uint64_t api_requests = 0, api_connections = 0, api_refused = 0;
 };
 
+// What does not change any more: for those who need no token, costs nothing.
+struct ProcessStart {
+  std::chrono::system_clock::time_point time{};
+  std::size_t workers = 0;
+};
+
 // An address from which nobody can log in to a tenant for a while: too many passwords from there were wrong.
 struct NetworkBan {
   std::string address;
@@ -118,6 +124,7 @@ class Engine {
   // reason: clients are served, and one that several nodes share would take them all away from their balancer.
   virtual std::vector<std::string> unready() const = 0;
   virtual ProcessView process() = 0;
+  virtual ProcessStart started() const = 0;
   virtual telemetry::PoolCounterTable& pool_counters() = 0;
   virtual BanList& bans() = 0;
   // When all workers follow what catalog and configuration say at the call (true), or when they take too long.

@@ -43,19 +43,24 @@ void answer_ready(Engine& engine, Call call) {
   const auto& trouble = engine.catalog().trouble();
   if (reasons.empty() && !trouble) return call.respond({.status = 204});
   json::object answer = reasons.empty() ? status_of("ready") : unhealthy(reasons);
-  if (trouble) answer["warnings"] = json::array{"catalog: " + trouble->message};
+  if (trouble) {
+    // It may name tenants, users, keys and hosts.
+    const bool may_know = call.grant.can_read && call.grant.tenants.empty();
+    answer["warnings"] =
+        json::array{may_know ? "catalog: " + trouble->message : "catalog: cannot be read; the log says why"};
+  }
   call.answer(answer, reasons.empty() ? 200 : 503);
 }
 
 void answer_version(Engine& engine, Call call) {
-  const ProcessView process = engine.process();
+  const ProcessStart process = engine.started();
   const auto now = std::chrono::system_clock::now();
   call.answer(
       {{"name", "penstock"},
        {"version", base::kVersion},
-       {"started_at", text_of(process.started)},
-       {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(now - process.started).count()},
-       {"workers", process.workers.size()}});
+       {"started_at", text_of(process.time)},
+       {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(now - process.time).count()},
+       {"workers", process.workers}});
 }
 
 void answer_configuration(Engine& engine, Call call) {

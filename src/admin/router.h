@@ -51,6 +51,7 @@ class Router {
   std::expected<const Route*, http::Response> find(Call& call) const;
   http::Respond wrap(const Call& call, const Route& route, http::Respond respond);
   std::expected<auth::Grant, http::Response> admit(const Route& route, const Call& call) const;
+  auth::Grant shown_grant(const Call& call) const;
   Routes routes_;
   std::vector<std::vector<std::string>> patterns_;  // the paths of routes_, in parts
   std::function<std::shared_ptr<const auth::TokenRules>()> rules_;

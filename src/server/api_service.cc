@@ -18,6 +18,7 @@ namespace {
 
 // How long the answer to a change waits for workers: one that has not got to its mailbox by then is in trouble.
 constexpr std::chrono::milliseconds kSettleMax{2000};
+constexpr std::chrono::seconds kOpenFilesKept{5};
 
 // One part in each turn of the worker's loop, between which queries go on.
 void look_on(Worker& worker, std::shared_ptr<Look> look,
@@ -40,7 +41,7 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-std::uint64_t open_files() {
+std::uint64_t count_open_files() {
   std::error_code error;
   std::uint64_t count = 0;
   for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end;
@@ -138,6 +139,14 @@ std::vector<std::string> ApiService::unready() const {
     reasons.emplace_back("sockets: there is no room for further clients");
   }
   return reasons;
+}
+
+std::uint64_t ApiService::open_files() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!open_files_ || now - open_files_->counted_at > kOpenFilesKept) {
+    open_files_ = {.count = count_open_files(), .counted_at = now};
+  }
+  return open_files_->count;
 }
 
 admin::ProcessView ApiService::process() {

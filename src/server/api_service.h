@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "admin/api.h"
@@ -62,6 +63,9 @@ class ApiService final : public admin::Engine {
   const config::Loaded& configuration() const override { return process_.loaded(); }
   std::vector<std::string> unready() const override;
   admin::ProcessView process() override;
+  admin::ProcessStart started() const override {
+    return {.time = started_, .workers = process_.shared.workers.size()};
+  }
   telemetry::PoolCounterTable& pool_counters() override { return *process_.shared.pool_counters; }
   admin::BanList& bans() override { return bans_; }
   void settle(std::move_only_function<void(bool)> done) override;
@@ -88,6 +92,13 @@ class ApiService final : public admin::Engine {
   void await_closed(admin::PoolScope scope, std::chrono::steady_clock::time_point until,
                     std::move_only_function<void(std::size_t)> done);
 
+  // As they were a moment ago: to count them, the kernel lists them all.
+  struct OpenFiles {
+    std::uint64_t count = 0;
+    std::chrono::steady_clock::time_point counted_at{};
+  };
+  std::uint64_t open_files();
+
   Process process_;
   const std::chrono::system_clock::time_point started_;
   std::unique_ptr<admin::Api> api_;
@@ -96,6 +107,7 @@ class ApiService final : public admin::Engine {
   pool::PauseListPtr pauses_ = std::make_shared<const pool::PauseList>();
   std::multiset<std::string> trials_;          // the tenants that are being tried out
   std::multiset<std::string> waiting_pauses_;  // the tenants whose pauses have not been answered yet
+  std::optional<OpenFiles> open_files_;
   bool is_draining_ = false;
 };
 

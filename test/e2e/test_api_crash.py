@@ -234,6 +234,10 @@ def test_a_damaged_catalog_is_told_of_and_the_last_good_state_stays(served):
             assert_trouble(change(api), words)
             assert api.get("/api/tenants/default").json["data"]["external_id"] == "default"
             assert api.get("/api/tenants").status == 200
+            told = Api(api.port, bearer="").get("/api/ready")
+            assert told.json["warnings"] == ["catalog: cannot be read; the log says why"], "it may name a tenant or a host"
+            one_tenants = Api(api.port, token(tenants=["default"])).get("/api/ready")
+            assert one_tenants.json["warnings"] == told.json["warnings"]
             ready = api.get("/api/ready")
             assert ready.status == 200 and ready.json["status"] == "ready", "clients are served"
             assert len(ready.json["warnings"]) == 1 and "catalog file" in ready.json["warnings"][0]

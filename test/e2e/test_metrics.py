@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -36,6 +38,30 @@ def test_idle_clients_are_counted_on_workers_without_a_server(pooler_of, pg, tmp
     assert value(metrics, "penstock_logins_total", **POOL) == 12
     for client in clients:
         client.close()
+
+
+def test_open_sockets_make_no_call_dear_that_needs_no_token(pooler_of, pg, tmp_path):
+    """To count its open files a process has them all listed."""
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port, **{"server.io_backend": "epoll"}), tenants=[default_tenant(pg)])
+    api = Api(port)
+
+    def cpu_ns(calls: int) -> int:
+        used = lambda: int((Path("/proc") / str(pooler.pid) / "task" / str(pooler.pid) / "schedstat").read_text().split()[0])
+        before = used()
+        for _ in range(calls):
+            assert api.get("/api/version").status == 200
+        return used() - before
+
+    cpu_ns(20)
+    alone = cpu_ns(100)
+    sockets = [socket.create_connection(("127.0.0.1", pooler.port)) for _ in range(3000)]
+    beside_many = cpu_ns(100)
+    files = [value(api.metrics(), "process_open_fds") for _ in range(2)]
+    for each in sockets:
+        each.close()
+    assert beside_many < 3 * alone
+    assert value(api.metrics(), "process_open_fds") == files[0] == files[1] > 3000, "they are counted every few seconds"
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
