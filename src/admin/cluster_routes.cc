@@ -232,19 +232,6 @@ void store_cluster(Engine& engine, Call call, const Members& present, const Wish
   answer_cluster(call, *members, present.empty() ? 201 : 200, std::move(headers));
 }
 
-// Tries the members' servers, the last first, and then stores the cluster.
-void check_and_store(Engine& engine, Call call, Members present, Wishes wishes, Members untried) {
-  if (untried.empty()) return store_cluster(engine, std::move(call), present, wishes);
-  model::TenantPtr tenant = untried.back().tenant;
-  untried.pop_back();
-  try_first(engine, std::move(tenant), std::move(call),
-            [&engine, present = std::move(present), wishes = std::move(wishes),
-             untried = std::move(untried)](Call tried) mutable {
-              check_and_store(engine, std::move(tried), std::move(present), std::move(wishes),
-                              std::move(untried));
-            });
-}
-
 void put_cluster(Engine& engine, Call call) {
   Members present = members_of(*engine.catalog().snapshot(), alias_of(call));
   Wishes wishes = wishes_in(call.body.at("cluster").as_object(), present);
@@ -254,7 +241,12 @@ void put_cluster(Engine& engine, Call call) {
   if (!call.flag("check")) return store_cluster(engine, std::move(call), present, wishes);
   auto wished = change_members(engine, call, present, wishes, catalog::Effect::kDryRun);
   if (!wished) return call.respond(std::move(wished.error()));
-  check_and_store(engine, std::move(call), std::move(present), std::move(wishes), *std::move(wished));
+  std::vector<model::TenantPtr> tenants;
+  for (const Member& member : *wished) tenants.push_back(member.tenant);
+  try_first(engine, std::move(tenants), std::move(call),
+            [&engine, present = std::move(present), wishes = std::move(wishes)](Call tried) {
+              store_cluster(engine, std::move(tried), present, wishes);
+            });
 }
 
 void delete_cluster(Engine& engine, Call call) {

@@ -119,7 +119,7 @@ void put_tenant(Engine& engine, Call call) {
   if (!call.flag("check")) return store_tenant(engine, std::move(call));
   const auto wished = try_change(engine.catalog(), call, put_edit(call));
   if (!wished) return call.respond(wished.error());
-  try_first(engine, std::make_shared<const TenantSpec>(*wished->after), std::move(call),
+  try_first(engine, {std::make_shared<const TenantSpec>(*wished->after)}, std::move(call),
             [&engine](Call tried) { store_tenant(engine, std::move(tried)); });
 }
 

@@ -6,8 +6,11 @@ import json
 import shlex
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 
 import psycopg
@@ -287,6 +290,66 @@ def test_a_cluster_can_be_tried_first(served, pg):
     assert api.call("PUT", "/api/clusters/shop?dry_run=true", members("west")).status == 200
     assert api.call("DELETE", "/api/clusters/shop?dry_run=true").status == 204
     assert [member["id"] for member in api.get("/api/clusters/shop").json["data"]["cluster_tenants"]] == ["east"]
+
+
+@contextmanager
+def late_server(pg, seconds: float) -> Iterator[int]:
+    """The port of a server that says nothing for a while; then it is `pg`."""
+    over = threading.Event()
+
+    def forward(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def serve(client: socket.socket) -> None:
+        if over.wait(seconds):
+            return client.close()
+        server = socket.create_connection((pg.host, pg.port))
+        back = threading.Thread(target=forward, args=(server, client), daemon=True)
+        back.start()
+        forward(client, server)
+        back.join()
+        client.close()
+        server.close()
+
+    def accept() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                client, _ = listener.accept()
+                client.settimeout(None)
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        listener.settimeout(0.1)
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            accepting.join()
+
+
+def late_tenant(port: int) -> dict[str, object]:
+    return {"tenant": {"db_host": "127.0.0.1", "db_port": port, "db_database": "app", "upstream_tls": "disable", "users": [
+        {"db_user": "app", "db_password": APP_PASSWORD, "mode_type": "transaction"}]}}
+
+
+def test_slow_members_of_a_cluster_are_tried_at_once(served, pg):
+    """One after the other, seven took longer than a client has to wait; the cluster was stored behind its back."""
+    _, api = served
+    names = [f"m{number}" for number in range(11)]
+    with late_server(pg, 1) as port:
+        for name in names:
+            assert api.call("PUT", f"/api/tenants/{name}", late_tenant(port)).status == 201
+        begun = time.monotonic()
+        made = api.call("PUT", "/api/clusters/shop?check=true", members(*names))
+        assert made.status == 201, made.text
+        assert 2 <= time.monotonic() - begun < 5, "eight at a time"
+        assert len(made.json["data"]["cluster_tenants"]) == len(names)
 
 
 def test_mistakes_in_clusters_are_named(served, pg):
