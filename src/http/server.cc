@@ -117,11 +117,25 @@ base::Result<std::uint16_t> Server::listen(const std::string& address, std::uint
   return port;
 }
 
-void Server::stop() {
+void Server::finish() {
   state_->is_stopped = true;
   error_code ignored;
   for (const auto& door : state_->doors) door->close(ignored);
   state_->doors.clear();
+  for (Connection& connection : state_->connections) {
+    if (connection.stage == Connection::Stage::kReceiving) connection.close();
+  }
+}
+
+bool Server::is_answering() const {
+  for (const Connection& connection : state_->connections) {
+    if (connection.stage != Connection::Stage::kReceiving) return true;
+  }
+  return false;
+}
+
+void Server::stop() {
+  finish();
   for (Connection& connection : state_->connections) connection.close();
 }
 

@@ -55,6 +55,10 @@ class Server {
   void set_tls(std::shared_ptr<const tls::ServerContext> context);
   // An IP address or "*"; the port is 0 for a free one. Gives the port.
   base::Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
+  // Closes the door and the connections whose clients have asked nothing; the others end with their answers.
+  void finish();
+  // Somebody has no answer yet, or not all of it.
+  bool is_answering() const;
   // Closes the door and every connection.
   void stop();
   ServerCounts counts() const;

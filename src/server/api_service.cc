@@ -19,6 +19,8 @@ namespace {
 // How long the answer to a change waits for workers: one that has not got to its mailbox by then is in trouble.
 constexpr std::chrono::milliseconds kSettleMax{2000};
 constexpr std::chrono::seconds kOpenFilesKept{5};
+// How long answers that are under way may take when the process ends.
+constexpr std::chrono::milliseconds kFarewellMax{1000}, kFarewellStep{5};
 
 // One part in each turn of the worker's loop, between which queries go on.
 void look_on(Worker& worker, std::shared_ptr<Look> look,
@@ -128,7 +130,12 @@ void ApiService::use(Files files) {
 }
 
 void ApiService::stop() {
-  if (server_ != nullptr) server_->stop();
+  if (server_ == nullptr) return;
+  server_->finish();
+  const auto deadline = std::chrono::steady_clock::now() + kFarewellMax;
+  while (server_->is_answering() && std::chrono::steady_clock::now() < deadline)
+    process_.loop.run_for(kFarewellStep);
+  server_->stop();
 }
 
 std::vector<std::string> ApiService::unready() const {

@@ -56,6 +56,7 @@ class ApiService final : public admin::Engine {
   void follow(const model::CatalogSnapshot& snapshot);
   // Answers go out still, but /api/ready says that it is over.
   void begin_to_drain() { is_draining_ = true; }
+  // Lets answers that are under way go out, for a second, and closes the port.
   void stop();
 
   // --- Engine ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -350,6 +351,19 @@ def test_slow_members_of_a_cluster_are_tried_at_once(served, pg):
         assert made.status == 201, made.text
         assert 2 <= time.monotonic() - begun < 5, "eight at a time"
         assert len(made.json["data"]["cluster_tenants"]) == len(names)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_answers_that_are_under_way_go_out_when_the_process_ends(served, pg, number):
+    pooler, api = served
+    with late_server(pg, 0.5) as port, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(api.call, "PUT", "/api/tenants/late?check=true", late_tenant(port))
+        time.sleep(0.2)
+        pooler.expect_dead = True
+        pooler.signal(number)
+        told = answer.result(5)
+        assert told.status == 201, told.text
+        assert pooler.wait_exit(3) == 0
 
 
 def test_mistakes_in_clusters_are_named(served, pg):
