@@ -78,6 +78,17 @@ constexpr auto kStops = [] {
 
 }  // namespace
 
+bool is_word(string_view word, string_view upper) {
+  return word.size() == upper.size() && std::ranges::equal(word, upper, [](char a, char b) {
+           return (static_cast<unsigned char>(a) & 0xDFU) == static_cast<unsigned char>(b);
+         });
+}
+
+bool may_make_temporary(string_view first_word) {
+  return is_word(first_word, "SELECT") || is_word(first_word, "WITH") || is_word(first_word, "EXPLAIN") ||
+         is_word(first_word, "CREATE");
+}
+
 std::size_t skip_blank(string_view text, std::size_t at) {
   while (at < text.size()) {
     if (is_sql_space(text[at])) {

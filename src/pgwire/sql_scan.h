@@ -21,6 +21,13 @@ inline bool is_identifier_part(char c) {
   return is_identifier_start(c) || (c >= '0' && c <= '9') || c == '$';
 }
 
+// Without regard to case; `upper` consists of capital letters and underscores.
+bool is_word(std::string_view word, std::string_view upper);
+
+// What a statement begins with that may make temporary things although its next words do not say so:
+// SELECT … INTO TEMP t.
+bool may_make_temporary(std::string_view first_word);
+
 // The first position from `at` on that is neither space nor comment.
 std::size_t skip_blank(std::string_view text, std::size_t at);
 

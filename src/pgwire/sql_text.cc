@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pgwire/sql_scan.h"
+#include "pgwire/sql_walk.h"
 
 namespace penstock::pgwire {
 
@@ -10,13 +11,6 @@ namespace {
 
 using std::string_view;
 using Kind = StatementKind;
-
-// `upper` consists of capital letters.
-bool is(string_view word, string_view upper) {
-  return word.size() == upper.size() && std::ranges::equal(word, upper, [](char a, char b) {
-           return (static_cast<unsigned char>(a) & 0xDFU) == static_cast<unsigned char>(b);
-         });
-}
 
 // Reads words and names off the front of a statement.
 class Words {
@@ -35,7 +29,7 @@ class Words {
   // The next word if it is this one; else nothing is taken.
   bool accept(string_view upper) {
     const std::size_t before = at_;
-    if (is(word(), upper)) return true;
+    if (is_word(word(), upper)) return true;
     at_ = before;
     return false;
   }
@@ -60,7 +54,7 @@ class Words {
     }
     at_ = end;
     const string_view found = text_.substr(begin, end - begin);
-    const bool unicode = is(found, "U") && end < text_.size() && text_[end] == '&';  // U&"…"
+    const bool unicode = is_word(found, "U") && end < text_.size() && text_[end] == '&';  // U&"…"
     return unicode ? string_view() : found;
   }
 
@@ -73,12 +67,12 @@ class Words {
 string_view setting_name(Words& words) {
   Words ahead = words;
   const string_view word = ahead.word();
-  if (is(word, "TIME") && ahead.accept("ZONE")) return "timezone";
-  if (is(word, "SESSION") && ahead.accept("AUTHORIZATION")) return "session_authorization";
-  if (is(word, "TRANSACTION") && ahead.accept("ISOLATION")) return "transaction_isolation";
-  if (is(word, "XML") && ahead.accept("OPTION")) return "xmloption";
-  if (is(word, "NAMES")) return "client_encoding";
-  if (is(word, "SCHEMA")) return "search_path";
+  if (is_word(word, "TIME") && ahead.accept("ZONE")) return "timezone";
+  if (is_word(word, "SESSION") && ahead.accept("AUTHORIZATION")) return "session_authorization";
+  if (is_word(word, "TRANSACTION") && ahead.accept("ISOLATION")) return "transaction_isolation";
+  if (is_word(word, "XML") && ahead.accept("OPTION")) return "xmloption";
+  if (is_word(word, "NAMES")) return "client_encoding";
+  if (is_word(word, "SCHEMA")) return "search_path";
   return words.name();
 }
 
@@ -139,52 +133,72 @@ SimpleStatement classify_unlisten(Words words) {
 SimpleStatement classify_first(string_view first, Words words) {
   switch (first.empty() ? 0 : static_cast<unsigned char>(first[0]) & 0xDFU) {
     case 'A':
-      if (is(first, "ABORT")) return {.kind = Kind::kRollback};
+      if (is_word(first, "ABORT")) return {.kind = Kind::kRollback};
       break;
     case 'B':
-      if (is(first, "BEGIN")) return {.kind = Kind::kBegin};
+      if (is_word(first, "BEGIN")) return {.kind = Kind::kBegin};
       break;
     case 'C':
-      if (is(first, "COMMIT"))
+      if (is_word(first, "COMMIT"))
         return {.kind = words.accept("PREPARED") ? Kind::kFinishPrepared : Kind::kCommit};
-      if (is(first, "CREATE")) return classify_create(words);
+      if (is_word(first, "CREATE")) return classify_create(words);
       break;
     case 'D':
-      if (is(first, "DEALLOCATE")) return classify_deallocate(words);
-      if (is(first, "DISCARD")) return classify_discard(words);
-      if (is(first, "DECLARE")) return {.kind = Kind::kDeclare, .name = words.name()};
+      if (is_word(first, "DEALLOCATE")) return classify_deallocate(words);
+      if (is_word(first, "DISCARD")) return classify_discard(words);
+      if (is_word(first, "DECLARE")) return {.kind = Kind::kDeclare, .name = words.name()};
       break;
     case 'E':
-      if (is(first, "END")) return {.kind = Kind::kCommit};
-      if (is(first, "EXECUTE")) return {.kind = Kind::kExecute, .name = words.name()};
+      if (is_word(first, "END")) return {.kind = Kind::kCommit};
+      if (is_word(first, "EXECUTE")) return {.kind = Kind::kExecute, .name = words.name()};
       break;
     case 'L':
-      if (is(first, "LISTEN")) return {.kind = Kind::kListen, .name = words.name()};
-      if (is(first, "LOAD")) return {.kind = Kind::kLoad};
+      if (is_word(first, "LISTEN")) return {.kind = Kind::kListen, .name = words.name()};
+      if (is_word(first, "LOAD")) return {.kind = Kind::kLoad};
       break;
     case 'N':
-      if (is(first, "NOTIFY")) return {.kind = Kind::kNotify, .name = words.name()};
+      if (is_word(first, "NOTIFY")) return {.kind = Kind::kNotify, .name = words.name()};
       break;
     case 'P':
-      if (is(first, "PREPARE")) return classify_prepare(words);
+      if (is_word(first, "PREPARE")) return classify_prepare(words);
       break;
     case 'R':
-      if (is(first, "ROLLBACK")) return classify_rollback(words);
-      if (is(first, "RESET")) return classify_reset(words);
-      if (is(first, "RELEASE")) return {.kind = Kind::kRelease};
+      if (is_word(first, "ROLLBACK")) return classify_rollback(words);
+      if (is_word(first, "RESET")) return classify_reset(words);
+      if (is_word(first, "RELEASE")) return {.kind = Kind::kRelease};
       break;
     case 'S':
-      if (is(first, "SET")) return classify_set(words);
-      if (is(first, "START")) return {.kind = Kind::kBegin};
-      if (is(first, "SAVEPOINT")) return {.kind = Kind::kSavepoint};
+      if (is_word(first, "SET")) return classify_set(words);
+      if (is_word(first, "START")) return {.kind = Kind::kBegin};
+      if (is_word(first, "SAVEPOINT")) return {.kind = Kind::kSavepoint};
       break;
     case 'U':
-      if (is(first, "UNLISTEN")) return classify_unlisten(words);
+      if (is_word(first, "UNLISTEN")) return classify_unlisten(words);
       break;
     default:
       break;
   }
   return {.kind = Kind::kOther};
+}
+
+// TEMP, in any case. Branches would cost more than looking at all of it.
+bool mentions_temp(string_view text) {
+  unsigned found = 0;
+  for (std::size_t i = 0; i + 4 <= text.size(); ++i) {
+    found |= static_cast<unsigned>((text[i] | 0x20) == 't') &
+             static_cast<unsigned>((text[i + 1] | 0x20) == 'e') &
+             static_cast<unsigned>((text[i + 2] | 0x20) == 'm') &
+             static_cast<unsigned>((text[i + 3] | 0x20) == 'p');
+  }
+  return found != 0;
+}
+
+bool makes_temporary(string_view statement) {
+  if (!mentions_temp(statement)) return false;
+  SqlWalk walk;
+  (void)walk.feed(statement);
+  (void)walk.feed(string_view("", 1));  // ends the last word
+  return walk.is_temporary();
 }
 
 // The next statement's start: behind space, comments and empty statements.
@@ -212,6 +226,10 @@ SimpleStatement classify_simple(string_view text) {
   const string_view first = words.word();
   SimpleStatement found = classify_first(first, words);
   const std::size_t end = find_statement_end(text, begin);
+  const bool may_be_temporary =
+      found.kind == Kind::kOther && (may_make_temporary(first) || text[begin] == '(');
+  if (may_be_temporary && makes_temporary(text.substr(begin, end - begin)))
+    found.kind = Kind::kCreateTemporary;
   if (end < text.size()) found.rest = text.substr(skip_to_statement(text, end));
   return found;
 }

@@ -44,7 +44,7 @@ enum class StatementKind : std::uint8_t {
   kUnlistenAll,
   kNotify,           // `name`
   kDeclare,          // `name`: a cursor, perhaps WITH HOLD
-  kCreateTemporary,  // CREATE [LOCAL|GLOBAL] TEMP[ORARY] …
+  kCreateTemporary,  // CREATE [LOCAL|GLOBAL] TEMP[ORARY] …, SELECT … INTO TEMP …, CREATE … pg_temp.…
   kLoad,
 };
 

@@ -5,8 +5,28 @@
 #include "base/bytes.h"
 #include "pgwire/command_tag.h"
 #include "pgwire/sql_text.h"
+#include "pgwire/sql_walk.h"
 
 using namespace penstock;
+
+namespace {
+
+// The kinds that a walk finds when the text comes in two pieces.
+std::string walk(std::string_view text, std::size_t cut) {
+  pgwire::SqlWalk walk;
+  std::string kinds;
+  for (std::string_view piece : {text.substr(0, cut), text.substr(cut)}) {
+    while (!piece.empty()) {
+      piece.remove_prefix(walk.feed(piece));
+      if (!walk.at_end()) continue;
+      kinds += static_cast<char>(walk.statement().kind);
+      walk.start_next();
+    }
+  }
+  return kinds + static_cast<char>(walk.statement().kind);
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t count) {
   const std::string_view text = base::as_text({bytes, count});
@@ -21,5 +41,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t cou
                     found.rest.data() + found.rest.size() == text.data() + count);
     left = found.rest;
   }
+  if (count > 0) PENSTOCK_ASSERT(walk(text, bytes[0] % count) == walk(text, 0));
   return 0;
 }

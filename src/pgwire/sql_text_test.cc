@@ -45,6 +45,24 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"execute p", Kind::kExecute, "p"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Temporary, SqlText,
+    ::testing::Values(Case{"SELECT 1 AS x INTO TEMP t", Kind::kCreateTemporary},
+                      Case{"select 1 into/**/local temporary table t", Kind::kCreateTemporary},
+                      Case{"(SELECT 1 INTO TEMP t)", Kind::kCreateTemporary},
+                      Case{"WITH a AS (SELECT 1) SELECT * INTO GLOBAL TEMP t FROM a", Kind::kCreateTemporary},
+                      Case{"EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1", Kind::kCreateTemporary},
+                      Case{"EXPLAIN (ANALYZE, COSTS off) SELECT 1 INTO TEMP t", Kind::kCreateTemporary},
+                      Case{"CREATE TABLE pg_temp.t (a int)", Kind::kCreateTemporary},
+                      Case{"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                           Kind::kCreateTemporary},
+                      Case{"CREATE TABLE templates (temp int)", Kind::kOther},
+                      Case{"SELECT 1 INTO t", Kind::kOther}, Case{"SELECT 'into temp t'", Kind::kOther},
+                      Case{"SELECT temp INTO temporary_t FROM a", Kind::kOther},
+                      Case{"INSERT INTO temp VALUES (1)", Kind::kOther},
+                      Case{"WITH a AS (INSERT INTO temp VALUES (1)) SELECT 1", Kind::kOther},
+                      Case{"EXPLAIN SELECT temp FROM t", Kind::kOther}));
+
+INSTANTIATE_TEST_SUITE_P(
     Settings, SqlText,
     ::testing::Values(Case{"SET a = 1", Kind::kSet, "a"}, Case{"SET a TO 'x;y'", Kind::kSet, "a"},
                       Case{"set Session a=1", Kind::kSet, "a"}, Case{"SET my.app = 1", Kind::kSet, "my.app"},

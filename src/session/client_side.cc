@@ -3,7 +3,6 @@
 #include "pgwire/frontend.h"
 #include "pgwire/sql_text.h"
 #include "session/session.h"
-#include "telemetry/log.h"
 
 namespace penstock::session {
 
@@ -14,9 +13,6 @@ using upstream::Reply;
 using upstream::Upstream;
 
 namespace {
-
-// Of a text with several statements, so many are looked at.
-constexpr int kStatementsLookedAt = 16;
 
 // The zero-terminated text at the start of `bytes`; empty optional: its end is not here.
 std::optional<std::string_view> first_text(base::ByteView bytes) {
@@ -87,6 +83,7 @@ void Session::push(Reply reply) {
 base::Status Session::on_client_event(const Event& event, PassThrough& run) {
   if (event.kind == EventKind::kPart && !event.first) {
     if (exchange_->slow_watch != nullptr) exchange_->slow_watch->more(base::as_text(event.bytes), event.last);
+    if (exchange_->long_text != nullptr) look_on(base::as_text(event.bytes), event.last);
     if (!exchange_->dropping) run.pass(event);
     return {};
   }
@@ -153,6 +150,8 @@ void Session::on_query(const Event& event, PassThrough& run) {
     const auto text = pgwire::parse_query(event.body());
     if (text && statements_ != nullptr && on_deallocate(*text)) return;
     if (text) look_for_state(*text);
+  } else {
+    look_at_long(base::as_text(event.body()));
   }
   unnamed_.reset();
   upstream_->unnamed_of = 0;
@@ -161,41 +160,6 @@ void Session::on_query(const Event& event, PassThrough& run) {
   }
   push({.kind = Reply::Kind::kQuery});
   run.pass(event);
-}
-
-// What a text will do to the server's session, as far as its first words tell. Settings that the server
-// reports are carried over; others keep the client where it has made them.
-void Session::look_for_state(std::string_view text) {
-  using pgwire::StatementKind;
-  const bool pins = !pinned_ && identity_->mode != model::PoolMode::kSession;
-  for (int i = 0; i < kStatementsLookedAt && !text.empty(); ++i) {
-    const auto statement = pgwire::classify_simple(text);
-    switch (statement.kind) {
-      case StatementKind::kSet:
-        if (pins && upstream_->settings_at_login->find(pgwire::identifier(statement.name)) == nullptr) {
-          pin("SET " + std::string(statement.name));
-        }
-        break;
-      case StatementKind::kCreateTemporary:
-        if (pins) pin("temporary table");
-        break;
-      case StatementKind::kReset:
-        exchange_->resets.push_back(pgwire::identifier(statement.name));
-        break;
-      case StatementKind::kDiscardAll:
-        upstream_->prepared.doubt_all();
-        [[fallthrough]];
-      case StatementKind::kResetAll:
-        exchange_->resets.emplace_back(kAllSettings);
-        break;
-      case StatementKind::kDeallocateAll:
-        upstream_->prepared.doubt_all();
-        break;
-      default:
-        break;
-    }
-    text = statement.rest;
-  }
 }
 
 // DEALLOCATE of a name that the client has prepared through the protocol: the upstream's statement is shared
@@ -242,6 +206,8 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
   const base::ByteView definition = event.body().subspan(name->size() + 1);
   if (whole) {
     if (const auto text = first_text(definition)) look_for_state(*text);
+  } else {
+    look_at_long(base::as_text(definition));
   }
   const bool translated = identity_->mode != model::PoolMode::kSession;
   if (SlowWatch* watch = slow_watch()) {
@@ -315,14 +281,6 @@ void Session::make_room_for(const upstream::StatementPtr& statement, Upstream::P
   while (const upstream::StatementPtr evicted = upstream_->prepared.evict(pool_->config().prepared_max)) {
     close(evicted);
   }
-}
-
-// The client has state on its upstream that cannot be carried over: it keeps it until it leaves.
-void Session::pin(std::string_view reason) {
-  if (pinned_ || identity_->mode == model::PoolMode::kSession) return;
-  pinned_ = true;
-  pool_->counters().pins[telemetry::pin_reason_of(reason)].add();
-  telemetry::log::info("client.pinned", {{"client", id_}, {"server", upstream_->id}}, reason);
 }
 
 // Sees to it that the upstream knows the statement when the next message arrives there.

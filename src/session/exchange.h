@@ -17,6 +17,7 @@
 #include "io/chunk.h"
 #include "io/timer_wheel.h"
 #include "pgwire/frame_scanner.h"
+#include "pgwire/sql_walk.h"
 #include "pool/pool.h"
 #include "session/slow_watch.h"
 
@@ -39,6 +40,7 @@ struct Exchange {
   std::vector<std::string> resets;  // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
   std::string taken_name;           // of the last Parse that gave a name twice
   std::vector<std::move_only_function<void()>> held_cancels;  // until what is our own has been answered
+  std::unique_ptr<pgwire::SqlWalk> long_text;                 // of a message that passes in parts
   std::unique_ptr<SlowWatch> slow_watch;                      // null: slow queries are not logged
   // Under a limit per second of the tenant: the client is not read before `slowed_until`.
   base::TimePoint slowed_at{}, slowed_until{};

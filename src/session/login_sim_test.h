@@ -12,6 +12,7 @@
 #include "auth/scram_client.h"
 #include "auth/scram_message.h"
 #include "session/home_sim_test.h"
+#include "session/pool_plan.h"
 #include "session/session.h"
 
 namespace penstock::session::testing {
@@ -39,6 +40,7 @@ class Guest final : public io::StreamSink {
         });
   }
   void leave() { stream_.reset(); }
+  void send(const std::string& bytes) { stream_->write(base::as_bytes(bytes)); }
   // The proof that was held back.
   void go_on() { send(std::exchange(proof_, {})); }
 
@@ -51,7 +53,6 @@ class Guest final : public io::StreamSink {
   base::TimePoint refused_at{};
 
  private:
-  void send(const std::string& bytes) { stream_->write(base::as_bytes(bytes)); }
   void on_end(const base::Error*) override {}
   void on_data(io::Chunk bytes) override {
     splitter_.feed(bytes.view());
@@ -129,6 +130,14 @@ class LoginTest : public HomeTest, private io::AcceptSink {
     run([&] { guest.start(options, database); });
     let(milliseconds(500));
     return guest;
+  }
+  // What a client says once it is in; the answers have time to come.
+  void say(Guest& guest, const std::string& bytes, base::Duration time = milliseconds(5)) {
+    run([&] { guest.send(bytes); });
+    let(time);
+  }
+  std::shared_ptr<pool::Pool> pool_of_alice() {
+    return pools.find(pool_key(*acme, &acme->users[0], "alice", "shop"));
   }
   bool may_log_in(const std::string& user, const std::string& password) {
     Guest& guest = log_in(user, password);

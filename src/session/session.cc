@@ -33,6 +33,7 @@ pgwire::FrameScanner::Policy make_policy(std::uint32_t statement_bytes_max, std:
     rules.whole_max[type] = 4096;
   }
   rules.in_runs[msg::kCopyData] = true;
+  rules.whole_max[msg::kQuery] = kFirstMessageWholeMax;
   rules.whole_max[msg::kParse] = statement_bytes_max;
   rules.prefix_bytes[msg::kBind] = 1024;
   rules.prefix_bytes[msg::kParse] = 1024;

@@ -134,7 +134,6 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void relay(const io::Chunk& chunk);
   base::Status on_client_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void on_query(const pgwire::FrameScanner::Event& event, PassThrough& run);
-  void look_for_state(std::string_view text);
   bool on_deallocate(std::string_view text);
   bool on_parse_deallocate(base::ByteView definition, PassThrough& run);
   base::Status on_parse(const pgwire::FrameScanner::Event& event, PassThrough& run);
@@ -148,8 +147,15 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
                      base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);
   void push(upstream::Reply reply);
-  void pin(std::string_view reason);
   void refuse_held();
+
+  // --- what texts do to the server's session (session_state.cc) ---
+  void look_for_state(std::string_view text);
+  void look_at_long(std::string_view first);
+  void look_on(std::string_view piece, bool last);
+  void note_statement(const pgwire::SimpleStatement& statement);
+  void note_reset(std::string name);
+  void pin(std::string_view reason);
 
   // --- from the server (server_side.cc) ---
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;

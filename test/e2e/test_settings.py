@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -251,3 +252,53 @@ def test_reset_query_can_be_changed(pooler_of):
     with at.wire() as wire:
         assert wire.value("SHOW statement_timeout") == "0"
         assert wire.value("SELECT to_regclass('mine') IS NULL") == "f"
+
+
+LONG = "/* " + "x" * 100 + " */"
+FILLER = "a;b''c; " * 3000
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("text,at", [
+    (f"SET {LONG} statement_timeout = '4321ms'", 40),
+    (f"SET statement_timeout = '4321ms' {LONG}", 90),
+    (f"SELECT 1; SET statement_timeout = '4321ms' {LONG}", 90),
+    ("SELECT 1;" * 20 + "SET statement_timeout = '4321ms'", 1000),
+    (f"SELECT '{FILLER}'; SET statement_timeout = '4321ms'", 20_000),
+    (f"SET statement_timeout = '4321ms'; SELECT '{FILLER}'", 20_000),
+], ids=["name behind", "comment behind", "second", "21st", "end of a long text", "begin of a long text"])
+def test_setting_neither_leaks_wherever_its_text_is_cut(pooler_of, text: str, at: int):
+    endpoint = pooler_of({"pool.size": 2}).endpoint()
+    with endpoint.wire() as a, endpoint.wire() as b:
+        before = b.value("SHOW statement_timeout")
+        whole = query(text)
+        a.send(whole[:at])
+        time.sleep(0.1)
+        a.send(whole[at:])
+        assert not a.reply().errors
+        for _ in range(2):
+            assert b.value("SHOW statement_timeout") == before
+            assert a.value("SHOW statement_timeout") == "4321ms"
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("text", ["SELECT 1 AS x INTO TEMP leak", "SELECT 1 AS x INTO LOCAL TEMPORARY TABLE leak",
+                                  "EXPLAIN ANALYZE CREATE TEMP TABLE leak AS SELECT 1 AS x",
+                                  "CREATE TABLE pg_temp.leak AS SELECT 1 AS x",
+                                  "SELECT '" + "x" * 20_000 + "' AS y, 1 AS x INTO TEMP leak"],
+                         ids=["into", "into local", "explain", "pg_temp", "long"])
+def test_temporary_table_neither_leaks_nor_gets_lost(pooler_of, text: str):
+    endpoint = pooler_of({"pool.size": 2}).endpoint()
+    with endpoint.wire() as a, endpoint.wire() as b:
+        assert not a.query(text).errors
+        for _ in range(2):
+            assert b.query("SELECT x FROM leak").errors[0]["C"] == "42P01"
+            assert a.value("SELECT x FROM leak") == "1"
+
+
+@pytest.mark.penstock
+def test_long_text_with_semicolons_pins_nobody(one: Endpoint):
+    with one.wire() as a, one.wire() as b:
+        for _ in range(2):
+            assert not a.query(f"SELECT '{FILLER}'; SELECT 2").errors
+            assert b.value("SELECT 1") == "1"
