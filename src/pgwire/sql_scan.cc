@@ -78,12 +78,6 @@ constexpr auto kStops = [] {
 
 }  // namespace
 
-bool is_word(string_view word, string_view upper) {
-  return word.size() == upper.size() && std::ranges::equal(word, upper, [](char a, char b) {
-           return (static_cast<unsigned char>(a) & 0xDFU) == static_cast<unsigned char>(b);
-         });
-}
-
 bool may_make_temporary(string_view first_word) {
   return is_word(first_word, "SELECT") || is_word(first_word, "WITH") || is_word(first_word, "EXPLAIN") ||
          is_word(first_word, "CREATE");

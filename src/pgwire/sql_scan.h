@@ -4,6 +4,7 @@
 // Source: PostgreSQL manual, "Lexical Structure".
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 
@@ -22,7 +23,12 @@ inline bool is_identifier_part(char c) {
 }
 
 // Without regard to case; `upper` consists of capital letters and underscores.
-bool is_word(std::string_view word, std::string_view upper);
+inline bool is_word(std::string_view word, std::string_view upper) {
+  return word.size() == upper.size() &&
+         std::equal(word.begin(), word.end(), upper.begin(), [](char a, char b) {
+           return (static_cast<unsigned char>(a) & 0xDFU) == static_cast<unsigned char>(b);
+         });
+}
 
 // What a statement begins with that may make temporary things although its next words do not say so:
 // SELECT … INTO TEMP t.

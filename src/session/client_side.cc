@@ -65,6 +65,8 @@ void Session::relay(const io::Chunk& chunk) {
 }
 
 void Session::push(Reply reply) {
+  const bool begins_transaction =
+      upstream_->replies.empty() && upstream_->status == pgwire::kStatusIdle && !upstream_->in_batch;
   if (!reply.ends_with_ready()) {
     upstream_->in_batch = true;
   } else {
@@ -73,6 +75,8 @@ void Session::push(Reply reply) {
   }
   if (upstream_->replies.empty()) {
     exchange_->request_since = home_.loop.now();
+    // Who keeps its server may have been silent for long.
+    if (begins_transaction) exchange_->transaction_since = exchange_->request_since;
     upstream_->replies.push(std::move(reply));
     return plan_timer();
   }
@@ -113,8 +117,8 @@ base::Status Session::on_client_event(const Event& event, PassThrough& run) {
       // While the server reads CopyData it ignores Sync.
       if (!upstream_->copy_in) {
         upstream_->skipping = false;
-        upstream_->in_batch = false;
         push({.kind = Reply::Kind::kSync});
+        upstream_->in_batch = false;
       }
       break;
     case msg::kFlush: {

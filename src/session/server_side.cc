@@ -50,7 +50,10 @@ void Session::relay_answer(upstream::Upstream& upstream, const io::Chunk& bytes)
     upstream.stream().pause_receiving();
     client_->want_drained();
   }
-  if (!ready) return resume_client_if_room();
+  if (!ready) {
+    if (upstream.replies.empty() && upstream.in_batch) await_client();
+    return resume_client_if_room();
+  }
   go_on_cancelling();
   on_ready();
 }
@@ -121,7 +124,10 @@ void Session::count_answer(const Event& event, const upstream::Upstream::Tracked
   if (!tracked.ready) return;
   count(telemetry::PoolCount::kQueries);
   pool_->counters().query.record(home_.loop.now() - exchange_->request_since);
-  if (upstream_->status == pgwire::kStatusIdle) count(telemetry::PoolCount::kTransactions);
+  if (upstream_->status == pgwire::kStatusIdle) {
+    count(telemetry::PoolCount::kTransactions);
+    exchange_->transaction_since = home_.loop.now();
+  }
   if (exchange_->slow_watch != nullptr) note_if_slow();
   // Of a pipeline, the server begins with the next one now.
   exchange_->request_since = home_.loop.now();
@@ -237,13 +243,21 @@ void Session::note_failed_names() {
 void Session::on_ready() {
   upstream::Upstream& upstream = *upstream_;
   // A message that has been sent on in part is the server's until its end.
-  if (!upstream.replies.empty() || upstream.in_batch || is_in_message()) return resume_client_if_room();
+  if (!upstream.replies.empty() || upstream.in_batch || is_in_message()) {
+    if (upstream.replies.empty()) await_client();
+    return resume_client_if_room();
+  }
   resume_client();
   if (upstream.status == pgwire::kStatusIdle) {
     exchange_->transaction_since = home_.loop.now();
     const bool keeps = identity_->mode == model::PoolMode::kSession || pinned_;
     if (!keeps || draining_) return let_go();
   }
+  await_client();
+}
+
+// The server has nothing to do before the client goes on.
+void Session::await_client() {
   exchange_->idle_transaction_since = home_.loop.now();
   plan_timer();
 }

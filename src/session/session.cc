@@ -293,7 +293,8 @@ void Session::on_granted(upstream::Upstream& upstream) {
   if (SlowWatch* watch = slow_watch()) watch->waited = waited;
   if (provisional_) correct_greeting(upstream);
   upstream.adopt_settings(settings_);
-  exchange_->transaction_since = home_.loop.now();
+  // What the client has waited for its server is not the query's time.
+  exchange_->request_since = exchange_->transaction_since = home_.loop.now();
   plan_timer();
   resume_client();
   exchange_->held_bytes = 0;

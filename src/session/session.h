@@ -169,6 +169,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void say_name_is_taken(const pgwire::FrameScanner::Event& event, PassThrough& run);
   bool restore_start_settings();
   void on_ready();
+  void await_client();
 
   SessionHome& home_;
   const std::uint64_t id_;

@@ -47,7 +47,10 @@ bool Session::is_querying() const {
 }
 
 bool Session::is_in_transaction() const {
-  return is_querying() || (state_ == State::kActive && upstream_->status != pgwire::kStatusIdle);
+  if (state_ != State::kActive) return false;
+  // A batch without its Sync keeps the server as a transaction does, and so does half a message.
+  return !upstream_->replies.empty() || upstream_->status != pgwire::kStatusIdle || upstream_->in_batch ||
+         is_in_message();
 }
 
 base::TimePoint Session::next_deadline() const {

@@ -1,0 +1,134 @@
+// Sessions on a simulated loop: since when the times run that end one.
+#include <gtest/gtest.h>
+
+#include "session/login_sim_test.h"
+
+namespace penstock::session {
+namespace {
+
+using namespace testing;
+
+std::string query(const std::string& text) {
+  return sim::message('Q', sim::zero_ended(text));
+}
+// A batch without its end.
+std::string open_batch() {
+  return sim::message('P', sim::zero_ended("") + sim::zero_ended("SELECT 1") + std::string(2, '\0')) +
+         sim::message('B', std::string(8, '\0')) + sim::message('E', std::string(5, '\0')) +
+         sim::message('H');
+}
+
+class SessionTimeTest : public LoginTest {
+ public:
+  SessionTimeTest() { settings.pool_size = 1; }
+  Guest& come(std::string_view options = {}) {
+    instruct();
+    Guest& guest = log_in("alice.acme", "new", options);
+    EXPECT_TRUE(guest.is_in);
+    guest.seen.clear();
+    return guest;
+  }
+};
+
+TEST_F(SessionTimeTest, ATransactionBeginsWithItsFirstMessage) {
+  settings.transaction_timeout = seconds(2);
+  settings.pool_mode = model::PoolMode::kSession;
+  Guest& guest = come();
+  for (int i = 0; i < 3; ++i) {
+    say(guest, query("SELECT 1"));
+    let(seconds(3));
+  }
+  EXPECT_EQ(guest.seen, "CZCZCZ");
+  say(guest, query("BEGIN"));
+  let(milliseconds(1900));
+  EXPECT_EQ(guest.error.sqlstate, "");
+  let(milliseconds(200));
+  EXPECT_EQ(guest.error.sqlstate, "25P04");
+}
+
+TEST_F(SessionTimeTest, EachTransactionOfAPipelineCountsForItself) {
+  settings.transaction_timeout = seconds(2);
+  settings.query_timeout = seconds(2);
+  Guest& guest = come();
+  server.script = [](sim::ScriptedPeer&, const sim::Message& message) { return message.type == 'Q'; };
+  say(guest, query("SELECT 1") + query("SELECT 2") + query("SELECT 3"));
+  for (int i = 0; i < 3; ++i) {
+    let(milliseconds(1500));
+    run([&] {
+      server.peer(0).send(sim::message('C', sim::zero_ended("SELECT 1")));
+      server.peer(0).ready();
+    });
+  }
+  let(milliseconds(10));
+  EXPECT_EQ(guest.seen, "CZCZCZ");
+}
+
+TEST_F(SessionTimeTest, WhatAQueryHasWaitedForItsServerIsNotItsTime) {
+  settings.query_timeout = seconds(2);
+  for (const std::string_view options : {"", "-c TimeZone=Asia/Tokyo"}) {
+    Guest& holder = come();
+    Guest& other = come(options);
+    say(holder, query("BEGIN"));
+    say(other, query("SELECT 1"));
+    let(seconds(3));
+    EXPECT_EQ(other.seen, "");
+    say(holder, query("COMMIT"));
+    let(milliseconds(100));
+    EXPECT_EQ(other.seen, "CZ") << options;
+    run([&] {
+      holder.leave();
+      other.leave();
+    });
+    let(seconds(1));
+  }
+}
+
+TEST_F(SessionTimeTest, AnOpenBatchIsATransactionThatIsIdle) {
+  settings.query_timeout = seconds(1);
+  settings.client_idle_timeout = seconds(60);
+  settings.idle_transaction_timeout = seconds(5);
+  Guest& guest = come();
+  say(guest, open_batch());
+  EXPECT_EQ(guest.seen, "12C");
+  let(milliseconds(4900));
+  EXPECT_EQ(guest.error.sqlstate, "");
+  EXPECT_EQ(guest.seen, "12C");
+  let(milliseconds(200));
+  EXPECT_EQ(guest.error.sqlstate, "25P03");
+}
+
+TEST_F(SessionTimeTest, AnOpenBatchMayGoOnWithinItsTime) {
+  settings.query_timeout = seconds(1);
+  settings.client_idle_timeout = seconds(2);
+  settings.idle_transaction_timeout = seconds(2);
+  settings.transaction_timeout = seconds(5);
+  Guest& guest = come();
+  for (int i = 0; i < 3; ++i) {
+    say(guest, open_batch());
+    let(milliseconds(1500));
+  }
+  EXPECT_EQ(guest.seen, "12C12C12C");
+  say(guest, sim::message('S'));
+  EXPECT_TRUE(guest.seen.ends_with("CZ")) << guest.seen;
+  for (int i = 0; i < 4; ++i) {
+    say(guest, open_batch());
+    let(milliseconds(1500));
+  }
+  EXPECT_EQ(guest.error.sqlstate, "25P04");
+}
+
+TEST_F(SessionTimeTest, ABatchThatHasFailedIsOpenUntilItsSync) {
+  settings.idle_transaction_timeout = seconds(1);
+  Guest& guest = come();
+  server.script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type == 'P') peer.send(sim::error_message("ERROR", "42601", "syntax error"));
+    return message.type != 0 && message.type != 'S';
+  };
+  say(guest, open_batch());
+  EXPECT_EQ(guest.seen, "E");
+  let(milliseconds(1100));
+  EXPECT_EQ(guest.error.sqlstate, "25P03");
+}
+
+}  // namespace
+}  // namespace penstock::session
