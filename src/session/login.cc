@@ -297,16 +297,21 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
     const bool may_guess = cold && !identity.tenant->default_parameter_status.empty() &&
                            identity.replication == pgwire::Replication::kNo;
     if (may_guess) until = std::min(until, home_.loop.now() + kGuessAfter);
+    // Waiting for a busy pool is no fault of the client's, and not of its log-in's time.
+    const SettingsTrial::Options patience{
+        .deadline = until,
+        .answer_within = may_guess ? base::Duration{0} : instructions_.settings->client_login_timeout,
+        .client = reader_.get()};
     upstream::SettingsPtr asked = pool.settings_at_login();
     if (!cold) {
       for (const auto& [name, value] : *requested) asked = table.with(asked, name, value);
     }
     if (cold || pool.known_outcome(asked) == nullptr) {
-      auto tried = co_await SettingsTrial(pool, *requested, until);
+      auto tried = co_await SettingsTrial(pool, *requested, patience);
       // The server connection it was tried on may have ended just then; others may live.
       const bool lost = !tried && (tried.error().sqlstate == base::kConnectionFailure ||
                                    tried.error().sqlstate == base::kAdminShutdown);
-      if (lost && !cold) tried = co_await SettingsTrial(pool, *requested, until);
+      if (lost && !cold) tried = co_await SettingsTrial(pool, *requested, patience);
       if (!tried && may_guess && is_absence(tried.error())) {
         outcome_.provisional = true;
         tried = table.intern(*requested);

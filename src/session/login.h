@@ -5,7 +5,8 @@
 //
 // Owner:      a Session, while it logs in.
 // Home:       LOOP
-// Waits:      client_login_timeout in all; while the pool is cold, query_wait_timeout.
+// Waits:      client_login_timeout for what the client must say; for a server, query_wait_timeout, and
+//             client_login_timeout once more for its answer.
 // Errors:     FATAL to the client with the SQLSTATE that Postgres would use; unknown tenants and users look
 //             like wrong passwords.
 #pragma once

@@ -47,6 +47,7 @@ class Guest final : public io::StreamSink {
   bool is_in = false;
   bool vanishes_before_its_proof = false;
   bool waits_before_its_proof = false;
+  bool does_not_read_its_greeting = false;
   std::string salt;
   std::string seen;  // kinds of messages and lengths
   sim::ErrorFields error;
@@ -71,6 +72,7 @@ class Guest final : public io::StreamSink {
     sim::Fields fields(body);
     const std::uint32_t code = fields.be32();
     const std::string rest = body.substr(4);
+    if (code == 0 && does_not_read_its_greeting) stream_->pause_receiving();
     seen += std::to_string(code);
     if (code == 10) {
       const std::string first = scram_->first();

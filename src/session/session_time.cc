@@ -147,7 +147,8 @@ void Session::on_timer() {
   if (state_ == State::kMoving && over(idle_since_, kMovePatience)) {
     client_paused_ = false;
     client_->resume_receiving();
-    return begin();
+    begin();
+    return home_.logged_in(*this);
   }
   if (state_ == State::kIdle && draining_) return part();
   const bool is_quiet = state_ == State::kIdle || (state_ == State::kActive && !is_querying());

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "session/login_sim_test.h"
+#include "session/placement.h"
+#include "session/pool_plan.h"
 
 namespace penstock::session {
 namespace {
@@ -128,6 +130,79 @@ TEST_F(SessionTimeTest, ABatchThatHasFailedIsOpenUntilItsSync) {
   EXPECT_EQ(guest.seen, "E");
   let(milliseconds(1100));
   EXPECT_EQ(guest.error.sqlstate, "25P03");
+}
+
+// --- to another worker ---
+
+TEST_F(SessionTimeTest, WhoDoesNotMoveIsLookedAtLikeAnybodyElse) {
+  const auto database = [&] {
+    for (int i = 0;; ++i) {
+      const std::string name = "shop" + std::to_string(i);
+      const auto key = pool_key(*acme, &acme->users[0], "alice", name);
+      if (choose_worker({.pool = key, .pool_size = 1, .workers = 2, .here = 0, .session = 1}) == 1)
+        return name;
+    }
+  }();
+  int seen = 0;
+  home.worker_count = [] { return 2U; };
+  home.logged_in = [&](Session&) { ++seen; };
+  server.parameters.emplace_back("long", std::string(1 << 19, 'x'));
+  instruct();
+  Guest guest(*loop, "alice.acme", "new");
+  guest.does_not_read_its_greeting = true;
+  run([&] { guest.start({}, database); });
+  let(milliseconds(500));
+  EXPECT_EQ(seen, 0) << "it waits for the greeting to be read";
+  let(seconds(2));
+  EXPECT_EQ(seen, 1);
+  run([&] { guest.leave(); });
+  let(seconds(1));
+}
+
+// --- log-ins that must ask a server about the client's settings ---
+
+TEST_F(SessionTimeTest, WhoLeavesWhileItsSettingsWaitGivesUpItsPlaces) {
+  settings.max_clients = 2;
+  Guest& holder = come();
+  say(holder, query("BEGIN"));
+  for (int i = 0; i < 3; ++i) {
+    Guest& other = log_in("alice.acme", "new", "-c TimeZone=Asia/Tokyo");
+    EXPECT_EQ(pool_of_alice()->counts().waiting, 1U);
+    run([&] { other.leave(); });
+    let(milliseconds(100));
+    EXPECT_EQ(pool_of_alice()->counts().waiting, 0U);
+  }
+  EXPECT_TRUE(log_in("alice.acme", "new").is_in);
+}
+
+TEST_F(SessionTimeTest, WaitingForABusyPoolIsNotTheLoginsTime) {
+  settings.client_login_timeout = seconds(1);
+  settings.query_wait_timeout = seconds(10);
+  Guest& holder = come();
+  say(holder, query("BEGIN"));
+  Guest& other = log_in("alice.acme", "new", "-c TimeZone=Asia/Tokyo");
+  let(seconds(5));
+  EXPECT_EQ(other.error.sqlstate, "");
+  say(holder, query("COMMIT"));
+  let(milliseconds(100));
+  EXPECT_TRUE(other.is_in);
+  say(holder, query("BEGIN"));
+  const Guest& late = log_in("alice.acme", "new", "-c TimeZone=Europe/Vienna");
+  let(seconds(11));
+  EXPECT_EQ(late.error.sqlstate, "53300");
+}
+
+TEST_F(SessionTimeTest, AServerMustSayWithinTheLoginsTimeWhatSettingsComeTo) {
+  settings.client_login_timeout = seconds(2);
+  settings.query_wait_timeout = seconds(0);
+  (void)come();
+  server.script = [](sim::ScriptedPeer&, const sim::Message& message) { return message.type == 'Q'; };
+  const Guest& guest = log_in("alice.acme", "new", "-c TimeZone=Asia/Tokyo");
+  let(seconds(1));
+  EXPECT_EQ(guest.error.sqlstate, "");
+  let(seconds(1));
+  EXPECT_EQ(guest.error.sqlstate, "57014");
+  EXPECT_EQ(pool_of_alice()->counts().lent, 0U);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace penstock::session {
 
-SettingsTrial::SettingsTrial(pool::Pool& pool, const pgwire::Parameters& requested, base::TimePoint deadline)
-    : pool_(pool), requested_(requested), deadline_(deadline) {}
+SettingsTrial::SettingsTrial(pool::Pool& pool, const pgwire::Parameters& requested, Options options)
+    : pool_(pool), requested_(requested), options_(options) {}
 
 SettingsTrial::~SettingsTrial() {
   if (upstream_ != nullptr) pool_.bury(*upstream_);
@@ -15,7 +15,12 @@ SettingsTrial::~SettingsTrial() {
 bool SettingsTrial::await_suspend(std::coroutine_handle<> caller) {
   caller_ = caller;
   io::Loop& loop = pool_.home().tools.loop;
-  loop.timers().arm(timer_, deadline_);
+  if (options_.client != nullptr && options_.client->has_ended()) {
+    settle(base::fail(base::Error{.message = ""}));
+    return false;
+  }
+  if (options_.client != nullptr) options_.client->watch_end([this] { on_client_gone(); });
+  loop.timers().arm(timer_, options_.deadline);
   pool_.check_out(*this, pool_.settings_at_login());
   suspended_ = !result_.has_value();
   return suspended_;
@@ -30,7 +35,11 @@ void SettingsTrial::on_granted(upstream::Upstream& upstream) {
   // From where a fresh session stands: a value like DateStyle = SQL keeps a part of what was there before.
   upstream.adopt_settings(upstream.settings_at_login);
   upstream.adopt_settings(wanted);
-  if (!upstream.replies.empty()) return;
+  if (!upstream.replies.empty()) {
+    io::Loop& loop = pool_.home().tools.loop;
+    if (options_.answer_within.count() > 0) loop.timers().arm(timer_, loop.now() + options_.answer_within);
+    return;
+  }
   pool_.release(*std::exchange(upstream_, nullptr), false);
   settle(wanted);
 }
@@ -73,14 +82,28 @@ void SettingsTrial::on_upstream_end(upstream::Upstream& upstream, const base::Er
 
 void SettingsTrial::on_deadline() {
   stop_waiting();
-  if (upstream_ != nullptr) pool_.bury(*std::exchange(upstream_, nullptr));
+  const bool had_server = upstream_ != nullptr;
+  if (had_server) pool_.bury(*std::exchange(upstream_, nullptr));
+  if (had_server && options_.answer_within.count() > 0) {
+    return settle(base::fail(base::kQueryCanceled,
+                             "canceling authentication due to timeout (client_login_timeout)",
+                             "The server has not answered when it was told the client's settings."));
+  }
   if (pool_.last_error() != nullptr) return settle(base::fail(*pool_.last_error()));
   settle(
       base::fail(base::kTooManyConnections, "query_wait_timeout: no server connection became free in time"));
 }
 
+// Its place in the queue is somebody else's. A server that has been asked already answers soon and is kept.
+void SettingsTrial::on_client_gone() {
+  if (upstream_ != nullptr) return;
+  stop_waiting();
+  settle(base::fail(base::Error{.message = ""}));
+}
+
 void SettingsTrial::settle(base::Result<upstream::SettingsPtr> result) {
   timer_.cancel();
+  if (options_.client != nullptr) options_.client->watch_end(nullptr);
   result_.emplace(std::move(result));
   if (suspended_) caller_.resume();
 }

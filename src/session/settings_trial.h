@@ -6,21 +6,27 @@
 //
 // Owner:      the log-in's coroutine, by value.
 // Home:       LOOP
-// Waits:      for an upstream and its answer, or the deadline.
-// Errors:     the server's own, for the log-in or for a setting.
+// Waits:      for an upstream, its answer, or their deadlines; a client that leaves has the waiting ended.
+// Errors:     the server's own, for the log-in or for a setting; without a message when the client has left.
 #pragma once
 
 #include <coroutine>
 #include <optional>
 
 #include "pool/pool.h"
+#include "upstream/message_reader.h"
 
 namespace penstock::session {
 
 class SettingsTrial final : private pool::Waiter, private upstream::UpstreamUser {
  public:
+  struct Options {
+    base::TimePoint deadline = base::kNever;    // of all of it; with `answer_within`: of the waiting
+    base::Duration answer_within{0};            // for a server that was had to answer
+    upstream::MessageReader* client = nullptr;  // for whom it is
+  };
   // `requested`: start-up parameters that can be set, in the client's order.
-  SettingsTrial(pool::Pool& pool, const pgwire::Parameters& requested, base::TimePoint deadline);
+  SettingsTrial(pool::Pool& pool, const pgwire::Parameters& requested, Options options);
   SettingsTrial(const SettingsTrial&) = delete;
   ~SettingsTrial();
 
@@ -35,11 +41,12 @@ class SettingsTrial final : private pool::Waiter, private upstream::UpstreamUser
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
   void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
   void on_deadline();
+  void on_client_gone();
   void settle(base::Result<upstream::SettingsPtr> result);
 
   pool::Pool& pool_;
   const pgwire::Parameters& requested_;
-  base::TimePoint deadline_;
+  Options options_;
   upstream::Upstream* upstream_ = nullptr;
   std::optional<base::Error> error_;
   std::optional<base::Result<upstream::SettingsPtr>> result_;

@@ -35,7 +35,7 @@ class SettingsTrialTest : public HomeTest {
   }
   static io::Task<Outcome> attempt(pool::Pool& pool, const pgwire::Parameters& wanted,
                                    base::TimePoint deadline) {
-    co_return co_await SettingsTrial(pool, wanted, deadline);
+    co_return co_await SettingsTrial(pool, wanted, {.deadline = deadline});
   }
   // The server refuses every SET.
   void refuse_settings() {

@@ -40,7 +40,8 @@ void MessageReader::on_end(const base::Error* error) {
   end_ = error != nullptr ? *error
                           : base::Error{.sqlstate = base::kConnectionFailure,
                                         .message = "the connection was closed by the other side"};
-  if (reading_ != nullptr) reading_->try_again();
+  if (reading_ != nullptr) return reading_->try_again();
+  if (const auto call = std::exchange(on_ended_, nullptr)) call();
 }
 
 std::optional<base::Result<pgwire::Message>> MessageReader::take(Want want) {

@@ -10,6 +10,7 @@
 
 #include <coroutine>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -42,6 +43,10 @@ class MessageReader final : private io::StreamSink {
   void write(const base::ByteWriter& bytes) { stream_->write(bytes.view()); }
   // Something has been received that nobody has read.
   bool has_more() const { return pending_bytes_ > 0; }
+  // No more will come than what is here.
+  bool has_ended() const { return end_.has_value(); }
+  // Called when that happens, once; for those who wait for something else meanwhile. Empty: nobody does.
+  void watch_end(std::function<void()> call) { on_ended_ = std::move(call); }
   // The other side has closed in an orderly way.
   bool closed_by_peer() const { return closed_by_peer_; }
   // The stream, and what was received behind the last message read. The reader is of no use afterwards.
@@ -62,6 +67,7 @@ class MessageReader final : private io::StreamSink {
   bool paused_ = false;
   bool closed_by_peer_ = false;
   std::optional<base::Error> end_;
+  std::function<void()> on_ended_;
   Reading* reading_ = nullptr;
 };
 
