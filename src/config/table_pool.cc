@@ -148,11 +148,13 @@ Rows pool_rows() {
 
 Rows timeout_rows() {
   return {
-      entry<&S::client_login_timeout>({.section = "timeouts",
-                                       .key = "client_login",
-                                       .doc = "From accept to the end of the client's login.",
-                                       .pgbouncer = "client_login_timeout",
-                                       .zero = kOff}),
+      entry<&S::client_login_timeout>(
+          {.section = "timeouts",
+           .key = "client_login",
+           .doc = "From accept to the end of the client's login, without what it waits for a server "
+                  "(`timeouts.query_wait`).",
+           .pgbouncer = "client_login_timeout",
+           .zero = kOff}),
       entry<&S::query_wait_timeout>({.section = "timeouts",
                                      .key = "query_wait",
                                      .doc = "How long a client waits for a server before it gets an error; "

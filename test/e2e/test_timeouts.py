@@ -8,7 +8,7 @@ import pytest
 
 from fakes import FakeServer, greet, read_message, read_startup
 from pooler import Pooler, Tenant, users_of
-from wire import ServerError, Wire, query, startup
+from wire import FLUSH, ServerError, Wire, bind, execute, parse, query, startup
 
 pytestmark = pytest.mark.penstock
 
@@ -120,6 +120,45 @@ def test_transaction(pooler_of):
                 wire.value("SELECT pg_sleep(0.05)")
         assert time.monotonic() - begun < 3
         assert ended.value.sqlstate == "25P04", ended.value
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_transaction_does_not_count_the_pause_before_it(pooler_of, mode: str):
+    at = pooler_of({"timeouts.transaction": "700ms"}).endpoint(mode=mode)
+    with at.wire() as wire:
+        wire.query("SET statement_timeout = 0")  # in transaction mode: keeps its server from now on
+        for _ in range(2):
+            time.sleep(1)
+            assert wire.value("SELECT 1") == "1"
+        wire.send(query("SELECT pg_sleep(5)"))
+        fatal(wire, "25P04", 3)
+
+
+def test_batch_without_its_sync_is_an_idle_transaction(pooler_of):
+    at = pooler_of({"timeouts.idle_transaction": "700ms", "timeouts.query": "300ms", "timeouts.client_idle": "60s",
+                    "pool.size": 1}).endpoint()
+    with at.wire() as wire, at.wire() as other:
+        for _ in range(2):
+            wire.send(parse("", "SELECT 1"), bind(), execute(), FLUSH)
+            assert [wire.read().type for _ in range(4)] == ["1", "2", "D", "C"]
+            time.sleep(0.5)
+        fatal(wire, "25P03", 3)
+        assert other.value("SELECT 2") == "2"
+
+
+def test_client_that_leaves_while_its_settings_wait(pooler_of):
+    at = pooler_of({"pool.size": 1, "pool.max_clients": 2}).endpoint()
+    with at.wire() as holder:
+        holder.query("BEGIN")
+        for zone in ("Etc/GMT+1", "Etc/GMT+2", "Etc/GMT+3"):
+            with Wire("127.0.0.1", at.port, 5) as leaver:
+                leaver.send(startup({"user": at.user, "database": at.dbname, "TimeZone": zone}))
+                leaver.authenticate(at.user, at.password)
+                time.sleep(0.1)
+            time.sleep(0.1)
+        with at.wire() as other:
+            holder.query("COMMIT")
+            assert other.value("SELECT 1") == "1"
 
 
 def test_client_idle(pooler_of):
