@@ -68,6 +68,10 @@ struct Terms {
   }
 };
 
+bool shares_pools_of(const model::UserSpec& user, const std::string& role) {
+  return user.upstream_secret.has_value() && model::role_of(user) == role;
+}
+
 // Those in the catalog whose connections this pool holds; one without wishes, if there are none.
 std::vector<const model::UserSpec*> users_of(const PoolWish& wish) {
   static const model::UserSpec kUnlisted;
@@ -75,7 +79,7 @@ std::vector<const model::UserSpec*> users_of(const PoolWish& wish) {
   std::vector<const model::UserSpec*> users = {wish.user};
   if (!wish.user->upstream_secret.has_value()) return users;
   for (const model::UserSpec& user : wish.tenant->users) {
-    if (user.upstream_secret.has_value() && model::role_of(user) == wish.user_name) users.push_back(&user);
+    if (shares_pools_of(user, wish.user_name)) users.push_back(&user);
   }
   return users;
 }
@@ -270,6 +274,16 @@ Credentials credentials_of(const model::UserSpec* user, const std::optional<auth
 
 namespace {
 
+// Of those who share a pool, whose secret it logs in with: who has used it so far, as long as it is one of them.
+const model::UserSpec* user_of(const pool::Pool& pool, const model::TenantSpec& tenant) {
+  const model::UserSpec* before = model::CatalogSnapshot::find_user(tenant, pool.config().client_user);
+  const bool is_shared = pool.key().ends_with(kKeyMark);
+  if (!is_shared || (before != nullptr && shares_pools_of(*before, pool.config().user))) return before;
+  const auto other = std::ranges::find_if(
+      tenant.users, [&](const model::UserSpec& user) { return shares_pools_of(user, pool.config().user); });
+  return other == tenant.users.end() ? before : &*other;
+}
+
 void follow(SessionHome& home, pool::Pool& pool) {
   const pool::PoolConfig& old = pool.config();
   const model::TenantPtr tenant = home.instructions.catalog->by_id(old.tenant);
@@ -279,11 +293,11 @@ void follow(SessionHome& home, pool::Pool& pool) {
     pool.change_credential(std::move(last));
     return pool.retire_upstreams();
   }
-  const model::UserSpec* user = model::CatalogSnapshot::find_user(*tenant, old.client_user);
+  const model::UserSpec* user = user_of(pool, *tenant);
   // Of users that only the server knows, the secret it told us stays.
   PoolWish wish{.tenant = tenant,
                 .user = user,
-                .client_user = old.client_user,
+                .client_user = user == nullptr ? old.client_user : user->name,
                 .user_name = old.user,
                 .database = old.database,
                 .credentials = credentials_of(user, old.plan->credential.secret),
