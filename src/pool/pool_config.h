@@ -18,10 +18,11 @@ namespace penstock::pool {
 struct PoolConfig {
   std::string tenant;
   std::shared_ptr<const model::TenantSpec> tenant_spec;  // what this was made from
-  std::string client_user;                               // as clients say it
-  std::string tls_trouble;  // why `plan` has not the TLS that the tenant wishes; empty: it has
-  std::string database;     // at the server
-  std::string user;         // at the server
+  std::shared_ptr<const void> settings;  // likewise: only to tell whether there are others now
+  std::string client_user;               // as clients say it
+  std::string tls_trouble;               // why `plan` has not the TLS that the tenant wishes; empty: it has
+  std::string database;                  // at the server
+  std::string user;                      // at the server
   std::optional<model::PoolMode> mode = model::PoolMode::kTransaction;  // of its users; nothing: they differ
   std::shared_ptr<const upstream::DialPlan> plan;
   std::string connect_query;

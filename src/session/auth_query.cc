@@ -68,13 +68,13 @@ io::Task<base::Result<std::shared_ptr<pool::Pool>>> AuthQuery::find_pool(Session
     if (auto pool = home.pools.find(pool_name)) co_return pool;
     if (config == nullptr) {
       auto made =
-          make_pool_config(*home.instructions.settings, {.tenant = tenant,
-                                                         .user = reader,
-                                                         .client_user = reader->name,
-                                                         .user_name = role_at_server(reader, reader->name),
-                                                         .database = database,
-                                                         .credentials = credentials_of(reader, std::nullopt),
-                                                         .parameters = {}});
+          make_pool_config(home.instructions.settings, {.tenant = tenant,
+                                                        .user = reader,
+                                                        .client_user = reader->name,
+                                                        .user_name = role_at_server(reader, reader->name),
+                                                        .database = database,
+                                                        .credentials = credentials_of(reader, std::nullopt),
+                                                        .parameters = {}});
       if (!made) co_return base::fail(std::move(made.error()));
       config = std::move(*made);
     }

@@ -138,7 +138,7 @@ base::Result<pool::PoolConfigPtr> Login::plan_pool(const pgwire::StartupMessage&
     if (!requested) return std::unexpected(std::move(requested.error()));
     for (auto& setting : *requested) wish.parameters.push_back(std::move(setting));
   }
-  return make_pool_config(*instructions_.settings, std::move(wish));
+  return make_pool_config(home_.instructions.settings, std::move(wish));
 }
 
 // What is the client's own: users who share a pool may differ in all of it.

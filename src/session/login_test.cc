@@ -29,6 +29,35 @@ TEST_F(LoginTest, TheModeIsTheUsersOwnWhoeverCameFirst) {
   EXPECT_EQ(mode_of_newest(), model::PoolMode::kTransaction);
 }
 
+// Settings are read again while somebody is on its way in.
+TEST_F(LoginTest, APoolThatALogInMakesHasTheSettingsOfThatMoment) {
+  Guest& guest = challenged("alice.acme", "new");
+  settings.pool_size = 7;
+  instructions.settings = std::make_shared<const config::Settings>(settings);
+  show_proof(guest);
+  ASSERT_TRUE(guest.is_in);
+  EXPECT_EQ(pools.find(pool_key(*acme, &alice(), "alice", "shop"))->config().size, 7);
+}
+
+TEST_F(LoginTest, APoolThatHadToWaitForRoomHasTheSettingsOfThatMoment) {
+  home.drop_unused_pools = [this](const std::string& name) { pools.drop_unused(name); };
+  tenant.max_pools = 1;
+  instruct();
+  Guest& first = log_in("alice.acme", "new", {}, "other");
+  Guest& guest = log_in("alice.acme", "new");
+  ASSERT_TRUE(first.is_in);
+  ASSERT_FALSE(guest.is_in);
+  settings.pool_size = 7;
+  instructions.settings = std::make_shared<const config::Settings>(settings);
+  run([&] {
+    follow_settings(home);
+    first.leave();
+  });
+  let(seconds(1));
+  ASSERT_TRUE(guest.is_in);
+  EXPECT_EQ(pools.find(pool_key(*acme, &alice(), "alice", "shop"))->config().size, 7);
+}
+
 TEST_F(LoginTest, BothPasswordsAreValidWhileOneIsBeingChanged) {
   EXPECT_FALSE(may_log_in("alice.acme", "old"));
   alice().previous_secret = "old";

@@ -115,7 +115,9 @@ void settle_users_terms(pool::PoolConfig& config, const config::Settings& settin
 
 }  // namespace
 
-base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish) {
+base::Result<pool::PoolConfigPtr> make_pool_config(const std::shared_ptr<const config::Settings>& made_from,
+                                                   PoolWish wish) {
+  const config::Settings& settings = *made_from;
   const model::TenantSpec& tenant = *wish.tenant;
   auto plan = std::make_shared<upstream::DialPlan>();
   plan->hosts = tenant.hosts;
@@ -152,6 +154,7 @@ base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& setti
   auto config = std::make_shared<pool::PoolConfig>();
   config->tenant = tenant.id;
   config->tenant_spec = wish.tenant;
+  config->settings = made_from;
   config->client_user = wish.client_user;
   config->database = plan->database;
   config->user = plan->user;
@@ -305,12 +308,12 @@ void follow(SessionHome& home, pool::Pool& pool) {
   const bool same_tls = old.tls_trouble.empty() && same_tls_files(*old.tenant_spec, *tenant) &&
                         tenant->upstream_tls == old.plan->tls_mode;
   if (same_tls) wish.tls = old.plan->tls;
-  auto config = make_pool_config(*home.instructions.settings, wish);
+  auto config = make_pool_config(home.instructions.settings, wish);
   std::string trouble;
   if (!config) {
     trouble = config.error().message;
     wish.tls = old.plan->tls;
-    config = make_pool_config(*home.instructions.settings, std::move(wish));
+    config = make_pool_config(home.instructions.settings, std::move(wish));
   }
   if (!config) return;
   auto plan = std::make_shared<upstream::DialPlan>(*(*config)->plan);
@@ -333,7 +336,9 @@ void follow_catalog(SessionHome& home, const std::string& tenant) {
 }
 
 void catch_up(SessionHome& home, pool::Pool& pool) {
-  if (home.instructions.catalog->by_id(pool.config().tenant) != pool.config().tenant_spec) follow(home, pool);
+  const bool same_tenant =
+      home.instructions.catalog->by_id(pool.config().tenant) == pool.config().tenant_spec;
+  if (!same_tenant || home.instructions.settings != pool.config().settings) follow(home, pool);
 }
 
 void renew_credential(pool::Pool& pool, const upstream::Credential& shown) {

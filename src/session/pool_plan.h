@@ -38,7 +38,8 @@ struct PoolWish {
   // Used instead of the tenant's TLS files, if given.
   std::optional<std::shared_ptr<const tls::ClientContext>> tls = {};
 };
-base::Result<pool::PoolConfigPtr> make_pool_config(const config::Settings& settings, PoolWish wish);
+base::Result<pool::PoolConfigPtr> make_pool_config(const std::shared_ptr<const config::Settings>& settings,
+                                                   PoolWish wish);
 
 // The role that a user is at the server. `user` null: known to auth_query only.
 std::string role_at_server(const model::UserSpec* user, std::string_view client_user);
@@ -58,7 +59,7 @@ std::string replication_key(const pool::PoolName& name);
 // is for the next upstreams: those that have logged in stay.
 void follow_settings(SessionHome& home);
 void follow_catalog(SessionHome& home, const std::string& tenant);
-// The same for one pool, if it was made from another state of its tenant than the present one.
+// The same for one pool, if it was made from another state of its tenant, or other settings, than the present ones.
 void catch_up(SessionHome& home, pool::Pool& pool);
 
 // A client has proven itself with what the pool may not have: its password has changed, or the pool had none.

@@ -21,25 +21,25 @@ class PoolPlanTest : public HomeTest {
  public:
   pool::PoolConfigPtr make(const model::UserSpec* user = nullptr, pgwire::Parameters parameters = {}) {
     instruct();
-    auto config = make_pool_config(settings, {.tenant = acme,
-                                              .user = user,
-                                              .client_user = "alice",
-                                              .user_name = "alice_at_server",
-                                              .database = "shop",
-                                              .credentials = {},
-                                              .parameters = std::move(parameters)});
+    auto config = make_pool_config(instructions.settings, {.tenant = acme,
+                                                           .user = user,
+                                                           .client_user = "alice",
+                                                           .user_name = "alice_at_server",
+                                                           .database = "shop",
+                                                           .credentials = {},
+                                                           .parameters = std::move(parameters)});
     EXPECT_TRUE(config.has_value());
     return *config;
   }
   std::shared_ptr<pool::Pool> make_pool() {
     const auto* user = &acme->users[0];
-    auto config = make_pool_config(settings, {.tenant = acme,
-                                              .user = user,
-                                              .client_user = "alice",
-                                              .user_name = "alice",
-                                              .database = "shop",
-                                              .credentials = credentials_of(user, std::nullopt),
-                                              .parameters = {}});
+    auto config = make_pool_config(instructions.settings, {.tenant = acme,
+                                                           .user = user,
+                                                           .client_user = "alice",
+                                                           .user_name = "alice",
+                                                           .database = "shop",
+                                                           .credentials = credentials_of(user, std::nullopt),
+                                                           .parameters = {}});
     return pools.find_or_make(pool_key(*acme, user, "alice", "shop"), *config);
   }
   std::shared_ptr<pool::Pool> make_pool_that_verifies(const tls::testing::Certificates& certificates) {
@@ -172,13 +172,13 @@ TEST_F(PoolPlanTest, TlsFilesThatCannotBeReadAreAnError) {
   tenant.upstream_tls = model::TlsMode::kVerifyFull;
   tenant.upstream_tls_ca_file = "/nowhere/ca.pem";
   instruct();
-  const auto config = make_pool_config(settings, {.tenant = acme,
-                                                  .user = nullptr,
-                                                  .client_user = "alice",
-                                                  .user_name = "alice",
-                                                  .database = "shop",
-                                                  .credentials = {},
-                                                  .parameters = {}});
+  const auto config = make_pool_config(instructions.settings, {.tenant = acme,
+                                                               .user = nullptr,
+                                                               .client_user = "alice",
+                                                               .user_name = "alice",
+                                                               .database = "shop",
+                                                               .credentials = {},
+                                                               .parameters = {}});
   ASSERT_FALSE(config.has_value());
   EXPECT_NE(config.error().to_string().find("/nowhere/ca.pem"), std::string::npos)
       << config.error().to_string();
@@ -471,13 +471,14 @@ TEST_F(PoolPlanTest, WhatAClientHasShownElsewhereIsLearnt) {
   instruct();
   const auto* user = &acme->users[0];
   const auto wish = [&](const char* secret) {
-    return *make_pool_config(settings, {.tenant = acme,
-                                        .user = user,
-                                        .client_user = "alice",
-                                        .user_name = "alice",
-                                        .database = "shop",
-                                        .credentials = credentials_of(user, auth::Secret::parse(secret)),
-                                        .parameters = {}});
+    return *make_pool_config(instructions.settings,
+                             {.tenant = acme,
+                              .user = user,
+                              .client_user = "alice",
+                              .user_name = "alice",
+                              .database = "shop",
+                              .credentials = credentials_of(user, auth::Secret::parse(secret)),
+                              .parameters = {}});
   };
   const auto pool = pools.find_or_make(pool_key(*acme, user, "alice", "shop"), wish("old"));
   run([&] { renew_credential(*pool, *wish("new")); });

@@ -17,13 +17,13 @@ class SettingsTrialTest : public HomeTest {
   SettingsTrialTest() {
     settings.pool_size = 1;
     instruct();
-    auto config = make_pool_config(settings, {.tenant = acme,
-                                              .user = &acme->users[0],
-                                              .client_user = "alice",
-                                              .user_name = "alice",
-                                              .database = "shop",
-                                              .credentials = {},
-                                              .parameters = {}});
+    auto config = make_pool_config(instructions.settings, {.tenant = acme,
+                                                           .user = &acme->users[0],
+                                                           .client_user = "alice",
+                                                           .user_name = "alice",
+                                                           .database = "shop",
+                                                           .credentials = {},
+                                                           .parameters = {}});
     pool = pools.find_or_make("acme/shop/alice", *config);
   }
   ~SettingsTrialTest() override { pool.reset(); }

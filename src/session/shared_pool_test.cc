@@ -24,13 +24,13 @@ class SharedPoolTest : public HomeTest {
   // As the first client of this user makes it.
   std::shared_ptr<pool::Pool> make_pool(const char* name) {
     const model::UserSpec* user = model::CatalogSnapshot::find_user(*acme, name);
-    auto config = make_pool_config(settings, {.tenant = acme,
-                                              .user = user,
-                                              .client_user = name,
-                                              .user_name = role_at_server(user, name),
-                                              .database = "shop",
-                                              .credentials = credentials_of(user, std::nullopt),
-                                              .parameters = {}});
+    auto config = make_pool_config(instructions.settings, {.tenant = acme,
+                                                           .user = user,
+                                                           .client_user = name,
+                                                           .user_name = role_at_server(user, name),
+                                                           .database = "shop",
+                                                           .credentials = credentials_of(user, std::nullopt),
+                                                           .parameters = {}});
     return pools.find_or_make(pool_key(*acme, user, name, "shop"), *config);
   }
   static std::string secret_of(const pool::Pool& pool) {

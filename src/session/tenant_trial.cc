@@ -87,13 +87,13 @@ class TrialPool {
 io::Task<base::Status> try_user(pool::PoolHome home, std::shared_ptr<const config::Settings> settings,
                                 model::TenantPtr tenant, const UserSpec& user, base::TimePoint deadline) {
   const Subject subject = subject_of(*tenant, user);
-  const auto config = make_pool_config(*settings, {.tenant = tenant,
-                                                   .user = &user,
-                                                   .client_user = user.name,
-                                                   .user_name = subject.role,
-                                                   .database = subject.database,
-                                                   .credentials = credentials_of(&user, std::nullopt),
-                                                   .parameters = {}});
+  const auto config = make_pool_config(settings, {.tenant = tenant,
+                                                  .user = &user,
+                                                  .client_user = user.name,
+                                                  .user_name = subject.role,
+                                                  .database = subject.database,
+                                                  .credentials = credentials_of(&user, std::nullopt),
+                                                  .parameters = {}});
   if (!config) co_return base::fail(explain(*tenant, subject, config.error()));
   TrialPool pool(home, pool_key(*tenant, &user, user.name, subject.database), **config);
   const std::string_view sql =

@@ -29,14 +29,14 @@ class TenantTrialTest : public HomeTest {
     return *sim::run_task(*loop, ask());
   }
   io::Task<bool> ask() {
-    const auto config = make_pool_config(*instructions.settings,
-                                         {.tenant = acme,
-                                          .user = &acme->users[0],
-                                          .client_user = "alice",
-                                          .user_name = "alice",
-                                          .database = "postgres",
-                                          .credentials = credentials_of(&acme->users[0], std::nullopt),
-                                          .parameters = {}});
+    const auto config =
+        make_pool_config(instructions.settings, {.tenant = acme,
+                                                 .user = &acme->users[0],
+                                                 .client_user = "alice",
+                                                 .user_name = "alice",
+                                                 .database = "postgres",
+                                                 .credentials = credentials_of(&acme->users[0], std::nullopt),
+                                                 .parameters = {}});
     const auto pool = pools.find_or_make(pool_key(*acme, &acme->users[0], "alice", "postgres"), *config);
     const auto rows = co_await PoolQuery(*pool, "SELECT $1::text", "", loop->now() + seconds(5));
     co_return rows.has_value();
