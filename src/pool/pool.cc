@@ -40,6 +40,7 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
                   pool->want_more();
                 });
               }),
+      retired_at_(home_.tools.loop.now()),
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   if (counters_ == nullptr) counters_ = std::make_shared<telemetry::PoolCounters>();
@@ -311,21 +312,28 @@ void Pool::hand_over(unsigned worker) {
   idle_.pop_back();
   publish_idle(-1);
   const auto found = upstreams_.find(upstream.id);
-  auto held = std::make_shared<Held>(std::move(found->second));
+  auto transit = std::make_shared<Transit>(
+      Transit{.held = std::move(found->second), .config = config_, .retired_at = retired_at_});
   upstreams_.erase(found);
-  tls::Passage::take(held->upstream->take_stream(),
-                     [hub = hub_, worker, held](base::Result<tls::Passage> passage) {
-                       // Bytes from an idle server would be news of its end: not worth carrying over.
-                       if (!passage || !passage->received().empty()) return;
-                       PoolHub::tell(hub, worker, [held, passage = std::move(*passage)](Pool* pool) mutable {
-                         if (pool != nullptr) pool->arrive(std::move(*held), std::move(passage));
-                       });
-                     });
+  tls::Passage::take(transit->held.upstream->take_stream(), [hub = hub_, worker,
+                                                             transit](base::Result<tls::Passage> passage) {
+    // Bytes from an idle server would be news of its end: not worth carrying over.
+    if (!passage || !passage->received().empty()) return;
+    PoolHub::tell(hub, worker, [transit, passage = std::move(*passage)](Pool* pool) mutable {
+      if (pool != nullptr) pool->arrive(std::move(*transit), std::move(passage));
+    });
+  });
 }
 
-void Pool::arrive(Held held, tls::Passage passage) {
+void Pool::arrive(Transit transit, tls::Passage passage) {
   auto stream = passage.arrive(home_.tools.loop);
   if (!stream) return;
+  // Workers hear of the same at different moments. What we have yet to hear of concerns it when we do. (Equal files may
+  // make TLS contexts that are not the same, so plans may differ where nothing has changed.)
+  const bool is_from_elsewhere = transit.config->tenant_spec != config_->tenant_spec &&
+                                 !upstream::same_target(*transit.config->plan, *config_->plan);
+  const bool is_outdated = transit.retired_at < retired_at_ || is_from_elsewhere;
+  Held& held = transit.held;
   upstream::Upstream& taken = *held.upstream;
   // Settings are interned per worker.
   taken.settings = home_.settings.intern(taken.settings->values());
@@ -337,6 +345,7 @@ void Pool::arrive(Held held, tls::Passage passage) {
   plan_maintenance();
   // Whoever it came for may have given up: else it would be drawn here again and again.
   publish_waiting();
+  if (is_outdated) return bury(taken);
   if (must_check(taken)) return start_cleaning(taken, {.check = true});
   offer(taken);
 }
@@ -358,6 +367,11 @@ void Pool::publish_idle(int change) {
 }
 
 // --- upkeep ---
+
+void Pool::retire_upstreams(base::TimePoint ordered_at) {
+  retired_at_ = std::max(retired_at_, ordered_at);
+  retire_upstreams();
+}
 
 void Pool::retire_upstreams() {
   for (auto& [id, held] : upstreams_) held.upstream->close_when_free = true;

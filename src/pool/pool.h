@@ -125,6 +125,9 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   // Closes idle upstreams and gives up those on their way; those lent out are closed when they come back. For
   // reconnects and shutdown.
   void retire_upstreams();
+  // The same by an order that goes to all workers, with one time for all of them: what another worker gives us before it
+  // has heard of the order is closed, too.
+  void retire_upstreams(base::TimePoint ordered_at);
   // Upstreams close as they become free, and clients wait. Those who have one keep it until they are done.
   void pause();
   void resume();
@@ -224,7 +227,13 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   void refuse_all(const base::Error& error);
 
   void hand_over(unsigned worker);
-  void arrive(Held held, tls::Passage passage);
+  // An upstream on its way to another worker, and what its shard knew when it gave it away.
+  struct Transit {
+    Held held;
+    PoolConfigPtr config;
+    base::TimePoint retired_at;
+  };
+  void arrive(Transit transit, tls::Passage passage);
   void publish_waiting();
   void publish_idle(int change);
   void begin_to_count();
@@ -259,6 +268,7 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   upstream::SettingsPtr settings_at_login_;
   std::unordered_map<upstream::SettingsPtr, upstream::SettingsPtr> outcomes_;  // at most kOutcomesMax
   bool is_paused_ = false;
+  base::TimePoint retired_at_;  // all upstreams were opened after the order of this time
   std::size_t idle_count_ = 0;
   std::size_t cleaning_count_ = 0;  // in the janitors' hands
   base::TimePoint ask_again_at_{};

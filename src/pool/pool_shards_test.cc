@@ -156,6 +156,67 @@ TEST_F(PoolShardsTest, AMovedUpstreamStillRetires) {
   EXPECT_FALSE(server->peer(0).open());
 }
 
+// One that another worker has given away before it heard of an order comes to a worker that has heard.
+TEST_F(PoolShardsTest, AnUpstreamOnItsWayWhenAllAreToReconnectIsClosed) {
+  give_back(serve("one"));
+  Customer& two = customer("two");
+  const base::TimePoint ordered_at = world.now();
+  run_on(workers[1], [&] {
+    there().check_out(two, nullptr);
+    there().retire_upstreams(ordered_at);
+  });
+  let(milliseconds(10));
+  run([&] { here().retire_upstreams(ordered_at); });
+  let(milliseconds(500));
+  ASSERT_TRUE(two.served());
+  EXPECT_NE(two.upstream->process_id, server->peer(0).pid);
+  EXPECT_FALSE(server->peer(0).open());
+}
+
+TEST_F(PoolShardsTest, AnUpstreamThatComesBeforeTheOrderToReconnectIsClosedWhenItIsFree) {
+  give_back(serve("one"));
+  Customer& two = come("two", nullptr, 1);
+  ASSERT_TRUE(world.run_until([&] { return here().counts().idle == 0; }, world.now() + seconds(1)));
+  const base::TimePoint ordered_at = world.now();
+  run([&] { here().retire_upstreams(ordered_at); });
+  let(milliseconds(10));
+  ASSERT_TRUE(two.served());
+  EXPECT_EQ(two.upstream->process_id, server->peer(0).pid);
+  run_on(workers[1], [&] { there().retire_upstreams(ordered_at); });
+  give_back(two, false, 1);
+  let(milliseconds(10));
+  EXPECT_FALSE(server->peer(0).open());
+}
+
+TEST_F(PoolShardsTest, AnUpstreamOnItsWayWhenTheHostsChangeIsClosed) {
+  give_back(serve("one"));
+  plan.hosts = {{.host = "10.0.0.5", .port = 5433}, {.host = "10.0.0.5"}};
+  config.tenant_spec = std::make_shared<const model::TenantSpec>();
+  Customer& two = customer("two");
+  run_on(workers[1], [&] {
+    there().check_out(two, nullptr);
+    there().change_config(make_config());
+  });
+  let(milliseconds(10));
+  run([&] { here().change_config(make_config()); });
+  let(milliseconds(500));
+  ASSERT_TRUE(two.served());
+  EXPECT_NE(two.upstream->process_id, server->peer(0).pid);
+  EXPECT_FALSE(server->peer(0).open());
+}
+
+TEST_F(PoolShardsTest, AShardThatIsYoungerThanAnOrderGivesItsUpstreamsAway) {
+  const base::TimePoint ordered_at = world.now();
+  for (Worker& worker : workers) {
+    run_on(worker, [&] { worker.pool->retire_upstreams(ordered_at); });
+  }
+  let(seconds(1));
+  make_pool();
+  give_back(serve("one", nullptr, 2), false, 2);
+  serve("two", nullptr, 1);
+  EXPECT_EQ(server->peers.size(), 1U);
+}
+
 // A hub with six seats taken.
 class PoolHubTest : public PoolShardsTest {
  public:

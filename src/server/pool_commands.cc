@@ -32,9 +32,9 @@ std::vector<session::Session*> sessions_in(const admin::PoolScope& scope, Worker
   return found;
 }
 
-void retire(const admin::PoolScope& scope, session::PoolSet& pools) {
+void retire(const admin::PoolScope& scope, session::PoolSet& pools, base::TimePoint ordered_at) {
   pools.for_all_of(scope.tenant, [&](pool::Pool& pool) {
-    if (scope.has(pool::name_of(pool.config()))) pool.retire_upstreams();
+    if (scope.has(pool::name_of(pool.config()))) pool.retire_upstreams(ordered_at);
   });
 }
 
@@ -75,11 +75,11 @@ void ApiService::kill_client(std::uint64_t id, std::vector<std::string> tenants,
 void ApiService::terminate(std::string tenant, std::move_only_function<void(std::size_t)> done) {
   ask_workers<std::size_t>(
       process_.loop, process_.shared.workers,
-      [scope = admin::PoolScope{.tenant = std::move(tenant)}](unsigned, session::PoolSet& pools,
-                                                              Worker::Sessions& sessions) {
+      [scope = admin::PoolScope{.tenant = std::move(tenant)}, ordered_at = std::chrono::steady_clock::now()](
+          unsigned, session::PoolSet& pools, Worker::Sessions& sessions) {
         const auto ends = sessions_in(scope, sessions);
         for (session::Session* session : ends) session->end_now(administrator_command());
-        retire(scope, pools);
+        retire(scope, pools, ordered_at);
         return ends.size();
       },
       std::move(done));
@@ -88,8 +88,9 @@ void ApiService::terminate(std::string tenant, std::move_only_function<void(std:
 void ApiService::reconnect(admin::PoolScope scope, std::move_only_function<void()> done) {
   ask_workers<bool>(
       process_.loop, process_.shared.workers,
-      [scope = std::move(scope)](unsigned, session::PoolSet& pools, Worker::Sessions&) {
-        retire(scope, pools);
+      [scope = std::move(scope), ordered_at = std::chrono::steady_clock::now()](
+          unsigned, session::PoolSet& pools, Worker::Sessions&) {
+        retire(scope, pools, ordered_at);
         return true;
       },
       [done = std::move(done)](bool) mutable { done(); });
@@ -98,10 +99,11 @@ void ApiService::reconnect(admin::PoolScope scope, std::move_only_function<void(
 void ApiService::drain(admin::PoolScope scope, std::move_only_function<void(std::size_t)> done) {
   ask_workers<std::size_t>(
       process_.loop, process_.shared.workers,
-      [scope = std::move(scope)](unsigned, session::PoolSet& pools, Worker::Sessions& sessions) {
+      [scope = std::move(scope), ordered_at = std::chrono::steady_clock::now()](
+          unsigned, session::PoolSet& pools, Worker::Sessions& sessions) {
         const auto ends = sessions_in(scope, sessions);
         for (session::Session* session : ends) session->drain();
-        retire(scope, pools);
+        retire(scope, pools, ordered_at);
         return ends.size();
       },
       std::move(done));
