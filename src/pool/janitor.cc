@@ -31,7 +31,8 @@ void Janitor::start() {
   upstream_.set_user(*this);
   upstream_.stream().resume_receiving();
   io::Loop& loop = pool_.home().tools.loop;
-  loop.timers().arm(deadline_, loop.now() + pool_.config().cleanup_timeout);
+  started_at_ = loop.now();
+  loop.timers().arm(deadline_, started_at_ + pool_.config().cleanup_timeout);
   if (!upstream_.replies.empty() || upstream_.in_batch || upstream_.skipping || upstream_.copy_in)
     interrupt();
   go_on();

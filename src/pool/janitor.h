@@ -15,11 +15,12 @@
 
 namespace penstock::pool {
 
-class Janitor final : private upstream::UpstreamUser {
+class Janitor final : public base::ListHook<Janitor>, private upstream::UpstreamUser {
  public:
   Janitor(Pool& pool, upstream::Upstream& upstream, Cleaning work);
   void start();
   void cancel_answered();
+  base::TimePoint started_at() const { return started_at_; }
 
  private:
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
@@ -34,6 +35,7 @@ class Janitor final : private upstream::UpstreamUser {
   Pool& pool_;
   upstream::Upstream& upstream_;
   Cleaning work_;
+  base::TimePoint started_at_{};
   bool interrupted_ = false;
   bool rolled_back_ = false;
   bool measuring_ = false;

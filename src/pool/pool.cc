@@ -207,7 +207,7 @@ void Pool::bury(upstream::Upstream& upstream) {
     upstream.unlink();
     publish_idle(-1);
   }
-  if (held->second.janitor != nullptr) --cleaning_count_;
+  if (held->second.janitor != nullptr) no_longer_cleans(*held->second.janitor);
   // Its own callback may be on the stack: it dies at the end of the turn. Until then it may still say
   // something, which must not reach a session that has gone.
   upstream.set_user(*this);
@@ -254,13 +254,22 @@ void Pool::start_cleaning(upstream::Upstream& upstream, Cleaning work) {
   Held& held = upstreams_.at(upstream.id);
   ++cleaning_count_;
   held.janitor = std::make_unique<Janitor>(*this, upstream, work);
+  prompt_.push_back(*held.janitor);
+  ++prompt_count_;
   held.janitor->start();
+}
+
+void Pool::no_longer_cleans(Janitor& janitor) {
+  --cleaning_count_;
+  if (!janitor.is_linked()) return;
+  janitor.unlink();
+  --prompt_count_;
 }
 
 void Pool::cleaned(upstream::Upstream& upstream, bool usable) {
   Held& held = upstreams_.at(upstream.id);
+  no_longer_cleans(*held.janitor);
   home_.tools.loop.defer([janitor = std::shared_ptr<Janitor>(std::move(held.janitor))] {});
-  --cleaning_count_;
   if (!usable || upstream.broken || upstream.ended()) {
     bury(upstream);
     return want_more();

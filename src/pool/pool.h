@@ -201,6 +201,9 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   void cleaned(upstream::Upstream& upstream, bool usable);
 
   void use_idle();
+  void count_prompt();
+  bool some_are_slow() const { return cleaning_count_ > prompt_count_; }
+  void no_longer_cleans(Janitor& janitor);
   void want_more();
   void ask_or_dial();
   bool dial_now(Arrival since);
@@ -270,7 +273,9 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   bool is_paused_ = false;
   base::TimePoint retired_at_;  // all upstreams were opened after the order of this time
   std::size_t idle_count_ = 0;
-  std::size_t cleaning_count_ = 0;  // in the janitors' hands
+  std::size_t cleaning_count_ = 0;       // in the janitors' hands
+  base::List<Janitor, Janitor> prompt_;  // of these, those who may be done in a moment; the oldest first
+  std::size_t prompt_count_ = 0;
   base::TimePoint ask_again_at_{};
   base::TimePoint make_room_again_at_{};
   base::TimePoint share_again_at_{};  // the tenant's share is asked no sooner

@@ -272,5 +272,49 @@ TEST_F(PoolCheckTest, WhenItFailsTheNextIdleUpstreamServes) {
   EXPECT_EQ(three.upstream->process_id, server->peer(1).pid);
 }
 
+TEST_F(PoolCheckTest, OneThatIsSilentHoldsNobodyUpForLongWhereThereIsRoom) {
+  make_pool();
+  give_back(serve("one"));
+  server->script = [](sim::ScriptedPeer&, const sim::Message& message) { return message.type == 'Q'; };
+  let(seconds(31));
+  Customer& two = come("two");
+  let(milliseconds(150));
+  EXPECT_EQ(server->peers.size(), 1U) << "mostly it answers at once";
+  let(milliseconds(100));
+  EXPECT_TRUE(two.served());
+  EXPECT_EQ(server->peers.size(), 2U);
+}
+
+TEST_F(PoolCheckTest, WhereOneIsSilentAllOthersAreAskedAtOnce) {
+  config.size = 4;
+  make_pool();
+  std::vector<Customer*> all;
+  for (const char* name : {"a", "b", "c", "d"}) all.push_back(&serve(name));
+  for (Customer* one : all) give_back(*one);
+  // All but the one that has been idle for longest are dead, and the pool has no room.
+  server->script = [&](sim::ScriptedPeer& peer, const sim::Message& message) {
+    return message.type == 'Q' && &peer != &server->peer(0);
+  };
+  let(seconds(31));
+  Customer& two = come("two");
+  let(milliseconds(250));
+  EXPECT_TRUE(two.served());
+  EXPECT_EQ(pool().counts().cleaning, 3U);
+}
+
+// --- cleaning behind a client that has left ---
+
+TEST_F(PoolCheckoutTest, AnUpstreamThatTakesLongToCleanHoldsNobodyUpWhereThereIsRoom) {
+  make_pool();
+  Customer& one = serve("one");
+  server->script = [](sim::ScriptedPeer&, const sim::Message& message) { return message.type == 'Q'; };
+  ask(one, "SELECT pg_sleep(60)");
+  give_back(one);
+  Customer& two = come("two");
+  let(milliseconds(250));
+  EXPECT_TRUE(two.served());
+  EXPECT_EQ(pool().counts().cleaning, 1U);
+}
+
 }  // namespace
 }  // namespace penstock::pool

@@ -16,6 +16,8 @@ constexpr base::Duration kRetryEvery = std::chrono::milliseconds(20);
 constexpr base::Duration kLineRetry = std::chrono::milliseconds(250);
 // How often a pool looks for room at a time: it may stand in another line after each.
 constexpr int kLooksMax = 3;
+// So long a client waits for an upstream that is being cleaned or checked, before others are looked for, too.
+constexpr base::Duration kPromptCleaning = std::chrono::milliseconds(200);
 // How often another worker with idle upstreams is asked for one.
 constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
 // How soon the tenant's share is asked again after a no: a busy pool would do so with every check-out.
@@ -23,12 +25,18 @@ constexpr base::Duration kShareRest = std::chrono::milliseconds(1);
 
 }  // namespace
 
+void Pool::count_prompt() {
+  const base::TimePoint late = home_.tools.loop.now() - kPromptCleaning;
+  for (; !prompt_.empty() && prompt_.front().started_at() <= late; --prompt_count_) prompt_.pop_front();
+}
+
 // Who came while an upstream was being checked, or whose upstream failed the check, may be served by another
-// idle one.
+// idle one. When one does not answer, perhaps none does, or only this one: all are asked at once.
 void Pool::use_idle() {
   const auto somebody_is_left = [&] {
+    if (some_are_slow()) return !waiters_.empty();
     auto unserved = waiters_.begin();  // the first whom none of those being cleaned will serve
-    for (std::size_t i = 0; i < cleaning_count_ && unserved != waiters_.end(); ++i) ++unserved;
+    for (std::size_t i = 0; i < prompt_count_ && unserved != waiters_.end(); ++i) ++unserved;
     return unserved != waiters_.end();
   };
   while (!idle_.empty() && somebody_is_left()) {
@@ -48,10 +56,11 @@ void Pool::want_more() {
 void Pool::ask_or_dial() {
   publish_waiting();  // waiters that gave up have unlinked themselves
   if (is_paused_) return;
+  count_prompt();
   use_idle();
   const bool below_min = scopes_->front()->open.load(std::memory_order_relaxed) < config_->min_size;
   if (waiters_.empty() && !below_min) return;
-  const std::size_t coming = dials_.size() + cleaning_count_;
+  const std::size_t coming = dials_.size() + (some_are_slow() ? 0 : prompt_count_);
   auto unserved = waiters_.begin();  // the first whom none of those that are coming will serve
   for (std::size_t i = 0; i < coming && unserved != waiters_.end(); ++i) ++unserved;
   const base::TimePoint now = home_.tools.loop.now();
@@ -75,9 +84,14 @@ void Pool::ask_or_dial() {
   }
   // Limits, rates and other workers may hold us up: look again soon. So they may where one was asked: it may
   // have none left when it hears of that, or what it gives may end on the way, and nobody would tell us.
-  if (!asked && unserved == waiters_.end()) return;
-  const bool is_called = keeps_ticket_ && is_full_;
-  const base::TimePoint again = std::max(no_dial_before_, now + (is_called ? kLineRetry : kRetryEvery));
+  base::TimePoint again = base::kNever;
+  if (asked || unserved != waiters_.end()) {
+    const bool is_called = keeps_ticket_ && is_full_;
+    again = std::max(no_dial_before_, now + (is_called ? kLineRetry : kRetryEvery));
+  }
+  if (!waiters_.empty() && !prompt_.empty())
+    again = std::min(again, prompt_.front().started_at() + kPromptCleaning);
+  if (again == base::kNever) return;
   if (retry_timer_.armed() && retry_timer_.deadline() <= again) return;
   home_.tools.loop.timers().arm(retry_timer_, again);
 }
