@@ -211,6 +211,7 @@ void Pool::bury(upstream::Upstream& upstream) {
   // Its own callback may be on the stack: it dies at the end of the turn. Until then it may still say
   // something, which must not reach a session that has gone.
   upstream.set_user(*this);
+  held->second.presence.end();
   auto remains = std::make_shared<Held>(std::move(held->second));
   upstreams_.erase(held);
   home_.tools.loop.defer([remains] {});

@@ -188,6 +188,7 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
     std::unique_ptr<upstream::Upstream> upstream;
     Reservation reservation;
     std::unique_ptr<Janitor> janitor;  // only while it cleans
+    Presence presence;
   };
 
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;

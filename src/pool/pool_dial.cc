@@ -207,9 +207,10 @@ void Pool::dial_failed(base::Error error) {
         static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_.count() / 4))));
     no_dial_before_ = home_.tools.loop.now() + backoff_ - base::Duration(jitter);
   }
-  // While the server starts up, or other upstreams live, clients go on waiting; else they hear why.
+  // While the server starts up, or other upstreams live, on whichever worker, clients go on waiting; else they hear why.
   const bool starting = error.sqlstate == base::kCannotConnectNow;
-  if (upstreams_.empty() && dials_.empty() && !starting) refuse_all(error);
+  const bool is_last = hub_->present.load(std::memory_order_relaxed) == 0;
+  if (is_last && dials_.empty() && !starting) refuse_all(error);
   last_error_ = std::move(error);
   want_more();
 }
@@ -237,8 +238,10 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   auto upstream =
       std::make_unique<upstream::Upstream>(id, std::move(logged_in), settings_at_login_, hub_->schema());
   upstream::Upstream& taken = *upstream;
-  upstreams_.emplace(
-      id, Held{.upstream = std::move(upstream), .reservation = std::move(reservation), .janitor = {}});
+  upstreams_.emplace(id, Held{.upstream = std::move(upstream),
+                              .reservation = std::move(reservation),
+                              .janitor = {},
+                              .presence = Presence(hub_)});
   taken.set_user(*this);
   // What came behind the log-in may have been the server's last words.
   if (!upstreams_.contains(id)) return want_more();

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/weak_table.h"
@@ -49,6 +50,8 @@ class PoolHub {
   bool enlist(Ledger& ledger, const std::string& tenant, int max_pools);
   // Its clients, on all workers.
   std::atomic<int> clients{0};
+  // Its upstreams that are logged in, on all workers and between them: as many as there are Presences.
+  std::atomic<int> present{0};
   // What servers say of themselves at log-in, so that a shard that has none yet can greet its clients.
   void set_parameters(std::shared_ptr<const upstream::ServerParameters> parameters);
   std::shared_ptr<const upstream::ServerParameters> parameters() const;
@@ -73,6 +76,24 @@ class PoolHub {
   mutable std::mutex mutex_;
   std::shared_ptr<const upstream::ServerParameters> parameters_;  // guarded by mutex_
   Reservation place_;                                             // guarded by mutex_
+};
+
+// Counts an upstream, wherever it goes, for as long as it lives.
+class Presence {
+ public:
+  Presence() = default;
+  explicit Presence(std::shared_ptr<PoolHub> hub) : hub_(std::move(hub)) {
+    hub_->present.fetch_add(1, std::memory_order_relaxed);
+  }
+  Presence(Presence&& other) noexcept : hub_(std::move(other.hub_)) {}
+  Presence& operator=(Presence&&) = delete;
+  ~Presence() { end(); }
+  void end() {
+    if (const auto hub = std::move(hub_)) hub->present.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  std::shared_ptr<PoolHub> hub_;
 };
 
 class PoolDirectory {

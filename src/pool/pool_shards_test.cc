@@ -217,6 +217,30 @@ TEST_F(PoolShardsTest, AShardThatIsYoungerThanAnOrderGivesItsUpstreamsAway) {
   EXPECT_EQ(server->peers.size(), 1U);
 }
 
+TEST_F(PoolShardsTest, WhoWaitsGoesOnWaitingWhileAnotherWorkerHasAConnection) {
+  change([](PoolConfig& each) { each.size = 2; });
+  Customer& one = serve("one");
+  refuse("53300", "sorry, too many clients already");
+  Customer& two = come("two", nullptr, 1);
+  let(seconds(3));
+  EXPECT_FALSE(two.refused.has_value());
+  give_back(one);
+  let(milliseconds(10));
+  EXPECT_TRUE(two.served());
+}
+
+TEST_F(PoolShardsTest, WhenTheLastConnectionOfAnotherWorkerEndsClientsHearWhyThereIsNone) {
+  change([](PoolConfig& each) { each.size = 2; });
+  Customer& one = serve("one");
+  refuse("53300", "sorry, too many clients already");
+  Customer& two = come("two", nullptr, 1);
+  let(seconds(3));
+  run([&] { here().bury(*std::exchange(one.upstream, nullptr)); });
+  let(seconds(16));
+  ASSERT_TRUE(two.refused.has_value());
+  EXPECT_EQ(two.refused->message, "sorry, too many clients already");
+}
+
 // A hub with six seats taken.
 class PoolHubTest : public PoolShardsTest {
  public:
