@@ -3,6 +3,7 @@
 #include "pool/pool_dial.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pool/janitor.h"
 
@@ -87,7 +88,11 @@ void Pool::ask_or_dial() {
   base::TimePoint again = base::kNever;
   if (asked || unserved != waiters_.end()) {
     const bool is_called = keeps_ticket_ && is_full_;
-    again = std::max(no_dial_before_, now + (is_called ? kLineRetry : kRetryEvery));
+    again = now + (is_called ? kLineRetry : kRetryEvery);
+    // While connecting is of no use, another worker's upstream may become idle just when it did not see us wait yet.
+    const bool some_elsewhere =
+        std::cmp_greater(hub_->present.load(std::memory_order_relaxed), upstreams_.size());
+    if (!some_elsewhere) again = std::max(no_dial_before_, again);
   }
   if (!waiters_.empty() && !prompt_.empty())
     again = std::min(again, prompt_.front().started_at() + kPromptCleaning);

@@ -241,6 +241,25 @@ TEST_F(PoolShardsTest, WhenTheLastConnectionOfAnotherWorkerEndsClientsHearWhyThe
   EXPECT_EQ(two.refused->message, "sorry, too many clients already");
 }
 
+// Each of two workers may read what the other was before: neither the one that waits nor the one that has become idle.
+TEST_F(PoolShardsTest, AnIdleUpstreamThatMissedAWaiterIsFoundDuringTheBackOffToo) {
+  change([](PoolConfig& each) {
+    each.size = 2;
+    each.retry = seconds(10);
+  });
+  Customer& one = serve("one", nullptr, 1);
+  refuse("53300", "sorry, too many clients already");
+  Customer& two = come("two");
+  let(milliseconds(100));
+  std::atomic<std::int64_t>& told = directory.hub("acme/shop/alice", "acme/shop")->seat(0).waiting_since;
+  const std::int64_t since = told.exchange(0);
+  ASSERT_NE(since, 0);
+  give_back(one, false, 1);
+  told = since;
+  let(milliseconds(50));
+  EXPECT_TRUE(two.served());
+}
+
 // A hub with six seats taken.
 class PoolHubTest : public PoolShardsTest {
  public:
