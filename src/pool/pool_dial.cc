@@ -110,6 +110,7 @@ Reservation Pool::reserve(Arrival since) {
   const Limits all = limits(most);
   Reservation taken;
   for (int looks = 0; looks < kLooksMax; ++looks) {
+    keeps_ticket_ = false;
     const ScopePtr full = full_scope(all, since, taken);
     is_full_ = full != nullptr;
     if (!is_full_ || full == (*scopes_)[kPoolScope] || !stand_in_line(full, since)) break;

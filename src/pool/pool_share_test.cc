@@ -186,5 +186,54 @@ TEST_F(PoolShareTest, ALowerLimitClosesWhatIsBeyondButNothingThatIsGuaranteed) {
   EXPECT_EQ(workers[1].pool->counts().idle, 2U);
 }
 
+// --- a second look for room, after joining the line ---
+
+class PoolSecondLookTest : public PoolTest {
+ public:
+  static constexpr const char* kKey = "acme/shop/alice";
+  // Something changes between the two looks.
+  void come_and_change(std::function<void()> what) {
+    config.max_upstreams_of_database = 1;
+    ++database->open;
+    Worker& worker = workers.emplace_back(world, 0U);
+    worker.pool = std::make_unique<Pool>(
+        PoolHome{.worker = 0,
+                 .tools = {.loop = *worker.loop, .resolver = resolver, .scram_keys = worker.scram_keys},
+                 .settings = worker.settings,
+                 .ledger = ledger,
+                 .make_room = [&](const ScopePtr&) { std::exchange(what, [] {})(); },
+                 .counters = &counters},
+        kKey, make_config(), directory.hub(kKey, "acme/shop"));
+    Customer& one = customer("one");
+    one.settings = &worker.settings;
+    run([&] {
+      pool().check_out(one, nullptr);
+      is_line_empty = database->line.lets(stranger, world.now());
+    });
+  }
+  ScopePtr database = ledger.scope("upstreams of database acme/shop");
+  ScopePtr own = ledger.scope(upstreams_of_pool(kKey));
+  RoomLine::Ticket stranger{this, [] {}};
+  bool is_line_empty = false;
+};
+
+TEST_F(PoolSecondLookTest, WhoFindsAPlaceThenLeavesTheLine) {
+  come_and_change([&] { --database->open; });
+  EXPECT_TRUE(is_line_empty);
+  let(milliseconds(100));
+  EXPECT_TRUE(customers.front().served());
+}
+
+TEST_F(PoolSecondLookTest, WhoFindsItsOwnPoolFullThenLeavesTheLineAndLooksAgainSoon) {
+  come_and_change([&] {
+    --database->open;
+    own->open += config.size;
+  });
+  EXPECT_TRUE(is_line_empty);
+  own->open -= config.size;
+  let(milliseconds(100));
+  EXPECT_TRUE(customers.front().served());
+}
+
 }  // namespace
 }  // namespace penstock::pool
