@@ -192,12 +192,21 @@ void ApiService::settle(std::move_only_function<void(bool)> done) {
 void ApiService::look(admin::LookWish wish, std::move_only_function<void(admin::Findings)> done) {
   const auto shared_wish = std::make_shared<const admin::LookWish>(std::move(wish));
   auto& workers = process_.shared.workers;
-  auto gathering = std::make_shared<Gathering<admin::Findings>>(
-      process_.loop, workers.size(), [shared_wish, done = std::move(done)](admin::Findings found) mutable {
-        merge_shards(found.pools);
-        if (shared_wish->as_counted) merge_uncounted(found.pools);
-        done(std::move(found));
-      });
+  // Who looks at one tenant is not shown what is counted of all.
+  AmongAll are_among_all = [this, sees_all = shared_wish->tenant.empty()](const std::string& tenant) {
+    const Shared& shared = process_.shared;
+    return sees_all &&
+           are_counted_among_all(*shared.pool_counters, static_cast<unsigned>(shared.workers.size()), tenant);
+  };
+  auto gathering =
+      std::make_shared<Gathering<admin::Findings>>(process_.loop, workers.size(),
+                                                   [shared_wish, are_among_all = std::move(are_among_all),
+                                                    done = std::move(done)](admin::Findings found) mutable {
+                                                     merge_shards(found.pools);
+                                                     if (shared_wish->as_counted)
+                                                       merge_uncounted(found.pools, are_among_all);
+                                                     done(std::move(found));
+                                                   });
   for (unsigned i = 0; i < workers.size(); ++i) {
     look_on(*workers[i], std::make_shared<Look>(shared_wish, i), gathering);
   }

@@ -152,10 +152,23 @@ void merge_shards(std::vector<admin::PoolView>& pools) {
   });
 }
 
-void merge_uncounted(std::vector<admin::PoolView>& pools) {
+bool are_counted_among_all(telemetry::PoolCounterTable& counters, unsigned workers,
+                           const std::string& tenant) {
+  const auto counts_others_of = [&](const std::string& whose) {
+    for (unsigned worker = 0; worker < workers; ++worker) {
+      if (counters.find({whose, "_other", "_other"}, worker) != nullptr) return true;
+    }
+    return false;
+  };
+  return !counts_others_of(tenant) && counts_others_of("_other");
+}
+
+void merge_uncounted(std::vector<admin::PoolView>& pools, const AmongAll& are_among_all) {
   if (std::ranges::all_of(pools, &admin::PoolView::is_counted)) return;
   for (admin::PoolView& pool : pools) {
-    if (!pool.is_counted) pool.user = pool.database = "_other";
+    if (pool.is_counted) continue;
+    pool.user = pool.database = "_other";
+    if (are_among_all(pool.tenant)) pool.tenant = "_other";
   }
   merge(pools, [](admin::PoolView& sum, admin::PoolView& pool) {
     sum.size += pool.size;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,7 +86,11 @@ class Look {
 
 // Makes one of the shards of several workers.
 void merge_shards(std::vector<admin::PoolView>& pools);
-// Makes one of a tenant's pools that the metrics do not know by name.
-void merge_uncounted(std::vector<admin::PoolView>& pools);
+// Makes one of a tenant's pools that the metrics do not know by name, and one of all tenants' whose counters are one.
+using AmongAll = std::function<bool(const std::string& tenant)>;
+void merge_uncounted(std::vector<admin::PoolView>& pools, const AmongAll& are_among_all);
+// Whether the table has what these pools of the tenant count among what those of all do: it had no room left.
+bool are_counted_among_all(telemetry::PoolCounterTable& counters, unsigned workers,
+                           const std::string& tenant);
 
 }  // namespace penstock::server

@@ -112,7 +112,7 @@ TEST(MergeUncounted, MakesOneOfATenantsPoolsWithoutAName) {
     pools[i].is_counted = i == 3;
   }
   merge_shards(pools);
-  merge_uncounted(pools);
+  merge_uncounted(pools, [](const std::string&) { return false; });
   ASSERT_EQ(pools.size(), 2U);
   EXPECT_EQ(pools[0].database, "c") << "one worker counts it by name";
   EXPECT_EQ(pools[0].size, 10);
@@ -121,6 +121,27 @@ TEST(MergeUncounted, MakesOneOfATenantsPoolsWithoutAName) {
   EXPECT_EQ(pools[1].database, "_other");
   EXPECT_EQ(pools[1].size, 20);
   EXPECT_EQ(pools[1].waiting, 2U);
+}
+
+TEST(MergeUncounted, NamesThemAsTheirCountersAre) {
+  telemetry::PoolCounterTable counters(2);
+  (void)counters.others_of("early", 1);
+  (void)counters.find_or_make({"late", "u", "d"}, 0);  // now it is full
+  (void)counters.others_of("late", 0);
+  std::vector<admin::PoolView> pools(3);
+  const char* tenants[] = {"early", "late", "later"};
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    pools[i].tenant = tenants[i];
+    pools[i].user = pools[i].database = "x";
+    pools[i].active = 1;
+    pools[i].is_counted = false;
+  }
+  merge_uncounted(pools,
+                  [&](const std::string& tenant) { return are_counted_among_all(counters, 2, tenant); });
+  ASSERT_EQ(pools.size(), 2U);
+  EXPECT_EQ(pools[0].tenant, "_other");
+  EXPECT_EQ(pools[0].active, 2U);
+  EXPECT_EQ(pools[1].tenant, "early");
 }
 
 TEST(MergeShards, CountsReplicationConnectionsWithThePoolOfTheirName) {

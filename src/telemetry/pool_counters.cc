@@ -69,7 +69,9 @@ std::shared_ptr<PoolCounters> PoolCounterTable::find_or_make(const PoolLabels& l
 std::shared_ptr<PoolCounters> PoolCounterTable::others_of(const std::string& tenant, unsigned worker) {
   const std::scoped_lock lock(mutex_);
   const PoolLabels own{tenant, "_other", "_other"};
-  const bool has_place = !is_full() || entries_.contains(Key(own, worker));
+  // Once one worker has a place for them, all have: whoever asks where they are finds them together.
+  const auto first = entries_.lower_bound(Key(own, 0));
+  const bool has_place = !is_full() || (first != entries_.end() && first->first.first == own);
   return make(has_place ? own : PoolLabels{"_other", "_other", "_other"}, worker);
 }
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 
 from api import Api, api_settings, token, value
 from pooler import Pooler, default_tenant
-from postgres import free_port
+from postgres import APP_PASSWORD, free_port
 from wire import ServerError, query
 
 pytestmark = pytest.mark.penstock
@@ -62,6 +63,20 @@ def test_open_sockets_make_no_call_dear_that_needs_no_token(pooler_of, pg, tmp_p
         each.close()
     assert beside_many < 3 * alone
     assert value(api.metrics(), "process_open_fds") == files[0] == files[1] > 3000, "they are counted every few seconds"
+
+
+def test_clients_of_pools_beyond_the_table_are_seen(pooler_of, pg, tmp_path):
+    port = free_port()
+    settings = api_settings(tmp_path, port, **{"api.metrics_pools_max": 10, "server.workers": 1})
+    names = [f"t{number}" for number in range(12)]
+    pooler = pooler_of(settings, tenants=[replace(default_tenant(pg), id=name) for name in names])
+    api = Api(port)
+    clients = [pooler.endpoint(user=f"app.{name}", password=APP_PASSWORD).connect() for name in names]
+    metrics = api.metrics()
+    assert value(metrics, "penstock_clients", tenant="_other", state="idle") == 2
+    assert value(metrics, "penstock_clients", state="idle") == 12
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
