@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "pgwire/sql_scan.h"
 
@@ -88,7 +89,10 @@ std::size_t SqlWalk::skip_dull(string_view piece, std::size_t at) {
   const std::size_t begin = at;
   while (at < piece.size() && !kStops[static_cast<unsigned char>(piece[at])]) ++at;
   if (at - begin >= 2) last_ = piece[at - 2];
-  if (at > begin) saw(piece[at - 1]);
+  if (at > begin) {
+    saw(piece[at - 1]);
+    reopens_ = false;
+  }
   return at;
 }
 
@@ -99,6 +103,7 @@ void SqlWalk::saw(char c) {
 
 void SqlWalk::step(char c) {
   const bool after_name = is_identifier_part(last_);
+  const bool reopens = std::exchange(reopens_, false);
   const bool in_word = is_identifier_part(c) && (c != '$' || after_name);
   if (!in_word) end_word();
   if (in_word) {
@@ -132,7 +137,7 @@ void SqlWalk::step(char c) {
     }
     if (c == '\'') {
       const bool escapes = (last_ == 'E' || last_ == 'e') && !is_identifier_part(before_last_);
-      state_ = escapes ? State::kEscapeString : State::kString;
+      state_ = escapes || reopens ? State::kEscapeString : State::kString;
       escaped_ = false;
     }
   }
@@ -216,9 +221,8 @@ std::size_t SqlWalk::escape_string(string_view piece, std::size_t at) {
     const char c = piece[at++];
     if (c == '\'' && !escaped_) {
       state_ = State::kPlain;
-      // A quote that follows at once goes on with a string of this kind.
-      before_last_ = ' ';
-      last_ = 'E';
+      last_ = before_last_ = c;
+      reopens_ = true;
     }
     escaped_ = c == '\\' && !escaped_;
   }

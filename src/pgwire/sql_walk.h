@@ -75,6 +75,7 @@ class SqlWalk {
   bool awaits_target_ = false;  // after INTO or CREATE
   bool after_insert_ = false;   // INSERT INTO names a table that is there
   bool escaped_ = false;        // in an escape string: a backslash came last
+  bool reopens_ = false;        // behind an escape string: a quote at once goes on with it
   char last_ = ' ';             // the byte read last in plain text, and the one before it
   char before_last_ = ' ';
   std::uint32_t depth_ = 0;     // of parentheses: CREATE RULE … DO (…; …)

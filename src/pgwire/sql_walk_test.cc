@@ -75,6 +75,7 @@ const std::vector<std::string> kTexts = {
     "SET TIME ZONE 'UTC'; LISTEN \"a b\"; DEALLOCATE PREPARE x; DEALLOCATE ALL; PREPARE y AS SELECT $1",
     "SELECT 'never closed; SET no = 1",
     "SELECT $$ never closed; SET no = 1",
+    "SELECT e'a'$$; SET no = 1;$$; SET p = 1",
     "SELECT 1 /* never closed; SET no = 1",
     "",
     " ; -- only",
