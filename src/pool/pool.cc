@@ -40,7 +40,6 @@ Pool::Pool(PoolHome home, std::string key, PoolConfigPtr config, std::shared_ptr
                   pool->want_more();
                 });
               }),
-      retired_at_(home_.tools.loop.now()),
       retry_timer_(io::Timer::calling<&Pool::want_more>(this)),
       maintenance_timer_(io::Timer::calling<&Pool::maintain>(this)) {
   if (counters_ == nullptr) counters_ = std::make_shared<telemetry::PoolCounters>();
@@ -322,8 +321,7 @@ void Pool::hand_over(unsigned worker) {
   idle_.pop_back();
   publish_idle(-1);
   const auto found = upstreams_.find(upstream.id);
-  auto transit = std::make_shared<Transit>(
-      Transit{.held = std::move(found->second), .config = config_, .retired_at = retired_at_});
+  auto transit = std::make_shared<Transit>(Transit{.held = std::move(found->second), .config = config_});
   upstreams_.erase(found);
   tls::Passage::take(transit->held.upstream->take_stream(), [hub = hub_, worker,
                                                              transit](base::Result<tls::Passage> passage) {
@@ -342,9 +340,9 @@ void Pool::arrive(Transit transit, tls::Passage passage) {
   // make TLS contexts that are not the same, so plans may differ where nothing has changed.)
   const bool is_from_elsewhere = transit.config->tenant_spec != config_->tenant_spec &&
                                  !upstream::same_target(*transit.config->plan, *config_->plan);
-  const bool is_outdated = transit.retired_at < retired_at_ || is_from_elsewhere;
   Held& held = transit.held;
   upstream::Upstream& taken = *held.upstream;
+  const bool is_outdated = taken.created_at < retired_at_ || is_from_elsewhere;
   // Settings are interned per worker.
   taken.settings = home_.settings.intern(taken.settings->values());
   taken.settings_at_login = home_.settings.intern(taken.settings_at_login->values());

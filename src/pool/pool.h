@@ -231,11 +231,10 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   void refuse_all(const base::Error& error);
 
   void hand_over(unsigned worker);
-  // An upstream on its way to another worker, and what its shard knew when it gave it away.
+  // An upstream on its way to another worker, and how its shard was configured when it gave it away.
   struct Transit {
     Held held;
     PoolConfigPtr config;
-    base::TimePoint retired_at;
   };
   void arrive(Transit transit, tls::Passage passage);
   void publish_waiting();
@@ -272,7 +271,7 @@ class Pool final : public base::ListHook<Pool>, private upstream::UpstreamUser {
   upstream::SettingsPtr settings_at_login_;
   std::unordered_map<upstream::SettingsPtr, upstream::SettingsPtr> outcomes_;  // at most kOutcomesMax
   bool is_paused_ = false;
-  base::TimePoint retired_at_;  // all upstreams were opened after the order of this time
+  base::TimePoint retired_at_{};  // of the latest order: upstreams opened before it are not taken in
   std::size_t idle_count_ = 0;
   std::size_t cleaning_count_ = 0;       // in the janitors' hands
   base::List<Janitor, Janitor> prompt_;  // of these, those who may be done in a moment; the oldest first

@@ -205,6 +205,14 @@ TEST_F(PoolShardsTest, AnUpstreamOnItsWayWhenTheHostsChangeIsClosed) {
   EXPECT_FALSE(server->peer(0).open());
 }
 
+TEST_F(PoolShardsTest, AnUpstreamMayBeOlderThanTheShardThatTakesIt) {
+  give_back(serve("one"));
+  let(seconds(1));
+  make_pool();
+  serve("two", nullptr, 2);
+  EXPECT_EQ(server->peers.size(), 1U);
+}
+
 TEST_F(PoolShardsTest, AShardThatIsYoungerThanAnOrderGivesItsUpstreamsAway) {
   const base::TimePoint ordered_at = world.now();
   for (Worker& worker : workers) {
