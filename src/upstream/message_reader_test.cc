@@ -175,6 +175,8 @@ TEST_F(MessageReaderTest, ADeadlineThatIsMetDoesNotComeLater) {
   begin(reader);
   world.run_until(world.now() + std::chrono::seconds(10));
   EXPECT_EQ(read, std::vector<std::string>{"Z"});
+  receive(sim::message('S'));
+  EXPECT_EQ(read, (std::vector<std::string>{"Z", "S"}));
 }
 
 TEST_F(MessageReaderTest, TellsTheEndAfterWhatCameBefore) {
