@@ -25,6 +25,9 @@ class DialTest : public ::testing::Test {
     plan.connect_timeout = seconds(3);
     plan.login_timeout = seconds(5);
   }
+  // Connections that were given up say goodbye first.
+  ~DialTest() override { world.run_until(world.now() + seconds(10)); }
+
   base::Result<LoggedIn> run() {
     const auto before = world.now();
     auto result = sim::run_task(*loop, dial(tools(), std::make_shared<const DialPlan>(plan)));
