@@ -9,42 +9,17 @@
 #include <filesystem>
 #include <fstream>
 
-#include "catalog/sqlite_store.h"
-#include "catalog/temporary_directory.h"
+#include "catalog/sqlite_store_test.h"
 
 namespace penstock::catalog {
 namespace {
 
 using model::TenantSpec;
-using testing::HasSubstr;
+using testing::acme;
+using ::testing::HasSubstr;
+using testing::load;
 
-TenantSpec acme() {
-  TenantSpec tenant{.id = "acme",
-                    .hosts = {{.host = "db"}},
-                    .sni_names = {"PG.acme.example"},
-                    .databases = {"shop"},
-                    .users = {{.name = "app", .secret = "pw"}, {.name = "report", .secret = "pw2"}}};
-  tenant.overrides.pool_size = 40;
-  return tenant;
-}
-
-class RestoreTest : public testing::Test {
- protected:
-  std::unique_ptr<SqliteStore> open() {
-    auto store = SqliteStore::open({.path = file_});
-    EXPECT_TRUE(store) << store.error().to_string();
-    return store ? *std::move(store) : nullptr;
-  }
-
-  TemporaryDirectory directory_;
-  std::string file_ = directory_ / "penstock.db";
-};
-
-model::SnapshotPtr load(Store& store) {
-  auto snapshot = store.load();
-  EXPECT_TRUE(snapshot) << snapshot.error().to_string();
-  return snapshot ? *snapshot : std::make_shared<model::CatalogSnapshot>(std::vector<model::TenantPtr>{});
-}
+using RestoreTest = testing::SqliteStoreTest;
 
 TEST_F(RestoreTest, WorksUnderARunningServer) {
   const std::string backup = directory_ / "backup.db";
@@ -130,7 +105,7 @@ TEST_F(RestoreTest, LooksAtABackupFirst) {
   damage.close();
   EXPECT_THAT(refusal(), HasSubstr("damaged"));
   for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
-    EXPECT_THAT(entry.path().string(), testing::Not(HasSubstr(".new-"))) << "nothing is left";
+    EXPECT_THAT(entry.path().string(), ::testing::Not(HasSubstr(".new-"))) << "nothing is left";
   }
 }
 

@@ -7,7 +7,7 @@
 
 namespace penstock::session {
 
-// What a text will do to the server's session, as far as its first words tell. Settings that the server
+// What a text will do to the server's session, as far as its words tell. Settings that the server
 // reports are carried over; others keep the client where it has made them.
 void Session::look_for_state(std::string_view text) {
   while (!text.empty()) {
