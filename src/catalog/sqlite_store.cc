@@ -73,21 +73,29 @@ base::Status create_catalog(const std::string& path) {
   return status;
 }
 
+constexpr const char* kBackupHint = "`penstock catalog backup` writes what can be restored.";
+
+base::Error unusable_backup(base::Error error) {
+  error.hint = kBackupHint;
+  return error;
+}
+
 // A copy of the backup, sound and with the tables of today.
 base::Result<SqliteDatabase> open_copy(const std::string& backup, const std::string& draft) {
   base::Result<SqliteDatabase> original = SqliteDatabase::open({.path = backup});
-  if (!original) return original;
+  if (!original) return base::fail(unusable_backup(original.error()));
   const base::Result<std::int64_t> owner = original->number("PRAGMA application_id");
-  if (!owner) return base::fail(owner.error());
+  if (!owner) return base::fail(unusable_backup(owner.error()));
   if (*owner != kApplicationId) {
     return base::fail({.sqlstate = base::kConfigFileError,
                        .message = fmt::format("\"{}\" is no catalog", backup),
-                       .hint = "`penstock catalog backup` writes what can be restored.",
+                       .hint = kBackupHint,
                        .where = backup});
   }
   base::Result<SqliteDatabase> copy = SqliteDatabase::open({.path = draft});
   if (!copy) return copy;
-  if (const base::Status status = original->copy_to(*copy); !status) return base::fail(status.error());
+  if (const base::Status status = original->copy_to(*copy); !status)
+    return base::fail(unusable_backup(status.error()));
   const base::Result<Database::Rows> found = copy->query("PRAGMA integrity_check(1)");
   if (!found || found->empty() || found->front()[0] != "ok") {
     return base::fail(
@@ -246,8 +254,7 @@ base::Result<std::size_t> SqliteStore::restore(const Options& options, const std
   } const draft(draft_of(options.path));
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(backup, ignored)) {
-    return base::fail(base::kIoError, fmt::format("\"{}\" is no file", backup), {},
-                      "`penstock catalog backup` writes what can be restored.");
+    return base::fail(base::kIoError, fmt::format("\"{}\" is no file", backup), {}, kBackupHint);
   }
   if (const base::Status status = create_empty(draft.path, options.path); !status) {
     return base::fail(status.error());
