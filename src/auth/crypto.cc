@@ -1,5 +1,6 @@
 // SHA256_Transform is deprecated since OpenSSL 3.0 without a successor that runs one compression at a time;
-// through the EVP calls the same derivation costs three times as much (see pbkdf2_sha256).
+// through the EVP calls the same derivation costs three times as much (see pbkdf2_sha256). They, and SHA256(), which
+// goes through them, look the algorithm up by name in each call.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "auth/crypto.h"
@@ -23,13 +24,31 @@ void update(SHA256_CTX& hash, std::string_view piece) {
   SHA256_Update(&hash, piece.data(), piece.size());
 }
 
+void digest_of(base::ByteView bytes, std::uint8_t* digest) {
+  SHA256_CTX hash;
+  SHA256_Init(&hash);
+  SHA256_Update(&hash, bytes.data(), bytes.size());
+  SHA256_Final(digest, &hash);
+  wipe(&hash, sizeof(hash));
+}
+
+constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::uint8_t kNoDigit = 64;
+constexpr auto kBase64Values = [] {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(kNoDigit);
+  for (std::size_t i = 0; i < kBase64Digits.size(); ++i)
+    values[static_cast<std::uint8_t>(kBase64Digits[i])] = static_cast<std::uint8_t>(i);
+  return values;
+}();
+
 // HMAC-SHA-256 with the two key blocks hashed beforehand.
 class Hmac {
  public:
   explicit Hmac(base::ByteView key) {
     std::array<std::uint8_t, kBlock> pad{};
     if (key.size() > kBlock) {
-      SHA256(key.data(), key.size(), pad.data());
+      digest_of(key, pad.data());
     } else if (!key.empty()) {
       std::memcpy(pad.data(), key.data(), key.size());
     }
@@ -92,7 +111,7 @@ class Hmac {
 
 Key sha256(base::ByteView bytes) {
   Key digest;
-  SHA256(bytes.data(), bytes.size(), digest.data());
+  digest_of(bytes, digest.data());
   return digest;
 }
 
@@ -148,19 +167,24 @@ std::string base64_encode(base::ByteView bytes) {
 }
 
 std::optional<std::string> base64_decode(std::string_view text) {
-  static constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   if (text.size() % 4 != 0) return std::nullopt;
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  if (text.substr(0, text.size() - padding).find_first_not_of(kDigits) != text.npos) return std::nullopt;
-  std::string bytes(text.size() / 4 * 3, '\0');
-  const int size =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (size < 0) return std::nullopt;
-  bytes.resize(static_cast<std::size_t>(size) - padding);
-  if (base64_encode(base::as_bytes(bytes)) != text) return std::nullopt;  // unused bits set
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  std::uint32_t bits = 0;  // the lowest `count` of them are not yet in `bytes`
+  int count = 0;
+  for (const char digit : text.substr(0, text.size() - padding)) {
+    const std::uint8_t value = kBase64Values[static_cast<std::uint8_t>(digit)];
+    if (value == kNoDigit) return std::nullopt;
+    bits = bits << 6 | value;
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes += static_cast<char>(bits >> count & 0xff);
+  }
+  const std::uint32_t unused = bits & ((1U << count) - 1);
+  if (unused != 0) return std::nullopt;  // another text means the same bytes
   return bytes;
 }
 

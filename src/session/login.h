@@ -60,6 +60,7 @@ class Login {
   using Fits = std::function<bool(const auth::Secret&)>;
   io::Task<base::Status> look_up();
   io::Task<base::Result<std::vector<auth::Secret>>> find_secrets();
+  bool is_as_looked_up() const;
   io::Task<base::Status> look_up_again();
   bool try_secrets(Fits& fits);
   io::Task<base::Status> check_proof(Fits fits);

@@ -343,6 +343,8 @@ void catch_up(SessionHome& home, pool::Pool& pool) {
 
 void renew_credential(pool::Pool& pool, const upstream::Credential& shown) {
   const upstream::DialPlan& old = *pool.config().plan;
+  const bool has_it = same_keys(shown.keys, old.credential.keys);
+  if (!shown.secret.has_value() && (has_it || !shown.keys.has_value())) return;  // nearly always
   Credentials fresh{.first = old.credential, .other = old.other_credential};
   if (shown.secret.has_value() && text_of(shown) != text_of(fresh.first)) {
     fresh.first = {.secret = shown.secret, .keys = {}};

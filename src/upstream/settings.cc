@@ -92,6 +92,10 @@ bool same_name(std::string_view a, std::string_view b) {
 SettingsPtr SettingsTable::intern(Settings::Values values) {
   keep_last_of_each_name(values);
   std::ranges::sort(values, name_less);
+  return find_or_add(std::move(values));
+}
+
+SettingsPtr SettingsTable::find_or_add(Settings::Values values) {
   std::string key;
   for (const auto& [name, value] : values) {
     key.append(name).push_back('\0');
@@ -109,16 +113,16 @@ SettingsPtr SettingsTable::intern(Settings::Values values) {
 
 SettingsPtr SettingsTable::with(const SettingsPtr& base, std::string_view name, std::string_view value) {
   Settings::Values values = base == nullptr ? Settings::Values{} : base->values();
-  const auto found =
-      std::ranges::find_if(values, [&](const auto& entry) { return compare(entry.first, name) == 0; });
-  if (found == values.end()) {
-    values.emplace_back(name, value);
-  } else if (found->second == value) {
-    return base;
+  const auto place =
+      std::ranges::find_if(values, [&](const auto& entry) { return compare(entry.first, name) >= 0; });
+  const bool has_it = place != values.end() && compare(place->first, name) == 0;
+  if (has_it && place->second == value) return base;
+  if (has_it) {
+    place->second = value;
   } else {
-    found->second = value;
+    values.emplace(place, name, value);
   }
-  return intern(std::move(values));
+  return find_or_add(std::move(values));
 }
 
 void SettingsTable::drop_unused() {

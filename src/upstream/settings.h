@@ -40,6 +40,7 @@ class SettingsTable {
   std::size_t size() const { return sets_.size(); }
 
  private:
+  SettingsPtr find_or_add(Settings::Values sorted);
   void drop_unused();
   std::unordered_map<std::string, std::weak_ptr<const Settings>> sets_;  // by their canonical text
   std::size_t drop_at_ = 1024;
