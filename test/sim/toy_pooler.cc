@@ -10,6 +10,9 @@ namespace penstock::sim {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// A connection that we have closed may be open at the server for so long: as bytes that are late, see SimFaults.
+constexpr auto kGoodbye = milliseconds(400);
+
 // A client's connection.
 class ToyPooler::Session final : public io::StreamSink {
  public:
@@ -222,8 +225,11 @@ void ToyPooler::serve_waiters() {
     const auto idle =
         std::ranges::find_if(upstreams_, [](auto& u) { return u->ready && u->session == nullptr; });
     if (idle == upstreams_.end()) {
-      if (upstreams_.size() < options_.upstreams_max || options_.bug == PlantedBug::kIgnoresLimit)
+      if (upstreams_at_server() < options_.upstreams_max || options_.bug == PlantedBug::kIgnoresLimit) {
         open_upstream();
+      } else if (!leaving_.empty()) {
+        loop_->timers().arm(retry_, leaving_.front());
+      }
       return;
     }
     Session* session = waiters_.front();
@@ -239,6 +245,11 @@ void ToyPooler::serve_waiters() {
     stale_keys_[session->id()] = upstream.cancel_key;
     session->forward_backlog();
   }
+}
+
+std::size_t ToyPooler::upstreams_at_server() {
+  while (!leaving_.empty() && leaving_.front() <= loop_->now()) leaving_.pop_front();
+  return upstreams_.size() + leaving_.size();
 }
 
 void ToyPooler::open_upstream() {
@@ -285,6 +296,7 @@ void ToyPooler::forget(Upstream& upstream) {
   const auto found = std::ranges::find_if(upstreams_, [&](auto& u) { return u.get() == &upstream; });
   if (found == upstreams_.end()) return;
   if (Session* session = std::exchange(upstream.session, nullptr)) session->upstream = nullptr;
+  if (upstream.stream != nullptr) leaving_.push_back(loop_->now() + kGoodbye);
   if (upstream.stream != nullptr && strikes(PlantedBug::kKeepsConnection, 1)) {
     struct Deaf final : io::StreamSink {
       void on_data(io::Chunk) override {}

@@ -63,6 +63,8 @@ class ToyPooler final : public Middle, public io::AcceptSink {
 
   void want_upstream(Session& session);
   void serve_waiters();
+  // Those that we have closed may not be gone yet.
+  std::size_t upstreams_at_server();
   void open_upstream();
   void release(Upstream& upstream);
   void forget(Session& session);
@@ -78,6 +80,7 @@ class ToyPooler final : public Middle, public io::AcceptSink {
   std::map<std::uint32_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Upstream>> upstreams_;
   std::deque<Session*> waiters_;
+  std::deque<base::TimePoint> leaving_;  // until then a closed upstream counts
   std::map<std::uint32_t, std::string>
       stale_keys_;  // of kStaleCancel: session → cancel key of its last upstream
   std::vector<std::unique_ptr<io::Connecting>> cancel_connects_;

@@ -39,10 +39,10 @@ dev_fuzz() {
 }
 
 dev_bench() {
-  [[ -f test/bench/bench.py ]] || die "test/bench/bench.py is not there"
+  [[ ${1:-help} == help || " $* " == *" --help "* ]] && exec python3 test/bench/bench.py "$@"
   dev_setup build
   need openssl python3 pgbouncer "${RUN_PACKAGES[@]}"
   setup_pgbouncer
-  build release
+  build release penstock  # each benchmark builds its own programs
   PENSTOCK_BINARY=$BUILD/release/penstock PENSTOCK_BUILD_DIR=$BUILD/release exec python3 test/bench/bench.py "$@"
 }
