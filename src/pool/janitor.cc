@@ -50,14 +50,16 @@ void Janitor::interrupt() {
     ends = upstream_.replies.at(i).ends_with_ready();
   }
   // Answers of our own that the client does not hear any more.
-  for (std::size_t i = upstream_.replies.size(); i-- > 0;) {
-    if (upstream_.replies.at(i).is_ours()) upstream_.replies.erase(i);
-  }
+  upstream_.replies.drop(0, upstream_.replies.size(), [](const Reply& reply) { return reply.is_ours(); });
   if (!ends || upstream_.in_batch || upstream_.skipping) {
+    if (!upstream_.skipping) {
+      // A Sync alone would commit what has been done without one. So the batch fails: the server's log says by what.
+      pgwire::execute(out, "the client has gone");
+      upstream_.replies.push({.kind = Reply::Kind::kExecute, .visible = false});
+    }
     pgwire::sync(out);
     upstream_.replies.push({.kind = Reply::Kind::kSync, .visible = false});
-    upstream_.skipping = false;
-    upstream_.in_batch = false;
+    upstream_.end_batch();
   }
   upstream_.stream().write(out.view());
   cancel_running();
@@ -131,7 +133,7 @@ void Janitor::go_on() {
   if (work_.reset) {
     work_.reset = false;
     must_succeed_ = true;
-    if (!pool_.config().reset_query.empty()) return upstream_.send_query(pool_.config().reset_query);
+    if (!pool_.config().reset_query.empty()) return upstream_.send_cleaning(pool_.config().reset_query);
   }
   if (work_.check) {
     work_.check = false;

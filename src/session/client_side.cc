@@ -53,15 +53,17 @@ void Session::relay(const io::Chunk& chunk) {
     if (state_ != State::kActive) return run.forget();
   }
   run.flush();
-  // All was answered here, or only a part of a message has come.
-  if (upstream_->replies.empty()) return on_ready();
-  const bool full =
+  const bool upstream_is_full =
       upstream_->stream().unsent() > io::kUnsentHigh || upstream_->replies.size() > upstream::kReplyQueueHigh;
-  if (full && !client_paused_) {
+  const bool client_is_full =
+      client_->unsent() > io::kUnsentHigh;  // answers of our own that it does not read
+  if ((upstream_is_full || client_is_full) && !client_paused_) {
     client_paused_ = true;
     client_->pause_receiving();
-    upstream_->stream().want_drained();
+    (client_is_full ? *client_ : upstream_->stream()).want_drained();
   }
+  // All was answered here, or only a part of a message has come.
+  if (upstream_->replies.empty()) on_ready();
 }
 
 void Session::push(Reply reply) {
@@ -114,11 +116,11 @@ base::Status Session::on_client_event(const Event& event, PassThrough& run) {
       push({.kind = Reply::Kind::kExecute});
       break;
     case msg::kSync:
-      // While the server reads CopyData it ignores Sync.
-      if (!upstream_->copy_in) {
-        upstream_->skipping = false;
+      if (upstream_->copy_in) {
+        ++upstream_->ignored_syncs;
+      } else {
         push({.kind = Reply::Kind::kSync});
-        upstream_->in_batch = false;
+        upstream_->end_batch();
       }
       break;
     case msg::kFlush: {
@@ -135,6 +137,7 @@ base::Status Session::on_client_event(const Event& event, PassThrough& run) {
     case msg::kCopyDone:
     case msg::kCopyFail:
       upstream_->copy_in = false;
+      if (!upstream_->replies.empty()) upstream_->replies.back().copy_ended = true;
       break;
     case msg::kCopyData:
       break;
@@ -171,6 +174,8 @@ void Session::on_query(const Event& event, PassThrough& run) {
 bool Session::on_deallocate(std::string_view text) {
   const auto statement = pgwire::classify_simple(text);
   if (statement.kind != pgwire::StatementKind::kDeallocate || statement.multiple()) return false;
+  // In a failed transaction it is the server that must refuse.
+  if (upstream_->status == pgwire::kStatusFailed && upstream_->replies.empty()) return false;
   if (!statements_->remove(pgwire::identifier(statement.name))) return false;
   push({.kind = Reply::Kind::kOurDeallocate});
   if (upstream_->replies.size() == 1) {
@@ -194,7 +199,7 @@ bool Session::on_parse_deallocate(base::ByteView definition, PassThrough& run) {
   prepare_upstream(statement, run);
   upstream_->prepared.doubt(statement);
   statements_->remove(name);
-  upstream_->unnamed_of = id_;
+  upstream_->replace_unnamed(id_);
   unnamed_.reset();
   base::ByteWriter out;
   pgwire::parse(out, "", "DEALLOCATE \"" + statement->name + "\"");
@@ -227,12 +232,13 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
   }
   if (translated && whole && statements_ != nullptr && on_parse_deallocate(definition, run)) return {};
   if (name->empty()) {
-    upstream_->unnamed_of = id_;
+    upstream_->replace_unnamed(id_);
     unnamed_.reset();
     // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at
     // once need not be remembered.
     const bool alone = exchange_->scanner.next_type() != msg::kBind;
-    if (translated && whole && alone) unnamed_ = home_.statement_table.intern(definition);
+    if (translated && whole && (alone || !upstream_->unnamed_is_certain))
+      unnamed_ = home_.statement_table.intern(definition);
   } else if (translated) {
     // Too large to be kept here and sent to other upstreams: the client stays where its statement is.
     pin("large prepared statement");
@@ -304,6 +310,7 @@ void Session::prepare_upstream(const upstream::StatementPtr& statement, PassThro
 // The same for the unnamed statement, which may have been parsed on another upstream.
 void Session::prepare_unnamed(PassThrough& run) {
   if (upstream_->unnamed_of == id_) return;
+  upstream_->replace_unnamed(id_);
   base::ByteWriter out;
   if (unnamed_ != nullptr) {
     pgwire::parse_header(out, "", unnamed_->definition.size());
@@ -314,7 +321,6 @@ void Session::prepare_unnamed(PassThrough& run) {
     pgwire::close(out, pgwire::kStatement, "");
     push({.kind = Reply::Kind::kClose, .visible = false});
   }
-  upstream_->unnamed_of = id_;
   run.insert(out.view());
 }
 
@@ -376,19 +382,25 @@ base::Status Session::on_close(const Event& event, PassThrough& run) {
                                                        : base::fail(protocol_error("invalid Close message"));
   if (!close) return std::unexpected(close.error());
   const bool translated = identity_->mode != model::PoolMode::kSession && close->kind == pgwire::kStatement;
-  if (translated && !close->name.empty()) {
+  // A pinned client may have statements that only its server knows: by PREPARE, or too large to be moved.
+  const bool is_servers = pinned_ && (statements_ == nullptr || statements_->find(close->name) == nullptr);
+  if (translated && !close->name.empty() && !is_servers) {
     // The upstream's statement is shared: only the client's name for it goes.
     if (statements_ != nullptr) statements_->close(close->name);
     push({.kind = Reply::Kind::kOurClose, .names_statement = statements_ != nullptr});
     return {};
   }
-  if (translated) unnamed_.reset();
+  if (translated && close->name.empty()) {
+    unnamed_.reset();
+    upstream_->unnamed_of = 0;  // there is none, or, if this is skipped, another client's
+  }
   push({.kind = Reply::Kind::kClose});
   run.pass(event);
   return {};
 }
 
-// The request that waited has been cancelled: it ends with an error, as the server would have ended it.
+// The request that waited has been cancelled: it ends with an error, as the server would have ended it. Who has asked to
+// be told at once (Flush) is.
 void Session::refuse_held() {
   base::ByteWriter out;
   std::vector<io::Chunk> held;
@@ -408,10 +420,16 @@ void Session::refuse_held() {
       if (event.kind == EventKind::kMessage || event.first) {
         if (event.type == msg::kTerminate) return client_terminated();
       }
-      if (!last || (event.type != msg::kQuery && event.type != msg::kSync)) continue;
+      const bool is_simple = event.type == msg::kQuery || event.type == msg::kFunctionCall;
+      if (!last || (!is_simple && event.type != msg::kSync && event.type != msg::kFlush)) continue;
+      if (exchange_->refusal_told && event.type != msg::kSync) continue;
+      if (!std::exchange(exchange_->refusal_told, true)) {
+        pgwire::error_response(
+            out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
+      }
+      if (event.type == msg::kFlush) continue;
       over = true;
-      pgwire::error_response(
-          out, {.sqlstate = base::kQueryCanceled, .message = "canceling statement due to user request"});
+      exchange_->refusal_told = false;
       pgwire::ready_for_query(out, pgwire::kStatusIdle);
       // What follows is another request, and not cancelled.
       const base::ByteView rest = exchange_->scanner.take_rest();

@@ -33,6 +33,7 @@ struct Exchange {
   pgwire::FrameScanner scanner;     // of the client's stream
   bool dropping = false;            // the rest of a message that is not passed on
   bool server_part_visible = true;  // the rest of a long message from the server is passed on
+  bool refusal_told = false;        // of a batch that was refused before its Sync came
   bool notified = false;            // the client has been told that it waits
   bool reset_done = false;          // at least one of `resets` has succeeded
   std::vector<io::Chunk> held;

@@ -62,6 +62,7 @@ void Session::relay_answer(upstream::Upstream& upstream, const io::Chunk& bytes)
 bool Session::on_server_event(const Event& event, PassThrough& run) {
   if (event.kind == EventKind::kPart && !event.first) {
     if (exchange_->server_part_visible) run.pass(event);
+    if (event.last) answer_ours(run);
     return true;
   }
   upstream::Upstream& upstream = *upstream_;
@@ -104,10 +105,9 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   } else if (tracked->visible) {
     run.pass(event);
   }
-  if (tracked->ready) {
-    settings_ = upstream.settings;
-    answer_ours(run);
-  }
+  if (tracked->ready) settings_ = upstream.settings;
+  // Now: the server may have nothing more to say.
+  if (event.kind == EventKind::kMessage || event.last) answer_ours(run);
   return true;
 }
 

@@ -339,7 +339,7 @@ void Session::resume_client() {
 void Session::resume_client_if_room() {
   if (upstream_ == nullptr || client_ == nullptr) return;
   const bool room = upstream_->replies.size() <= upstream::kReplyQueueHigh &&
-                    upstream_->stream().unsent() <= io::kUnsentHigh;
+                    upstream_->stream().unsent() <= io::kUnsentHigh && client_->unsent() <= io::kUnsentHigh;
   if (room) resume_client();
 }
 
@@ -368,6 +368,7 @@ void Session::on_drained() {
     upstream_paused_ = false;
     upstream_->stream().resume_receiving();
   }
+  resume_client_if_room();
 }
 
 void Session::on_end(const base::Error* error) {

@@ -10,6 +10,7 @@
 // Bounds:     one entry for each message of a pipeline; the session stops reading at kReplyQueueHigh.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -38,6 +39,8 @@ struct Reply {
   Kind kind;
   bool visible = true;               // the client asked for it (else: we did, and swallow the answer)
   bool ends_request = false;         // not visible itself, but its ReadyForQuery and ParameterStatus are
+  bool cleans = false;               // kQuery of ours: the pool's reset_query
+  bool copy_ended = false;           // CopyDone or CopyFail was sent behind it
   bool names_statement = false;      // kParse, kOurParse, kOurClose: it gives or takes a name of the client
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 
@@ -52,6 +55,7 @@ class ReplyQueue {
   bool empty() const { return first_ == entries_.size(); }
   std::size_t size() const { return entries_.size() - first_; }
   Reply& front() { return entries_[first_]; }
+  Reply& back() { return entries_.back(); }
   Reply& at(std::size_t index) { return entries_[first_ + index]; }
   void push(Reply reply) {
     changes_ += changes_statements(reply) ? 1 : 0;
@@ -69,9 +73,19 @@ class ReplyQueue {
       first_ = 0;
     }
   }
-  void erase(std::size_t index) {
-    changes_ -= changes_statements(at(index)) ? 1 : 0;
-    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(first_ + index));
+  // Drops those of the entries [from, to) that are `unwanted`; gives their number.
+  template <typename Unwanted>
+  std::size_t drop(std::size_t from, std::size_t to, Unwanted unwanted) {
+    const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(first_);
+    const auto end = begin + static_cast<std::ptrdiff_t>(to);
+    const auto kept = std::remove_if(begin + static_cast<std::ptrdiff_t>(from), end, [&](const Reply& reply) {
+      if (!unwanted(reply)) return false;
+      changes_ -= changes_statements(reply) ? 1 : 0;
+      return true;
+    });
+    const auto count = static_cast<std::size_t>(end - kept);
+    entries_.erase(kept, end);
+    return count;
   }
   // Whether a Parse or Close of our own for `statement` is under way in a batch before the current one:
   // should that batch fail, it will be skipped.

@@ -89,6 +89,26 @@ void Upstream::send_query(std::string_view sql) {
   unnamed_of = 0;
 }
 
+void Upstream::send_cleaning(std::string_view sql) {
+  send_query(sql);
+  replies.back().cleans = true;
+}
+
+void Upstream::replace_unnamed(std::uint64_t session) {
+  if (replies.empty()) {
+    unnamed_is_certain = true;
+  } else if (unnamed_of != session) {
+    unnamed_is_certain = false;
+  }
+  unnamed_of = session;
+}
+
+void Upstream::end_batch() {
+  skipping = in_batch = false;
+  // Should the batch fail, the server still has another client's.
+  if (!unnamed_is_certain) unnamed_of = 0;
+}
+
 void Upstream::adopt_settings(const SettingsPtr& wanted) {
   if (settings == wanted) return;
   const std::string sql = difference_sql(*settings, *wanted);
@@ -152,10 +172,25 @@ Upstream::Prepared Upstream::is_prepared(const Statement& statement, bool afresh
   return *at > outdated ? Prepared::kYes : Prepared::kOutdated;
 }
 
-pgwire::CommandTag Upstream::note_command(base::ByteView body, SettingsTable& settings_table) {
+// The server reads CopyData. Syncs before the CopyDone or CopyFail it reads with them, and ignores them.
+void Upstream::begin_copy() {
+  std::size_t last = 0;  // the entry behind which the end was sent
+  while (last < replies.size() && !replies.at(last).copy_ended) ++last;
+  copy_in = last == replies.size();
+  const auto is_sync = [](const Reply& reply) { return reply.kind == Reply::Kind::kSync; };
+  const std::size_t ignored = replies.drop(1, std::min(last + 1, replies.size()), is_sync);
+  ignored_syncs += ignored;
+  if (ignored == 0 || replies.front().kind != Reply::Kind::kExecute) return;
+  // Then the batch is not over, whatever was meant to end it.
+  bool sync_follows = false;
+  for (std::size_t i = 1; i < replies.size(); ++i) sync_follows |= is_sync(replies.at(i));
+  if (!sync_follows) in_batch = true;
+}
+
+pgwire::CommandTag Upstream::note_command(base::ByteView body, bool cleans, SettingsTable& settings_table) {
   const auto text = pgwire::parse_command_complete(body);
   const pgwire::CommandTag tag = text ? pgwire::classify_tag(*text) : pgwire::CommandTag::kOther;
-  const bool our_reset = tag == pgwire::CommandTag::kReset && !replies.empty() && !replies.front().visible;
+  const bool our_reset = tag == pgwire::CommandTag::kReset && cleans;
   if (tag == pgwire::CommandTag::kDiscardAll || our_reset) {
     // What the server reports it reports; settings it does not report are back at their start.
     Settings::Values reported;
@@ -186,6 +221,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
   const bool whole = event.kind == pgwire::FrameScanner::Kind::kMessage;
   const bool known = !replies.empty();
   const Kind head = known ? replies.front().kind : Kind::kSync;
+  const bool cleans = known && replies.front().cleans;
   Tracked result{.visible = !known || replies.front().visible};
   const auto unexpected = [&]() -> base::Result<Tracked> {
     broken = true;
@@ -208,11 +244,18 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       if (event.type == reply::kRowDescription && head == Kind::kDescribe) replies.pop();
       return result;
     case reply::kReadyForQuery: {
-      if (!known || !replies.front().ends_with_ready()) return unexpected();
+      // A COPY has failed before its Sync was read: that is answered after all.
+      const bool is_late = !known && ignored_syncs > 0;
+      if (!is_late && (!known || !replies.front().ends_with_ready())) return unexpected();
       const auto state = pgwire::parse_ready_for_query(event.body());
       if (!state) return unexpected();
-      result.visible |= replies.front().ends_request;
-      replies.pop();
+      if (is_late) {
+        --ignored_syncs;
+        end_batch();
+      } else {
+        result.visible |= replies.front().ends_request;
+        replies.pop();
+      }
       status = *state;
       copy_in = false;
       if (schema_changed_at_ != 0 && status == pgwire::kStatusIdle) {
@@ -225,9 +268,10 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
     }
     case reply::kCommandComplete:
       if (!known || (head != Kind::kQuery && head != Kind::kExecute)) return unexpected();
-      if (head == Kind::kExecute) replies.pop();
       copy_in = false;
-      if (whole) result.tag = note_command(event.body(), settings_table);
+      ignored_syncs = 0;
+      if (head == Kind::kExecute) replies.pop();
+      if (whole) result.tag = note_command(event.body(), cleans, settings_table);
       return result;
     case reply::kEmptyQueryResponse:
     case reply::kPortalSuspended:
@@ -245,6 +289,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
       return answers(Kind::kDescribe);
     case reply::kErrorResponse:
       copy_in = false;
+      if (ignored_syncs > 0) close_when_free = true;  // nobody knows how many of them will be answered
       if (whole) note_error(event.body());
       // Fatal, or without a request: it says why the server is about to close the connection, and the client
       // should know.
@@ -271,11 +316,7 @@ base::Result<Upstream::Tracked> Upstream::track(const pgwire::FrameScanner::Even
     case reply::kCopyInResponse:
     case reply::kCopyBothResponse:
       if (!known) return unexpected();
-      copy_in = true;
-      // Syncs sent before the server began to read CopyData are read and ignored by it.
-      for (std::size_t i = replies.size(); i-- > 1;) {
-        if (replies.at(i).kind == Kind::kSync) replies.erase(i);
-      }
+      begin_copy();
       return result;
     case reply::kCopyOutResponse:
     case reply::kCopyDone:

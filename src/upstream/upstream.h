@@ -83,15 +83,21 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   Prepared is_prepared(const Statement& statement, bool afresh) const;
   // Queues a statement of our own, whose answers are swallowed.
   void send_query(std::string_view sql);
+  // The same with the pool's reset_query: a RESET in it is one of everything.
+  void send_cleaning(std::string_view sql);
   // Makes the server's session have `wanted`; what must be sent for it goes ahead of everything written
   // later.
   void adopt_settings(const SettingsPtr& wanted);
+  // To be called before what gives the server the unnamed statement of `session`, or takes away that of others.
+  void replace_unnamed(std::uint64_t session);
+  // A Sync goes to the server.
+  void end_batch();
 
   io::Stream& stream() { return *stream_; }
   bool ended() const { return ended_; }
   // Nothing outstanding, no transaction, nothing in doubt.
   bool clean() const {
-    return replies.empty() && status == 'I' && !in_batch && !copy_in && !ended_ && !broken;
+    return replies.empty() && status == 'I' && !in_batch && !skipping && !copy_in && !ended_ && !broken;
   }
 
   const std::uint64_t id;
@@ -104,16 +110,20 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   pgwire::FrameScanner scanner;
   ReplyQueue replies;
   char status = 'I';
-  bool copy_in = false;            // the server reads CopyData
-  bool in_batch = false;           // extended-protocol messages have been sent and no Sync behind them
-  bool skipping = false;           // an error was reported: the server ignores everything up to the next Sync
+  bool copy_in = false;   // the server reads CopyData
+  bool in_batch = false;  // extended-protocol messages have been sent and no Sync behind them
+  bool skipping = false;  // an error was reported: the server ignores everything up to the next Sync
+  // Syncs that the server reads, and ignores, with the CopyData: unless the COPY fails before. Then they are answered.
+  std::size_t ignored_syncs = 0;
   bool broken = false;             // state in doubt: close instead of reuse
   bool close_when_free = false;    // lifetime over, host changed, reconnect asked
   unsigned cancels_under_way = 0;  // it must not change hands before these are answered
   SettingsPtr settings;
   SettingsPtr settings_at_login;
   PreparedSet prepared;
-  std::uint64_t unnamed_of = 0;  // the session whose unnamed statement the server has; 0: nobody's
+  std::uint64_t unnamed_of =
+      0;  // the session whose unnamed statement the server has; 0: nobody's, or in doubt
+  bool unnamed_is_certain = true;  // what made it so cannot be skipped because of an error before it
   base::TimePoint created_at;
   base::TimePoint released_at;
 
@@ -122,8 +132,9 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void on_end(const base::Error* error) override;
   void on_drained() override;
   void drop_failed_batch();
+  void begin_copy();
   void note_error(base::ByteView body);
-  pgwire::CommandTag note_command(base::ByteView body, SettingsTable& settings_table);
+  pgwire::CommandTag note_command(base::ByteView body, bool cleans, SettingsTable& settings_table);
   std::int64_t now_ns() const;
 
   const std::shared_ptr<Schema> schema_;

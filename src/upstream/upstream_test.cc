@@ -194,9 +194,31 @@ TEST_F(UpstreamTest, ForgetsSyncsThatTheServerReadsAsPartOfACopy) {
   ask({Kind::kBind, Kind::kExecute, Kind::kSync, Kind::kSync});
   EXPECT_EQ(hear(bare("2") + kCopyIn), "2G");
   EXPECT_EQ(upstream.replies.size(), 1U);
+  EXPECT_EQ(hear(done("COPY 3")), "C");
+  EXPECT_FALSE(upstream.clean()) << "what the COPY has done is not committed before a Sync";
   ask({Kind::kSync});  // behind CopyDone
+  upstream.end_batch();
+  EXPECT_EQ(hear(ready()), "Z");
+  EXPECT_TRUE(upstream.clean());
+}
+
+TEST_F(UpstreamTest, WaitsForTheSyncBehindACopyThatWasSentInOneWrite) {
+  ask({Kind::kExecute, Kind::kSync});
+  upstream.replies.back().copy_ended = true;
+  ask({Kind::kSync});
+  EXPECT_EQ(hear(kCopyIn), "G");
+  EXPECT_FALSE(upstream.copy_in) << "the end has been sent";
   EXPECT_EQ(hear(done("COPY 3") + ready()), "CZ");
   EXPECT_TRUE(upstream.clean());
+}
+
+TEST_F(UpstreamTest, HearsTheSyncThatACopyHasNotReadBeforeItFailed) {
+  ask({Kind::kExecute, Kind::kSync});
+  EXPECT_EQ(hear(kCopyIn + error() + ready()), "GEZ");
+  EXPECT_FALSE(upstream.skipping);
+  EXPECT_TRUE(upstream.clean());
+  EXPECT_TRUE(upstream.close_when_free) << "there may have been more of them";
+  EXPECT_EQ(hear(ready()), "!");
 }
 
 TEST_F(UpstreamTest, ACopyThatFailsSkipsToTheNextSync) {
@@ -204,6 +226,32 @@ TEST_F(UpstreamTest, ACopyThatFailsSkipsToTheNextSync) {
   EXPECT_EQ(hear(kCopyIn + error()), "GE");
   EXPECT_FALSE(upstream.copy_in);
   EXPECT_TRUE(upstream.skipping);
+  EXPECT_FALSE(upstream.clean());
+}
+
+TEST_F(UpstreamTest, AResetOfOneSettingLeavesTheOthersThatTheServerDoesNotReport) {
+  const auto with = [&](const char* name) { return settings.with(upstream.settings_at_login, name, "1s"); };
+  upstream.adopt_settings(with("lock_timeout"));
+  EXPECT_EQ(hear(done("SET") + ready()), "(C)(Z)");
+  const SettingsPtr wanted = with("statement_timeout");
+  upstream.adopt_settings(wanted);
+  EXPECT_EQ(hear(done("RESET") + done("SET") + ready()), "(C)(C)(Z)");
+  EXPECT_EQ(upstream.settings, wanted);
+  upstream.send_cleaning("RESET ALL");
+  EXPECT_EQ(hear(done("RESET") + ready()), "(C)(Z)");
+  EXPECT_EQ(upstream.settings, upstream.settings_at_login);
+}
+
+TEST_F(UpstreamTest, TheUnnamedStatementIsInDoubtBehindABatchThatMayFail) {
+  upstream.replace_unnamed(1);
+  ask({Kind::kParse});
+  upstream.replace_unnamed(1);
+  upstream.end_batch();
+  EXPECT_EQ(upstream.unnamed_of, 1U) << "nothing stood before it";
+  upstream.replace_unnamed(2);
+  EXPECT_EQ(upstream.unnamed_of, 2U);
+  upstream.end_batch();
+  EXPECT_EQ(upstream.unnamed_of, 0U) << "what stood before it may fail";
 }
 
 TEST_F(UpstreamTest, CopiesBothWaysAtOnce) {
