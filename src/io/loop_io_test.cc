@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "io/loop.h"
+#include "io/uring_loop.h"
 
 namespace penstock::io {
 namespace {
@@ -204,6 +205,32 @@ TEST_P(LoopTest, PausedStreamsReceiveNoMoreThanWasUnderWay) {
   EXPECT_GT(at_right.received.size(), 0U);
   EXPECT_LT(at_right.received.size(), 1U << 20);
   EXPECT_GT(unsent, 6U << 20);
+}
+
+// On an older kernel, all receives of the first turn are refused because of their bound.
+TEST_P(LoopTest, StreamsThatBeginInOneTurnAllReceiveWhereTheKernelKnowsNoBound) {
+  if (auto* uring = dynamic_cast<UringLoop*>(loop_.get()); uring != nullptr) uring->refuse_bounds_for_test();
+  int first[2], second[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, first), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, second), 0);
+  Recorder at_left, at_right;
+  run([&] {
+    left = *loop_->adopt(first[0]);
+    right = *loop_->adopt(second[0]);
+    const auto look = [&] {
+      if (at_left.received + at_right.received == "xx" || at_left.ended || at_right.ended) done();
+    };
+    at_left.changed = look;
+    at_right.changed = look;
+    left->set_sink(at_left);
+    right->set_sink(at_right);
+    EXPECT_EQ(write(first[1], "x", 1), 1);
+    EXPECT_EQ(write(second[1], "x", 1), 1);
+  });
+  EXPECT_FALSE(at_left.ended || at_right.ended);
+  EXPECT_EQ(at_left.received + at_right.received, "xx");
+  close(first[1]);
+  close(second[1]);
 }
 
 TEST_P(LoopTest, MovesManyMegabytesWithPauses) {

@@ -74,6 +74,12 @@ class UringLoop final : public Loop, private UringOwner {
   // Whether a multishot receive can be told to end after so many bytes (kernel 6.17); assumed until refused.
   bool can_bound_receives() const { return can_bound_receives_; }
   void cannot_bound_receives() { can_bound_receives_ = false; }
+  void bound_receive(io_uring_sqe& sqe) const {
+    sqe.file_index = UringBuffers::kBufferBytes;  // sqe->optlen, by the name these bytes had before 6.17
+    sqe.off = refused_;
+  }
+  // From now on the kernel refuses bounds, as one older than 6.17 does.
+  void refuse_bounds_for_test() { refused_ = 1; }
   // Whether a socket can leave the ring's table for the process's own (kernel 6.8 or newer).
   bool can_give_descriptors() const { return can_give_descriptors_; }
 
@@ -93,6 +99,7 @@ class UringLoop final : public Loop, private UringOwner {
   bool ring_open_ = false;
   bool can_give_descriptors_ = false;
   bool can_bound_receives_ = true;
+  std::uint64_t refused_ = 0;  // goes where a receive must have zero
   UringBuffers buffers_;
   int wake_descriptor_ = -1;
   std::vector<UringSocket*> starved_;  // sockets whose receive found no buffer

@@ -37,8 +37,8 @@ void UringSocket::receive() {
       io_uring_prep_recv(sqe, slot_, nullptr, UringBuffers::kBufferBytes, 0);
     } else {
       io_uring_prep_recv_multishot(sqe, slot_, nullptr, 0, 0);
-      // Of all it brings (kernel 6.17: sqe->optlen, the same bytes as file_index).
-      if (loop_.can_bound_receives()) sqe->file_index = UringBuffers::kBufferBytes;
+      bounded_ = loop_.can_bound_receives();
+      if (bounded_) loop_.bound_receive(*sqe);
     }
     sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
     sqe->buf_group = UringBuffers::kGroup;
@@ -192,7 +192,9 @@ void UringSocket::on_received(int result, unsigned flags) {
     return;
   }
   if (result == -ECANCELED) return receive();
-  if (result == -EINVAL && loop_.can_bound_receives()) {
+  // Many may have been armed before the first is refused.
+  if (result == -EINVAL && bounded_) {
+    bounded_ = false;
     loop_.cannot_bound_receives();
     return receive();
   }

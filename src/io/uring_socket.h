@@ -84,6 +84,7 @@ class UringSocket final : public UringOwner, public Flushable {
   // The last buffer came full: receive them one by one, since a multishot receive may bring dozens before its
   // owner can say that it has enough. Only where the kernel knows no bound for that.
   bool in_bulk_ : 1 = false;
+  bool bounded_ : 1 = false;  // the last multishot receive was given a bound
   bool paused_ : 1 = false;
   bool ended_ : 1 = false;
   bool sending_ : 1 = false;
