@@ -365,6 +365,30 @@ TEST_P(LoopTest, WhatIsWrittenBehindASendLeavesWithoutAnotherEvent) {
   EXPECT_EQ(read, "ab");
 }
 
+// The kernel takes only the first part of the send, and then nothing happens but the peer's reading.
+TEST_P(LoopTest, TheRestOfASmallSendLeavesWithoutAnotherEvent) {
+  const LonelyStream lonely;
+  const int smallest = 0;  // the kernel takes its own minimum
+  setsockopt(lonely.ends[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest));
+  const std::string sent(10'000, 'x');
+  Recorder recorder;
+  std::string read;
+  std::thread reader;
+  run([&] {
+    left = *loop_->adopt(lonely.ends[0]);
+    left->set_sink(recorder);
+    reader = std::thread([&] {
+      usleep(50'000);  // when the descriptor has been taken in
+      loop_->post([&] { left->write(base::as_bytes(sent)); });
+      usleep(50'000);
+      read = lonely.read_until(sent);
+      done();
+    });
+  });
+  reader.join();
+  EXPECT_EQ(read.size(), sent.size());
+}
+
 TEST_P(LoopTest, WhoWantsToKnowIsToldOfASmallSend) {
   struct Waiter : StreamSink {
     explicit Waiter(std::move_only_function<void()> call) : drained(std::move(call)) {}

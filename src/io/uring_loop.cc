@@ -21,6 +21,10 @@ constexpr unsigned kCompletions = 16 * 1024;
 // Accepts kept under way per listening socket: a burst of connections is taken in one turn.
 constexpr std::size_t kAcceptsUnderWay = 16;
 
+// How long completions that should be none of our business may lie there while nothing else happens. A busy loop
+// never waits for so long.
+constexpr base::Duration kUnseenMax = std::chrono::milliseconds(10);
+
 base::TimePoint steady_now() {
   return std::chrono::steady_clock::now();
 }
@@ -260,16 +264,17 @@ void UringLoop::forget_starved(UringSocket& socket) {
 }
 
 // What is done at once has completed when the kernel begins to wait, and is no reason to wake up: so we wait
-// for one completion more.
+// for one completion more. Among them may be one that says that a send was cut short: so not for long.
 void UringLoop::wait() {
   const unsigned wanted = std::exchange(done_at_once_, 0) + 1;
   if (busy_poll().count() > 0 && watch(wanted)) return;
   const base::TimePoint next = timers().next_deadline();
-  if (next == base::kNever) {
+  if (next == base::kNever && wanted == 1) {
     io_uring_submit_and_wait(&ring_, wanted);
     return;
   }
-  const auto left = std::max(base::Duration::zero(), next - steady_now());
+  auto left = std::max(base::Duration::zero(), next - steady_now());
+  if (wanted > 1) left = std::min(left, kUnseenMax);
   __kernel_timespec timeout{.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
   io_uring_cqe* completion = nullptr;
   io_uring_submit_and_wait_timeout(&ring_, &completion, wanted, &timeout, nullptr);

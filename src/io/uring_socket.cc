@@ -62,9 +62,9 @@ void UringSocket::flush() {
 }
 
 // Whether there is something to do when what is queued has been sent. Small answers and questions, the usual
-// case, are just sent.
+// case, are just sent, unless the peer has not kept up last time.
 bool UringSocket::is_awaited() const {
-  return drained_wanted_ || shutdown_wanted_ || queue_.bytes() > kSmallSend ||
+  return drained_wanted_ || shutdown_wanted_ || was_short_ || queue_.bytes() > kSmallSend ||
          queue_.chunk_count() > kPiecesMax;
 }
 
@@ -118,6 +118,7 @@ void UringSocket::on_sent(int result) {
   }
   const auto sent = static_cast<std::size_t>(result);
   queue_.consume(sent);
+  if (!waiting_for_room_) was_short_ = sent < offered_;
   if (sent < offered_) return send(MSG_WAITALL);
   if (!queue_.empty()) return loop_.flush_later(*this);  // written meanwhile
   drained_wanted_ = false;

@@ -90,6 +90,7 @@ class UringSocket final : public UringOwner, public Flushable {
   bool sending_ : 1 = false;
   bool drained_wanted_ : 1 = false;
   bool waiting_for_room_ : 1 = false;  // the send under way takes as long as the peer likes
+  bool was_short_ : 1 = false;         // the last send that was not to wait did not send all
   bool shutdown_wanted_ : 1 = false;
   bool shutdown_done_ : 1 = false;
   bool closed_ : 1 = false;
