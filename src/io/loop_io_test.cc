@@ -132,6 +132,37 @@ TEST_P(LoopTest, TakesTheFileOfItsUnixSocketAway) {
   });
 }
 
+// Somebody listens there whose backlog is full: a stopped process, say.
+TEST_P(LoopTest, DoesNotWaitForABusyOwnerOfItsUnixSocket) {
+  const std::string path = testing::TempDir() + "loop_io_test.busy." + std::to_string(getpid());
+  const Address address = *Address::from_path(path);
+  const int owner = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(owner, address.data(), address.size()), 0);
+  ASSERT_EQ(::listen(owner, 0), 0);
+  const int waiting = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(waiting, address.data(), address.size()), 0);
+  std::atomic<bool> answered = false;
+  std::atomic<bool> in_time = false;
+  std::thread patience([&] {
+    for (int i = 0; i < 200 && !answered; ++i) usleep(10'000);
+    in_time = answered.load();
+    close(accept(owner, nullptr, nullptr));  // makes room
+  });
+  Acceptor acceptor;
+  run([&] {
+    const auto listening = loop_->listen(address, {}, acceptor);
+    answered = true;
+    ASSERT_FALSE(listening);
+    EXPECT_EQ(listening.error().hint, "Is another server already running there?");
+    done();
+  });
+  patience.join();
+  EXPECT_TRUE(in_time);
+  close(waiting);
+  close(owner);
+  unlink(path.c_str());
+}
+
 // A loop that stops waits for its last streams, so what lingers shows in the time that takes.
 TEST_P(LoopTest, FinishesAStreamThatHasEndedAtOnce) {
   Acceptor acceptor;

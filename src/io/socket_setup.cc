@@ -16,9 +16,10 @@ void set_int(int descriptor, int level, int option, int value) {
   setsockopt(descriptor, level, option, &value, sizeof(value));
 }
 
-// A socket file left behind by a process that is gone: nobody accepts on it.
+// A socket file left behind by a process that is gone: nobody accepts on it. One whose queue is full (EAGAIN) is
+// there, and could keep a connect() that waits for as long as it likes.
 bool is_stale(const Address& address) {
-  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (probe < 0) return false;
   const bool refused = connect(probe, address.data(), address.size()) < 0 && errno == ECONNREFUSED;
   close(probe);
