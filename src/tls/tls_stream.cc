@@ -163,8 +163,29 @@ void TlsStream::handshake_over(std::optional<base::Error> failure) {
   if (waiter_ != nullptr) waiter_->finished(std::move(failure));  // may destroy us
 }
 
+// What OpenSSL says while it decrypts, nobody above knows of.
+void TlsStream::on_encrypted(base::ByteView bytes) {
+  if (decrypting_ != nullptr) {
+    if (raw_->unsent() == 0) answered_bytes_ = 0;
+    answered_bytes_ += bytes.size();
+  }
+  raw_->write(bytes);
+}
+
+void TlsStream::end_if_abusive() {
+  const char* offence = nullptr;
+  if (answered_bytes_ > io::kUnsentHigh) offence = "the peer wants many answers and does not read them";
+  // More than the largest record, which may have come in many pieces.
+  if (dataless_bytes_ > io::kUnsentHigh) offence = "the peer sends many records without data";
+  if (offence == nullptr) return;
+  const base::Error error{.sqlstate = base::kProtocolViolation,
+                          .message = std::string("TLS connection failed: ") + offence};
+  end(&error);
+}
+
 void TlsStream::decrypt(base::ByteView input) {
   const Guard guard(*this);
+  dataless_bytes_ += input.size();
   decrypting_ = &input;
   const auto out = scratch();
   while (state_ == State::kOpen) {
@@ -176,6 +197,7 @@ void TlsStream::decrypt(base::ByteView input) {
     } while (read && read->kind == Engine::Read::Kind::kData && filled < out.size());
 
     if (filled > 0) {
+      dataless_bytes_ = 0;
       sink_->on_data(io::Chunk::copy_of(out.first(filled)));
       if (guard.gone()) return;
     }
@@ -183,7 +205,7 @@ void TlsStream::decrypt(base::ByteView input) {
     decrypting_ = nullptr;
     if (!read) return end(&read.error());
     if (read->kind == Engine::Read::Kind::kClosed) return end(nullptr);
-    return;
+    return end_if_abusive();
   }
   decrypting_ = nullptr;
 }

@@ -9,7 +9,10 @@
 //             16 KiB.
 // Errors:     on_end with OpenSSL's reason. An end without close_notify counts as orderly, as in Postgres:
 //             its messages have lengths, so a truncation shows there.
-// Bounds:     while there is no sink: one received chunk, then receiving pauses; else as Stream.
+// Bounds:     while there is no sink: one received chunk, then receiving pauses; else as Stream. A peer that makes
+//             OpenSSL answer (key updates, attempts to renegotiate) and does not read, or that sends records without
+//             data in them, is ended after io::kUnsentHigh bytes of that. Pausing it would not do: a peer may be
+//             slow to read what it has asked for, and must be heard meanwhile.
 // See:        handshake.h, which makes them.
 #pragma once
 
@@ -74,13 +77,14 @@ class TlsStream final : public io::Stream,
   void on_end(const base::Error* error) override;
   void on_drained() override;
   void flush() override;
-  void on_encrypted(base::ByteView bytes) override { raw_->write(bytes); }
+  void on_encrypted(base::ByteView bytes) override;
 
   void go_on_with_handshake(io::Chunk bytes);
   void handshake_over(std::optional<base::Error> failure);
   void hold(io::Chunk bytes);
   void deliver_held();
   void decrypt(base::ByteView input);
+  void end_if_abusive();
   base::Status encrypt_queue();
   void end(const base::Error* error);
   void update_receiving();
@@ -98,6 +102,8 @@ class TlsStream final : public io::Stream,
   class HandshakeWait* waiter_ = nullptr;
   bool* gone_ = nullptr;                  // set by the destructor: tells a caller further up the stack
   base::ByteView* decrypting_ = nullptr;  // what a decrypt() further up the stack has yet to look at
+  std::size_t answered_bytes_ = 0;        // by OpenSSL of its own accord, since nothing was unsent
+  std::size_t dataless_bytes_ = 0;        // received since there was data in them
   State state_;
   bool receiving_ = true;  // what raw_ has been told
   bool paused_ = false;    // by our owner
