@@ -129,13 +129,20 @@ base::Status set_client_authorities(SSL_CTX* context, const ServerOptions& optio
   return {};
 }
 
-// Tickets carry the client's verified certificate: one issued under other authorities must not be honoured.
+// Tickets carry the client's verified certificate: one issued under other authorities must not be honoured. Nor one
+// issued with another certificate of ours: the client would bind its SCRAM log-in to that.
 void bind_tickets_to_rules(SSL_CTX* context, const ServerOptions& options, const TicketKeys& ticket_keys) {
   auto keys = ticket_keys.bytes();
   SSL_CTX_set_tlsext_ticket_keys(context, keys.data(), keys.size());
   OPENSSL_cleanse(keys.data(), keys.size());
+  unsigned char ours[SHA256_DIGEST_LENGTH];
+  unsigned ours_size = 0;
+  X509_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), ours, &ours_size);
   std::ostringstream rules;
-  rules << static_cast<int>(options.mode) << '\n' << std::ifstream(options.ca_file, std::ios::binary).rdbuf();
+  rules << static_cast<int>(options.mode) << '\n';
+  rules.write(reinterpret_cast<const char*>(ours), ours_size);
+  // Last: when there is nothing in the file, the stream takes no more.
+  rules << std::ifstream(options.ca_file, std::ios::binary).rdbuf();
   const std::string text = rules.str();
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);

@@ -9,8 +9,8 @@
 //             OpenSSL documents that as safe (its own locks and reference counts; no session cache is kept
 //             that could contend).
 // Invariants: 1. Renegotiation and compression are off; TLS 1.2 is the oldest protocol.
-//             2. A session ticket is accepted only where certificate rules are the same as when it was
-//                issued.
+//             2. A session ticket is accepted only where certificate rules and our certificate are the same as
+//                when it was issued.
 // Errors:     kConfigFileError, naming the file and OpenSSL's reason.
 // See:        docs of libpq (sslmode, sslrootcert) and Postgres (ssl_ca_file), whose rules these follow.
 #pragma once

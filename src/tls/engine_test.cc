@@ -170,17 +170,22 @@ TEST_F(EngineTest, BindsBothEndsToTheSameCertificate) {
   EXPECT_EQ(binding, pair.client.engine->channel_binding());
 }
 
-TEST_F(EngineTest, ResumesAcrossReloadsWhenTheRulesAreTheSame) {
-  const auto client = setup.client();
-  SSL_SESSION* session = nullptr;
-  SSL_CTX_set_session_cache_mode(client->native(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_set_app_data(client->native(), &session);
-  SSL_CTX_sess_set_new_cb(client->native(), [](SSL* ssl, SSL_SESSION* fresh) {
+// Has `client` keep its last session in `session`.
+void keep_sessions(const ClientContext& client, SSL_SESSION*& session) {
+  SSL_CTX_set_session_cache_mode(client.native(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_app_data(client.native(), &session);
+  SSL_CTX_sess_set_new_cb(client.native(), [](SSL* ssl, SSL_SESSION* fresh) {
     auto*& kept = *static_cast<SSL_SESSION**>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     SSL_SESSION_free(kept);
     kept = fresh;
     return 1;
   });
+}
+
+TEST_F(EngineTest, ResumesAcrossReloadsWhenTheRulesAreTheSame) {
+  const auto client = setup.client();
+  SSL_SESSION* session = nullptr;
+  keep_sessions(*client, session);
   EnginePair first(*setup.server(), *client);
   first.run();
   ASSERT_NE(session, nullptr);
@@ -200,6 +205,24 @@ TEST_F(EngineTest, ResumesAcrossReloadsWhenTheRulesAreTheSame) {
   SSL_set_session(changed.client.engine->native_for_test(), session);
   changed.run();
   EXPECT_TRUE(changed.server.open && !changed.server.engine->resumed());
+  SSL_SESSION_free(session);
+}
+
+// A client that resumes takes the channel binding of the certificate that it has been shown back then.
+TEST_F(EngineTest, DoesNotResumeWhatBeganWithAnotherCertificate) {
+  const auto client = setup.client();
+  SSL_SESSION* session = nullptr;
+  keep_sessions(*client, session);
+  EnginePair first(*setup.server(), *client);
+  first.run();
+  ASSERT_NE(session, nullptr);
+
+  const auto renewed = setup.certificates.issue("server", "DNS:localhost");
+  EnginePair again(*setup.server({.cert_file = renewed.cert_file, .key_file = renewed.key_file}), *client);
+  SSL_set_session(again.client.engine->native_for_test(), session);
+  again.run();
+  EXPECT_TRUE(again.server.open && !again.server.engine->resumed());
+  EXPECT_EQ(again.client.engine->channel_binding(), again.server.engine->channel_binding());
   SSL_SESSION_free(session);
 }
 
