@@ -231,8 +231,15 @@ void TlsStream::end(const base::Error* error) {
   if (sink_ != nullptr) sink_->on_end(error);  // may destroy us
 }
 
+void TlsStream::want_drained() {
+  drained_wanted_ = true;
+  raw_->want_drained();
+}
+
 void TlsStream::on_drained() {
-  if (sink_ != nullptr && state_ == State::kOpen && queue_.empty()) sink_->on_drained();
+  if (!queue_.empty()) return;  // it was an older send: flush() asks again
+  drained_wanted_ = false;
+  if (sink_ != nullptr && state_ == State::kOpen) sink_->on_drained();
 }
 
 void TlsStream::flush() {
@@ -243,6 +250,7 @@ void TlsStream::flush() {
   }
   if (state_ != State::kOpen) return;
   if (auto encrypted = encrypt_queue(); !encrypted) return end(&encrypted.error());
+  if (drained_wanted_) raw_->want_drained();
   if (shutdown_wanted_ && !shutdown_done_) {
     shutdown_done_ = true;
     engine_->send_close_notify();

@@ -56,7 +56,7 @@ class TlsStream final : public io::Stream,
   using io::Stream::write;
   void write(io::Chunk bytes) override;
   std::size_t unsent() const override { return queue_.bytes() + raw_->unsent(); }
-  void want_drained() override { raw_->want_drained(); }
+  void want_drained() override;
   bool has_ended() const override { return state_ == State::kEnded; }
   void pause_receiving() override;
   void resume_receiving() override;
@@ -107,6 +107,7 @@ class TlsStream final : public io::Stream,
   State state_;
   bool receiving_ = true;  // what raw_ has been told
   bool paused_ = false;    // by our owner
+  bool drained_wanted_ = false;
   bool shutdown_wanted_ = false;
   bool shutdown_done_ = false;
   bool raw_ended_ = false;

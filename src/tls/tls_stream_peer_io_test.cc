@@ -103,6 +103,66 @@ TEST_P(TlsStreamPeerTest, FollowsAPeerThatChangesItsKeysAsItGoes) {
   EXPECT_FALSE(at_server.ended) << at_server.error;
 }
 
+// A connection below whose owner counts what it is asked, and says that all has been sent when it likes.
+struct Asked final : io::Stream {
+  explicit Asked(io::StreamPtr stream) : below(std::move(stream)) {}
+  void set_sink(io::StreamSink& to) override {
+    sink = &to;
+    below->set_sink(to);
+  }
+  void write(io::Chunk bytes) override { below->write(std::move(bytes)); }
+  std::size_t unsent() const override { return below->unsent(); }
+  void want_drained() override { ++times; }
+  bool has_ended() const override { return below->has_ended(); }
+  void pause_receiving() override { below->pause_receiving(); }
+  void resume_receiving() override { below->resume_receiving(); }
+  void shutdown_sending() override { below->shutdown_sending(); }
+  const io::PeerName& peer() const override { return below->peer(); }
+  io::PeerName local() const override { return below->local(); }
+  io::Loop& loop() override { return below->loop(); }
+
+  io::StreamPtr below;
+  io::StreamSink* sink = nullptr;
+  int times = 0;
+};
+
+TEST_P(TlsStreamPeerTest, AsksAgainWhenItWasAnOlderSendThatIsDone) {
+  Asked* asked = nullptr;
+  int before = 0;
+  int after_flush = 0;
+  int when_told = 0;
+  run([&] {
+    open([&] {
+      ASSERT_TRUE(server && client) << server_error << client_error;
+      server->set_sink(at_server);
+      client->set_sink(at_client);
+      after(std::chrono::milliseconds(20), [&] {
+        TlsStream::Parts parts = TlsStream::take_apart(std::move(server));
+        auto counting = std::make_unique<Asked>(std::move(parts.raw));
+        asked = counting.get();
+        parts.raw = std::move(counting);
+        server = TlsStream::assemble(std::move(parts));
+        server->set_sink(at_server);
+        server->write(base::as_bytes("x"));
+        server->want_drained();
+        asked->sink->on_drained();  // what went before
+        before = asked->times;
+        after(std::chrono::milliseconds(20), [&] {
+          after_flush = asked->times;
+          server->write(base::as_bytes("x"));
+          after(std::chrono::milliseconds(20), [&] {
+            when_told = asked->times;
+            stop();
+          });
+        });
+      });
+    });
+  });
+  EXPECT_EQ(before, 1);
+  EXPECT_EQ(after_flush, 2);
+  EXPECT_EQ(when_told, 2);  // it has been told since: nobody waits any more
+}
+
 INSTANTIATE_TEST_SUITE_P(Loops, TlsStreamPeerTest,
                          ::testing::Values(io::Backend::kEpoll, io::Backend::kIoUring), [](const auto& info) {
                            return info.param == io::Backend::kEpoll ? "epoll" : "io_uring";
