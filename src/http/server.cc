@@ -70,7 +70,9 @@ base::Result<std::shared_ptr<tcp::acceptor>> open_door(asio::io_context& io, con
   if (!error) door->bind(endpoint, error);
   if (!error) door->listen(kBacklog, error);
   if (!error) return door;
-  return base::fail(base::kIoError,
+  const bool unknown = error == asio::error::address_family_not_supported ||
+                       error == boost::system::errc::address_not_available;
+  return base::fail(unknown ? base::kFeatureNotSupported : base::kIoError,
                     fmt::format("could not listen on {} port {} for HTTP: {}", endpoint.address().to_string(),
                                 endpoint.port(), error.message()),
                     "", error == asio::error::address_in_use ? "Set api.port to a free one." : "");
@@ -107,7 +109,9 @@ base::Result<std::uint16_t> Server::listen(const std::string& address, std::uint
     auto door = open_door(state_->io, endpoint, address == "*" && endpoint.address().is_v6());
     if (!door) {
       // "*" means what there is: a machine may have no IPv6.
-      if (endpoints.size() == 2 && endpoint.address().is_v6()) break;
+      if (endpoints.size() == 2 && endpoint.address().is_v6() &&
+          door.error().sqlstate == base::kFeatureNotSupported)
+        break;
       return std::unexpected(std::move(door.error()));
     }
     port = (*door)->local_endpoint().port();

@@ -289,5 +289,15 @@ TEST(HttpServer, SaysWhyItCannotListen) {
   EXPECT_THAT(two.listen("localhost", *port).error().message, HasSubstr("is not an IP address"));
 }
 
+TEST(HttpServer, AllAddressesMeansThoseOfIpV6TooWhereThereAreAny) {
+  Loop loop;
+  Server one(loop, [](const Request&, Respond) {}), two(loop, [](const Request&, Respond) {});
+  const auto port = one.listen("::1", 0);
+  if (!port) GTEST_SKIP() << port.error().message;
+  const auto all = two.listen("*", *port);
+  ASSERT_FALSE(all.has_value());
+  EXPECT_THAT(all.error().message, HasSubstr("Address already in use"));
+}
+
 }  // namespace
 }  // namespace penstock::http

@@ -97,6 +97,7 @@ class Loop {
   TimerWheel& timers() { return timers_; }
   base::Random& random() { return random_; }
 
+  // kFeatureNotSupported when this machine has no such address, or none of its family; kIoError for all else.
   virtual base::Result<ListenerPtr> listen(const Address& address, const ListenOptions& options,
                                            AcceptSink& sink) = 0;
   // Calls `done` later, never from within this call.

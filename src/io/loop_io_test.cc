@@ -120,6 +120,21 @@ TEST_P(LoopTest, SharesAPortOnlyWithThoseWhoDoNotClaimIt) {
   });
 }
 
+// "*" is content without IPv6, but not with an address that somebody else has.
+TEST_P(LoopTest, TellsAnAddressThatIsNotOfThisMachineFromOneInUse) {
+  Acceptor acceptor;
+  run([&] {
+    const auto foreign = loop_->listen(*Address::from_ip("192.0.2.1", 0), {}, acceptor);
+    ASSERT_FALSE(foreign);
+    EXPECT_EQ(foreign.error().sqlstate, base::kFeatureNotSupported);
+    listener = std::move(*loop_->listen(*Address::from_ip("127.0.0.1", 0), {}, acceptor));
+    const auto used = loop_->listen(listener->address(), {.reuse_port = false}, acceptor);
+    ASSERT_FALSE(used);
+    EXPECT_EQ(used.error().sqlstate, base::kIoError);
+    done();
+  });
+}
+
 TEST_P(LoopTest, TakesTheFileOfItsUnixSocketAway) {
   Acceptor acceptor;
   const std::string path = testing::TempDir() + "loop_io_test." + std::to_string(getpid());

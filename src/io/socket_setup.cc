@@ -50,8 +50,9 @@ int error_of_claim(const Address& address) {
 }
 
 base::Error listen_error(const Address& address, int errno_value) {
-  auto error =
-      base::errno_error(base::kIoError, "could not listen on \"" + address.to_string() + "\"", errno_value);
+  const bool unknown = errno_value == EAFNOSUPPORT || errno_value == EADDRNOTAVAIL;
+  auto error = base::errno_error(unknown ? base::kFeatureNotSupported : base::kIoError,
+                                 "could not listen on \"" + address.to_string() + "\"", errno_value);
   if (errno_value == EADDRINUSE) error.hint = "Is another server already running there?";
   if (errno_value == EACCES) error.hint = "Ports below 1024 and system directories need more rights.";
   return error;

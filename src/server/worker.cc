@@ -163,7 +163,9 @@ base::Status Worker::listen(const std::vector<config::ListenerSettings>& listene
       auto opened = door->open(address, options);
       if (!opened) {
         // "*" means what there is: a machine may have no IPv6.
-        if (listener.address == "*" && addresses->size() == 2 && &address == &addresses->back()) continue;
+        if (listener.address == "*" && opened.error().sqlstate == base::kFeatureNotSupported &&
+            &address == &addresses->back())
+          continue;
         return opened;
       }
       doors_.push_back(std::move(door));

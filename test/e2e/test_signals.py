@@ -11,6 +11,7 @@ import time
 import psycopg
 import pytest
 
+from pooler import binary
 from wire import Closed, ServerError, query
 
 pytestmark = pytest.mark.penstock
@@ -195,6 +196,18 @@ def test_waiting_clients_are_served_while_draining(pooler_of):
         # Served, or sent away with the reason: never left hanging.
         assert got.rows == [[b"my turn"]] or got.errors[0]["C"] == "57P01"
     assert pooler.wait_exit(5) == 0
+
+
+def test_all_addresses_means_those_of_ipv6_too(tmp_path):
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.bind(("::", 0))
+        other.listen()
+        done = subprocess.run([str(binary()), "serve", "--catalog", str(tmp_path / "c.db"),
+                               "--set", f"listeners=*:{other.getsockname()[1]}"],
+                              capture_output=True, text=True, timeout=10, check=False)
+    assert done.returncode == 1
+    assert "already in use" in done.stderr
 
 
 def test_start_twice_on_the_same_port_fails_clearly(pooler_of):
