@@ -40,14 +40,19 @@ class DnsCache {
     base::Duration negative_ttl = std::chrono::seconds(5);
     // How long after its end an answer may still serve while name servers are in trouble (RFC 8767).
     base::Duration stale_max = std::chrono::hours(1);
+    // How long it then serves before the name servers are asked again (RFC 8767: 30 s).
+    base::Duration stale_retry = std::chrono::seconds(30);
   };
 
   explicit DnsCache(const Options& options) : options_(options) {}
 
   // nullptr when nothing is known or it is too old. Valid until the next store().
   const DnsAnswer* find(std::string_view name, base::TimePoint now);
+  // Whether there is an older good answer, should the name servers be in trouble.
+  bool may_serve_stale(std::string_view name, base::TimePoint now) const;
   // Keeps the answer, if it is worth it. Returns what to tell those who asked: `answer`, or an older good one
-  // when `answer` is trouble. Valid until the next store() or, for trouble, as long as `answer`.
+  // when `answer` is trouble, which find() gives from then on as well, for a while. Valid until the next store() or,
+  // for trouble, as long as `answer`.
   const DnsAnswer& store(std::string_view name, const DnsAnswer& answer, base::TimePoint now);
   std::size_t size() const { return entries_.size(); }
 
@@ -56,9 +61,11 @@ class DnsCache {
     std::string name;
     DnsAnswer answer;
     base::TimePoint expires;
+    base::TimePoint stale_until;
   };
   using Entries = std::list<Entry>;
 
+  static bool is_usable(const Entry& entry, base::TimePoint now);
   void drop(Entries::iterator entry);
 
   Options options_;

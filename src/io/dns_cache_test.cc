@@ -44,11 +44,25 @@ TEST(DnsCache, NeverKeepsTrouble) {
 }
 
 TEST(DnsCache, AnswersTroubleWithTheLastGoodAddressForAWhile) {
-  DnsCache cache({.stale_max = seconds(60)});
+  DnsCache cache({.stale_max = seconds(60), .stale_retry = seconds(30)});
   cache.store("name", found("10.0.0.1", seconds(5)), kNow);
+  EXPECT_EQ(cache.find("name", kNow + seconds(10)), nullptr);
+  EXPECT_TRUE(cache.may_serve_stale("name", kNow + seconds(10)));
+  EXPECT_EQ(cache.store("name", kTrouble, kNow + seconds(10)).kind, DnsAnswer::Kind::kFound);
+  EXPECT_NE(cache.find("name", kNow + seconds(39)), nullptr) << "name servers are left in peace";
+  EXPECT_EQ(cache.find("name", kNow + seconds(40)), nullptr) << "the next one asks again";
   EXPECT_EQ(cache.store("name", kTrouble, kNow + seconds(64)).kind, DnsAnswer::Kind::kFound);
-  EXPECT_EQ(cache.find("name", kNow + seconds(64)), nullptr) << "the next one asks again";
+  EXPECT_NE(cache.find("name", kNow + seconds(64)), nullptr);
+  EXPECT_EQ(cache.find("name", kNow + seconds(65)), nullptr);
+  EXPECT_FALSE(cache.may_serve_stale("name", kNow + seconds(65)));
   EXPECT_EQ(cache.store("name", kTrouble, kNow + seconds(65)).kind, DnsAnswer::Kind::kTrouble);
+}
+
+TEST(DnsCache, TroubleDoesNotShortenWhatIsStillGood) {
+  DnsCache cache({.ttl_max = seconds(100), .stale_retry = seconds(30)});
+  cache.store("name", found("10.0.0.1", seconds(100)), kNow);
+  cache.store("name", kTrouble, kNow + seconds(1));
+  EXPECT_NE(cache.find("name", kNow + seconds(99)), nullptr);
 }
 
 TEST(DnsCache, ReplacesAnOlderAnswer) {

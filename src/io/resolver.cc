@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -65,7 +66,8 @@ struct Resolver::Shared {
 
   using Waiting = base::List<Request, Shared>;
 
-  base::Status ask(const std::string& name, Request& request);
+  base::Status ask(const std::string& name, Request& request, base::TimePoint deadline);
+  DnsAnswer give_up(const std::string& name);
   base::Status begin_lookup(const std::string& name);
   void on_answer(const std::string& name, const DnsAnswer& answer);
   void end();
@@ -96,21 +98,22 @@ class Resolver::Request final : public Resolving, public base::ListHook<Resolver
       if (*alive != nullptr) (*alive)->finish(std::move(result));
     });
   }
-  void post(const DnsAnswer& answer) {
-    if (answer.kind != DnsAnswer::Kind::kFound) return post(base::fail(untranslatable(host_, answer.reason)));
-    Addresses addresses;
-    for (const Address& address : answer.addresses) addresses.push_back(with_port(address, port_));
-    post(std::move(addresses));
-  }
+  void post(const DnsAnswer& answer) { post(result_of(answer)); }
 
  private:
   void leave() {
     const std::lock_guard lock(shared_->mutex);
     if (is_linked()) unlink();
   }
+  base::Result<Addresses> result_of(const DnsAnswer& answer) const {
+    if (answer.kind != DnsAnswer::Kind::kFound) return base::fail(untranslatable(host_, answer.reason));
+    Addresses addresses;
+    for (const Address& address : answer.addresses) addresses.push_back(with_port(address, port_));
+    return addresses;
+  }
   void on_deadline() {
     leave();
-    finish(base::fail(untranslatable(host_, "timed out")));
+    finish(result_of(shared_->give_up(normalized(host_))));
   }
   void finish(base::Result<Addresses> result) {
     timer_.cancel();
@@ -130,13 +133,16 @@ class Resolver::Request final : public Resolving, public base::ListHook<Resolver
   const std::shared_ptr<Request*> alive_ = std::make_shared<Request*>(this);
 };
 
-base::Status Resolver::Shared::ask(const std::string& name, Request& request) {
+base::Status Resolver::Shared::ask(const std::string& name, Request& request, base::TimePoint deadline) {
   const std::lock_guard lock(mutex);
-  if (const auto* known = cache.find(name, std::chrono::steady_clock::now()); known != nullptr) {
+  const base::TimePoint now = std::chrono::steady_clock::now();
+  if (const auto* known = cache.find(name, now); known != nullptr) {
     ++counts.hits;
     request.post(*known);
     return {};
   }
+  if (cache.may_serve_stale(name, now)) deadline = std::min(deadline, now + options.stale_patience);
+  request.arm(deadline);
   if (const auto found = waiting.find(name); found != waiting.end()) {
     ++counts.joined;
     found->second.push_back(request);
@@ -149,6 +155,14 @@ base::Status Resolver::Shared::ask(const std::string& name, Request& request) {
   if (const auto begun = begin_lookup(name); !begun) return begun;
   waiting[name].push_back(request);
   return {};
+}
+
+// What to tell somebody who cannot wait longer. An older address serves those who come next as well, until the answer
+// does come.
+DnsAnswer Resolver::Shared::give_up(const std::string& name) {
+  const std::lock_guard lock(mutex);
+  return cache.store(name, {.kind = DnsAnswer::Kind::kTrouble, .reason = "timed out"},
+                     std::chrono::steady_clock::now());
 }
 
 base::Status Resolver::Shared::begin_lookup(const std::string& name) {
@@ -214,8 +228,7 @@ std::unique_ptr<Resolving> Resolver::resolve(std::string_view host, std::uint16_
     request->post(base::fail(untranslatable(host, "not a valid host name")));
     return request;
   }
-  request->arm(deadline);
-  if (const auto asked = shared_->ask(normalized(host), *request); !asked)
+  if (const auto asked = shared_->ask(normalized(host), *request, deadline); !asked)
     request->post(base::fail(asked.error()));
   return request;
 }

@@ -9,7 +9,8 @@
 // Home:       SYNC (one mutex over cache and waiting list; never held while c-ares works)
 // Invariants: 1. The callback comes at most once, on the loop that asked, never from within resolve().
 //             2. After the handle is destroyed the callback never comes and the loop is not touched again.
-// Waits:      until answer, deadline, or the resolver's end, whichever is first.
+// Waits:      until answer, deadline, or the resolver's end, whichever is first; with an older good address at hand
+//             for stale_patience at most.
 // Errors:     08006 `could not translate host name "x" to address: reason`; 22023 for socket paths too long;
 //             53000 when names_max is reached; 57P01 when the resolver ends.
 // Bounds:     names_max names looked up at a time; cache.entries_max remembered.
@@ -33,6 +34,8 @@ struct ResolverOptions {
   DnsCache::Options cache;
   DnsChannelOptions channel;
   std::size_t names_max = 10'000;
+  // Who asks for a name with an older good address waits no longer than this for a newer one (RFC 8767: 1.8 s).
+  base::Duration stale_patience = std::chrono::milliseconds(1800);
 };
 
 // A look-up under way. Home: the asking loop's thread. Destroying it gives up.

@@ -333,6 +333,36 @@ TEST_F(ResolverTest, ServesTheLastGoodAddressWhileNameServersAreInTrouble) {
   EXPECT_FALSE(answer_to("other.example").has_value());
 }
 
+TEST_F(ResolverTest, DoesNotWaitLongForSilentNameServersWhenItHasAnAddress) {
+  auto brief = options();
+  brief.cache.ttl_max = milliseconds(1);
+  brief.stale_patience = milliseconds(50);
+  start(brief);
+  server_.set("db.example", {.v4 = {"10.0.0.1"}});
+  EXPECT_EQ(texts(answer_to("db.example")), Texts{"10.0.0.1:5432"});
+  server_.set("db.example", {.lose = 1'000});
+  loop_.run_for(milliseconds(5));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(texts(answer_to("db.example")), Texts{"10.0.0.1:5432"});
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(300));  // the name server gets 700
+  EXPECT_EQ(resolver_->counts().lookups, 2U);
+  EXPECT_EQ(texts(answer_to("db.example")), Texts{"10.0.0.1:5432"});
+  EXPECT_EQ(resolver_->counts().hits, 1U) << "only the first one waits";
+}
+
+TEST_F(ResolverTest, ItsDeadlineBringsTheLastGoodAddress) {
+  auto brief = options();
+  brief.cache.ttl_max = milliseconds(1);
+  start(brief);
+  server_.set("db.example", {.v4 = {"10.0.0.1"}});
+  EXPECT_EQ(texts(answer_to("db.example")), Texts{"10.0.0.1:5432"});
+  server_.set("db.example", {.v4 = {"10.0.0.2"}, .lose = 2});
+  loop_.run_for(milliseconds(5));
+  EXPECT_EQ(texts(answer_to("db.example", milliseconds(20))), Texts{"10.0.0.1:5432"});
+  loop_.run_for(milliseconds(500));  // the answer that comes late
+  EXPECT_EQ(texts(answer_to("db.example")), Texts{"10.0.0.2:5432"});
+}
+
 TEST_F(ResolverTest, SurvivesNoiseFromTheNetwork) {
   server_.set("db.example", {.garbage = true});
   EXPECT_FALSE(answer_to("db.example").has_value());
