@@ -4,11 +4,12 @@
 #include <netdb.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
+#include <map>
 #include <memory>
 #include <system_error>
 #include <vector>
@@ -53,6 +54,20 @@ void initialize_library() {
 
 }  // namespace
 
+struct DnsChannel::Servers {
+  explicit Servers(DnsChannel& user) : owner(user) {}
+  Servers(const Servers&) = delete;
+  Servers& operator=(const Servers&) = delete;
+  ~Servers() {
+    if (channel != nullptr) ares_destroy(channel);  // every lookup under way gets its on_result from here
+  }
+
+  DnsChannel& owner;
+  ares_channel channel = nullptr;
+  std::map<ares_socket_t, short> sockets;  // events to poll for
+  std::size_t under_way = 0;
+};
+
 base::Result<std::unique_ptr<DnsChannel>> DnsChannel::create(const DnsChannelOptions& options, Done done) {
   initialize_library();
   const int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -88,7 +103,6 @@ void DnsChannel::begin(std::string name) {
 }
 
 void DnsChannel::run() {
-  if (const auto opened = open(); !opened) broken_ = opened.error().message;
   while (true) {
     {
       const std::lock_guard lock(mutex_);
@@ -96,26 +110,63 @@ void DnsChannel::run() {
     }
     start_lookups();
     wait_and_process();
+    if (servers_.size() > 1) {
+      const auto last = servers_.end() - 1;
+      servers_.erase(std::remove_if(servers_.begin(), last, [](auto& old) { return old->under_way == 0; }),
+                     last);
+    }
   }
   closing_ = true;
-  if (channel_ != nullptr) ares_destroy(channel_);  // every lookup under way gets its on_result from here
+  servers_.clear();
 }
 
-base::Status DnsChannel::open() {
+base::Result<std::unique_ptr<DnsChannel::Servers>> DnsChannel::open() {
+  auto servers = std::make_unique<Servers>(*this);
   char lookups[] = "fb";  // the hosts file, then DNS
+  std::string file = options_.resolv_conf;
   ares_options options{};
   options.timeout = static_cast<int>(options_.timeout.count());
   options.tries = options_.tries;
   options.lookups = lookups;
+  options.resolvconf_path = file.data();
+  options.udp_port = options.tcp_port = options_.port;
   options.sock_state_cb = &DnsChannel::on_socket_state;
-  options.sock_state_cb_data = this;
-  int status = ares_init_options(
-      &channel_, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+  options.sock_state_cb_data = servers.get();
+  int status =
+      ares_init_options(&servers->channel, &options,
+                        ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF |
+                            ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT | ARES_OPT_SOCK_STATE_CB);
   if (status == ARES_SUCCESS && !options_.servers.empty()) {
-    status = ares_set_servers_ports_csv(channel_, options_.servers.c_str());
+    status = ares_set_servers_ports_csv(servers->channel, options_.servers.c_str());
   }
-  if (status == ARES_SUCCESS) return {};
+  if (status == ARES_SUCCESS) return servers;
   return base::fail(base::kConnectionFailure, fmt::format("cannot start c-ares: {}", ares_strerror(status)));
+}
+
+DnsChannel::FileVersion DnsChannel::version_of_file() const {
+  struct stat found{};
+  if (stat(options_.resolv_conf.c_str(), &found) != 0) return {};
+  return {.device = found.st_dev,
+          .inode = found.st_ino,
+          .size = static_cast<std::uint64_t>(found.st_size),
+          .changed_s = found.st_mtim.tv_sec,
+          .changed_ns = found.st_mtim.tv_nsec};
+}
+
+// c-ares reads the file once, and a network that comes up later, or a VPN, writes another one.
+void DnsChannel::follow_file() {
+  const base::TimePoint now = std::chrono::steady_clock::now();
+  if (now < next_look_) return;
+  next_look_ = now + options_.look_again;
+  const FileVersion version = version_of_file();  // before it is read: what comes later is seen the next time
+  if (!servers_.empty() && version == version_) return;
+  auto opened = open();
+  if (!opened) {
+    broken_ = opened.error().message;  // those from before go on
+    return;
+  }
+  servers_.push_back(*std::move(opened));
+  version_ = version;
 }
 
 void DnsChannel::start_lookups() {
@@ -127,56 +178,62 @@ void DnsChannel::start_lookups() {
       name = std::move(queue_.front());
       queue_.pop_front();
     }
+    follow_file();
     start(std::move(name));
   }
 }
 
 void DnsChannel::start(std::string name) {
-  if (!broken_.empty()) return done_(name, trouble(broken_));
+  if (servers_.empty()) return done_(name, trouble(broken_));
+  Servers& servers = *servers_.back();
   ares_addrinfo_hints hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   if (options_.hosts_file_by_environment) hints.ai_flags |= ARES_AI_ENVHOSTS;
-  auto* lookup = new Lookup{this, std::move(name)};
+  auto* lookup = new Lookup{&servers, std::move(name)};
   ++under_way_;
-  ares_getaddrinfo(channel_, lookup->name.c_str(), nullptr, &hints, &DnsChannel::on_result, lookup);
+  ++servers.under_way;
+  ares_getaddrinfo(servers.channel, lookup->name.c_str(), nullptr, &hints, &DnsChannel::on_result, lookup);
 }
 
 void DnsChannel::on_result(void* argument, int status, int /*timeouts*/, ares_addrinfo* result) {
   const std::unique_ptr<Lookup> lookup(static_cast<Lookup*>(argument));
   const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owned(result, &ares_freeaddrinfo);
-  DnsChannel& self = *lookup->channel;
+  DnsChannel& self = lookup->servers->owner;
   --self.under_way_;
+  --lookup->servers->under_way;
   if (!self.closing_) self.done_(lookup->name, to_answer(status, result));
 }
 
 void DnsChannel::on_socket_state(void* argument, ares_socket_t socket, int readable, int writable) {
-  auto& self = *static_cast<DnsChannel*>(argument);
+  auto& servers = *static_cast<Servers*>(argument);
   const auto events = static_cast<short>((readable != 0 ? POLLIN : 0) | (writable != 0 ? POLLOUT : 0));
   if (events == 0) {
-    self.sockets_.erase(socket);
+    servers.sockets.erase(socket);
   } else {
-    self.sockets_[socket] = events;
+    servers.sockets[socket] = events;
   }
 }
 
 void DnsChannel::wait_and_process() {
   std::vector<pollfd> polled{{.fd = wake_fd_, .events = POLLIN, .revents = 0}};
-  for (const auto& [socket, events] : sockets_)
-    polled.push_back({.fd = socket, .events = events, .revents = 0});
-
+  std::vector<ares_channel> channels{nullptr};  // whose socket that is
   int timeout_ms = -1;
-  timeval space{};
-  if (channel_ != nullptr) {
-    if (const auto* wait = ares_timeout(channel_, nullptr, &space); wait != nullptr) {
-      timeout_ms = static_cast<int>(wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000);
+  for (const auto& servers : servers_) {
+    for (const auto& [socket, events] : servers->sockets) {
+      polled.push_back({.fd = socket, .events = events, .revents = 0});
+      channels.push_back(servers->channel);
+    }
+    timeval space{};
+    if (const auto* wait = ares_timeout(servers->channel, nullptr, &space); wait != nullptr) {
+      const int wait_ms = static_cast<int>(wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000);
+      timeout_ms = timeout_ms < 0 ? wait_ms : std::min(timeout_ms, wait_ms);
     }
   }
   if (poll(polled.data(), polled.size(), timeout_ms) < 0) return;  // EINTR
 
   eventfd_t count;
   if (polled[0].revents != 0) eventfd_read(wake_fd_, &count);
-  if (channel_ == nullptr) return;
   for (std::size_t i = 1; i < polled.size(); ++i) {
     // A call below may have closed the sockets after it, and even opened others with the same numbers:
     // harmless, they do not block.
@@ -184,11 +241,12 @@ void DnsChannel::wait_and_process() {
     const bool read = (happened & (POLLIN | POLLERR | POLLHUP)) != 0;
     const bool write = (happened & (POLLOUT | POLLERR)) != 0;
     if (read || write) {
-      ares_process_fd(channel_, read ? polled[i].fd : ARES_SOCKET_BAD,
+      ares_process_fd(channels[i], read ? polled[i].fd : ARES_SOCKET_BAD,
                       write ? polled[i].fd : ARES_SOCKET_BAD);
     }
   }
-  ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // timeouts
+  for (const auto& servers : servers_)
+    ares_process_fd(servers->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // timeouts
 }
 
 }  // namespace penstock::io
