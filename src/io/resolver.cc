@@ -207,7 +207,7 @@ void Resolver::Shared::end() {
   ending.reset();  // joins, without the mutex: the thread may be waiting for it
 }
 
-Resolver::Resolver(ResolverOptions options) : shared_(std::make_shared<Shared>(options)) {}
+Resolver::Resolver(const ResolverOptions& options) : shared_(std::make_shared<Shared>(options)) {}
 
 Resolver::~Resolver() {
   shared_->end();

@@ -47,7 +47,7 @@ using ResolveDone = std::move_only_function<void(base::Result<std::vector<Addres
 
 class Resolver {
  public:
-  explicit Resolver(ResolverOptions options = {});
+  explicit Resolver(const ResolverOptions& options = {});
   ~Resolver();  // those still waiting are told 57P01
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
