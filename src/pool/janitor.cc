@@ -40,6 +40,11 @@ void Janitor::start() {
 
 // A request is half done: end it.
 void Janitor::interrupt() {
+  // What we were telling the server for the client may be cancelled with it: then nobody knows what holds there.
+  for (std::size_t i = 0; !interrupted_ && i < upstream_.replies.size(); ++i) {
+    const Reply& reply = upstream_.replies.at(i);
+    if (reply.kind == Reply::Kind::kQuery && !reply.visible) upstream_.close_when_free = true;
+  }
   interrupted_ = true;
   base::ByteWriter out;
   if (upstream_.copy_in) pgwire::copy_fail(out, "the client has gone");
@@ -90,11 +95,21 @@ void Janitor::on_upstream_data(upstream::Upstream&, io::Chunk bytes) {
     if (event.kind == pgwire::FrameScanner::Kind::kBroken) return done(false);
     if (measuring_) take_figure(event);
     const auto tracked = upstream_.track(event, pool_.home().settings);
+    if (tracked && !is_own_work_) note_left(tracked->tag);
     if (!tracked || upstream_.broken || (tracked->failed && must_succeed_)) return done(false);
     // A COPY that began after the client had gone.
     if (upstream_.copy_in) interrupt();
   }
   go_on();
+}
+
+// What the client's last commands leave on the server, although it has not waited for their answers.
+void Janitor::note_left(pgwire::CommandTag tag) {
+  using pgwire::CommandTag;
+  if (tag == CommandTag::kLoad) upstream_.close_when_free = true;
+  if (tag == CommandTag::kPrepare || tag == CommandTag::kListen || tag == CommandTag::kReset) {
+    work_.reset = must_be_reset_ = true;
+  }
 }
 
 void Janitor::take_figure(const pgwire::FrameScanner::Event& event) {
@@ -121,19 +136,26 @@ void Janitor::go_on() {
     rolled_back_ = true;
     return upstream_.send_query("ROLLBACK");
   }
-  if (work_.connect) {
-    work_.connect = false;
-    return upstream_.send_query(pool_.config().connect_query);
-  }
-  if (work_.measure) {
-    work_.measure = false;
-    measuring_ = true;
-    return upstream_.send_query(kMeasure);
-  }
+  is_own_work_ = true;
   if (work_.reset) {
     work_.reset = false;
     must_succeed_ = true;
-    if (!pool_.config().reset_query.empty()) return upstream_.send_cleaning(pool_.config().reset_query);
+    const std::string& sql = pool_.config().reset_query;
+    if (sql.empty() && must_be_reset_) return done(false);
+    if (!sql.empty()) return upstream_.send_cleaning(sql);
+  }
+  const bool is_undone = upstream_.was_reset && !pool_.config().connect_query.empty();
+  if (!has_connected_ && (work_.connect || is_undone)) {
+    must_succeed_ = false;
+    has_connected_ = true;
+    return upstream_.send_query(pool_.config().connect_query);
+  }
+  if (has_connected_) upstream_.was_reset = false;  // also if it resets something itself
+  if (work_.measure) {
+    work_.measure = false;
+    must_succeed_ = false;
+    measuring_ = true;
+    return upstream_.send_query(kMeasure);
   }
   if (work_.check) {
     work_.check = false;

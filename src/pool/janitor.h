@@ -26,6 +26,7 @@ class Janitor final : public base::ListHook<Janitor>, private upstream::Upstream
   void on_upstream_data(upstream::Upstream& upstream, io::Chunk bytes) override;
   void on_upstream_end(upstream::Upstream& upstream, const base::Error* error) override;
   void take_figure(const pgwire::FrameScanner::Event& event);
+  void note_left(pgwire::CommandTag tag);
   void interrupt();
   void cancel_running();
   void go_on();
@@ -38,6 +39,9 @@ class Janitor final : public base::ListHook<Janitor>, private upstream::Upstream
   base::TimePoint started_at_{};
   bool interrupted_ = false;
   bool rolled_back_ = false;
+  bool is_own_work_ = false;    // all of the client's is over
+  bool must_be_reset_ = false;  // or closed
+  bool has_connected_ = false;  // connect_query was run
   bool measuring_ = false;
   bool must_succeed_ = false;  // what runs: without it, it is not known what state the session is in
   bool finished_ = false;

@@ -60,6 +60,14 @@ TEST_F(JanitorTest, CancelsAQueryThatNobodyWaitsFor) {
   EXPECT_EQ(server->peer(0).cancels, 1);
 }
 
+TEST_F(JanitorTest, DoesNotKeepAServerWhoseSettingsWereBeingChanged) {
+  Customer& one = serve("one");
+  run([&] { one.upstream->send_query("hang"); });
+  let(milliseconds(100));
+  give_back(one);
+  expect_closed();
+}
+
 TEST_F(JanitorTest, CancelsAndRollsBack) {
   Customer& one = serve("one");
   ask_and_hear(one, "BEGIN");

@@ -162,7 +162,8 @@ void Pool::grant(Waiter& waiter, upstream::Upstream& upstream) {
 
 void Pool::release(upstream::Upstream& upstream, bool reset) {
   if (upstream.broken || upstream.ended()) return bury(upstream);
-  if (!upstream.clean() || upstream.cancels_under_way > 0 || reset) {
+  const bool connect_is_undone = upstream.was_reset && !config_->connect_query.empty();
+  if (!upstream.clean() || upstream.cancels_under_way > 0 || reset || connect_is_undone) {
     return start_cleaning(upstream, {.reset = reset});
   }
   offer(upstream);

@@ -140,8 +140,12 @@ class PoolTest : public ::testing::Test {
            [&] { workers[worker].pool->release(*std::exchange(one.upstream, nullptr), reset); });
   }
   // Asks the server and does not wait for the answer.
+  // As a client's query.
   void ask(Customer& one, std::string_view sql) {
-    run([&] { one.upstream->send_query(sql); });
+    run([&] {
+      one.upstream->send_query(sql);
+      one.upstream->replies.back().visible = true;
+    });
   }
   void ask_and_hear(Customer& one, std::string_view sql) {
     ask(one, sql);

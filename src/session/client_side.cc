@@ -1,4 +1,9 @@
 // The client's half of the relay: what each message from the client means for the upstream it goes to.
+#include <strings.h>
+
+#include <algorithm>
+#include <array>
+
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
 #include "pgwire/sql_text.h"
@@ -19,6 +24,20 @@ std::optional<std::string_view> first_text(base::ByteView bytes) {
   const auto* end = static_cast<const std::uint8_t*>(std::memchr(bytes.data(), 0, bytes.size()));
   if (end == nullptr) return std::nullopt;
   return base::as_text(bytes.first(static_cast<std::size_t>(end - bytes.data())));
+}
+
+// 'now', 'today' and the like stand for the moment at which a text was parsed.
+bool tells_time(std::string_view text) {
+  static constexpr std::array<std::string_view, 4> kWords = {"now", "today", "tomorrow", "yesterday"};
+  for (std::size_t at = text.find('\''); at != text.npos; at = text.find('\'', at + 1)) {
+    const std::size_t word = text.find_first_not_of(" \t\n\r\f\v", at + 1);
+    if (word == text.npos) return false;
+    for (const std::string_view known : kWords) {
+      if (strncasecmp(text.data() + word, known.data(), std::min(known.size(), text.size() - word)) == 0)
+        return true;
+    }
+  }
+  return false;
 }
 
 base::Error protocol_error(std::string message) {
@@ -233,6 +252,7 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
   if (translated && whole && statements_ != nullptr && on_parse_deallocate(definition, run)) return {};
   if (name->empty()) {
     upstream_->replace_unnamed(id_);
+    if (exchange_->unnamed_pending++ == 0) exchange_->unnamed_before = unnamed_;
     unnamed_.reset();
     // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at
     // once need not be remembered.
@@ -243,7 +263,7 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
     // Too large to be kept here and sent to other upstreams: the client stays where its statement is.
     pin("large prepared statement");
   }
-  push({.kind = Reply::Kind::kParse});
+  push({.kind = Reply::Kind::kParse, .is_unnamed = name->empty()});
   run.pass(event);
   return {};
 }
@@ -254,7 +274,7 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
   const upstream::StatementPtr known = statements_->find(name);
   const bool refused = known != nullptr || statements_->full();
   const upstream::StatementPtr statement =
-      known != nullptr ? known : home_.statement_table.intern(definition);
+      known != nullptr ? known : home_.statement_table.intern(definition, meaning_of(definition));
   base::ByteWriter out;
   if (refused) {
     // The server says that the name is taken, in its own words: it has it under ours.
@@ -276,6 +296,13 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
   pgwire::parse_header(out, statement->name, definition.size());
   run.insert(out.view());
   run.pass(definition, event.in_chunk);
+}
+
+// Clients share a statement only where its text means the same to them. What a pinned client has done to its server
+// nobody knows.
+std::uint64_t Session::meaning_of(base::ByteView definition) const {
+  if (pinned_ || tells_time(base::as_text(definition))) return id_;
+  return upstream_->settings->meaning();
 }
 
 // Closes what stands in the way of preparing `statement`: an outdated one of that name, the least recently

@@ -36,10 +36,16 @@ struct Exchange {
   bool refusal_told = false;        // of a batch that was refused before its Sync came
   bool notified = false;            // the client has been told that it waits
   bool reset_done = false;          // at least one of `resets` has succeeded
+  bool reset_undone = false;        // and perhaps been rolled back since
   std::vector<io::Chunk> held;
   std::size_t held_bytes = 0;
+  std::vector<std::string>
+      set_again;  // of the client's start-up settings: those with a SET behind the last RESET
   std::vector<std::string> resets;  // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
-  std::string taken_name;           // of the last Parse that gave a name twice
+  // Of the client's Parse messages for the unnamed statement so many have not been answered; what it was before them.
+  int unnamed_pending = 0;
+  upstream::StatementPtr unnamed_before;
+  std::string taken_name;                                     // of the last Parse that gave a name twice
   std::vector<std::move_only_function<void()>> held_cancels;  // until what is our own has been answered
   std::unique_ptr<pgwire::SqlWalk> long_text;                 // of a message that passes in parts
   std::unique_ptr<SlowWatch> slow_watch;                      // null: slow queries are not logged

@@ -71,9 +71,14 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   const bool names = !upstream.replies.empty() && upstream.replies.front().names_statement;
   const bool taken_name = event.type == reply::kErrorResponse && !exchange_->taken_name.empty() &&
                           !upstream.replies.empty() && upstream.replies.front().kind == Reply::Kind::kParse;
+  const bool was_unnamed = !upstream.replies.empty() && upstream.replies.front().is_unnamed;
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
   if (event.type == reply::kParseComplete && names) statements_->confirm_one();
+  if (event.type == reply::kParseComplete && was_unnamed) {
+    --exchange_->unnamed_pending;
+    exchange_->unnamed_before.reset();
+  }
   if (event.type == reply::kCommandComplete && tracked->visible) {
     note_command(tracked->tag);
     if (exchange_->slow_watch != nullptr) count_rows(event.body());
@@ -99,6 +104,7 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
       restore_start_settings())
     return true;
   if (tracked->visible) count_answer(event, *tracked);
+  if (event.type == reply::kErrorResponse) exchange_->reset_undone = true;
   exchange_->server_part_visible = tracked->visible;
   if (taken_name) {
     say_name_is_taken(event, run);
@@ -145,9 +151,14 @@ void Session::note_command(pgwire::CommandTag tag) {
       // What has been sent behind it may pin the client anew.
       pinned_ = pinned_ && upstream_->replies.size() > 1;
       exchange_->reset_done = true;
+      exchange_->reset_undone = false;
       return;
     case CommandTag::kReset:
       exchange_->reset_done = true;
+      exchange_->reset_undone = false;
+      return;
+    case CommandTag::kRollback:
+      exchange_->reset_undone = true;
       return;
     case CommandTag::kPrepare:
       return pin("PREPARE");
@@ -165,9 +176,13 @@ void Session::note_command(pgwire::CommandTag tag) {
 bool Session::restore_start_settings() {
   upstream::Upstream& upstream = *upstream_;
   if (!upstream.replies.empty()) return false;  // more requests are under way: after the last of them
+  if (upstream.status == pgwire::kStatusFailed) return false;  // when it is known what comes of it
   const std::vector<std::string> names = std::exchange(exchange_->resets, {});
-  if (!std::exchange(exchange_->reset_done, false) || upstream.status == pgwire::kStatusFailed) return false;
-  const bool all = std::ranges::find(names, kAllSettings) != names.end();
+  const std::vector<std::string> set_again = std::exchange(exchange_->set_again, {});
+  if (!std::exchange(exchange_->reset_done, false)) return false;
+  // Without a name it was parsed long before.
+  const bool all = names.empty() || std::ranges::find(names, kAllSettings) != names.end();
+  const bool own_are_lost = pinned_ && (exchange_->reset_undone || names.empty());
   upstream::Settings::Values now = upstream.settings->values();
   upstream::Settings::Values wanted = now;
   for (const auto& [name, value] : start_settings_->values()) {
@@ -175,6 +190,12 @@ bool Session::restore_start_settings() {
     const std::string* of_server = upstream.settings_at_login->find(name);
     if (of_server != nullptr && *of_server == value) continue;
     if (!all && std::ranges::none_of(names, same)) continue;
+    if (of_server != nullptr) {
+      const std::string* is = upstream.settings->find(name);
+      if (is != nullptr && *is != *of_server) continue;  // set again since, or rolled back
+    } else if (own_are_lost || std::ranges::any_of(set_again, same)) {
+      continue;  // what the client itself has set there since it was pinned nobody else knows
+    }
     // Where the server does not report it, it is as if it had never been set.
     if (of_server == nullptr) std::erase_if(now, [&](const auto& entry) { return same(entry.first); });
     std::erase_if(wanted, [&](const auto& entry) { return same(entry.first); });
@@ -233,10 +254,17 @@ void Session::note_failed_names() {
   upstream::ReplyQueue& replies = upstream_->replies;
   if (replies.empty() || replies.front().kind == Reply::Kind::kQuery) return;
   std::size_t skipped = 0;
+  int unnamed = 0;
   for (std::size_t i = 0; i < replies.size() && replies.at(i).kind != Reply::Kind::kSync; ++i) {
     if (replies.at(i).names_statement) ++skipped;
+    if (replies.at(i).is_unnamed) ++unnamed;
   }
   if (skipped > 0) statements_->undo(skipped);
+  if (unnamed == 0) return;
+  // A Parse that fails leaves no unnamed statement; one that is skipped leaves what was there.
+  const bool has_failed = replies.front().is_unnamed;
+  exchange_->unnamed_pending -= unnamed;
+  if (exchange_->unnamed_pending == 0) unnamed_ = has_failed ? nullptr : exchange_->unnamed_before;
 }
 
 // The server is ready and all has been passed on.

@@ -411,7 +411,8 @@ void Session::end(std::string_view reason) {
     if (is_in_message() || identity_->replication != pgwire::Replication::kNo) {
       pool_->bury(upstream);
     } else {
-      pool_->release(upstream, identity_->mode == model::PoolMode::kSession || pinned_);
+      const bool was_reset = exchange_ != nullptr && exchange_->reset_done;
+      pool_->release(upstream, identity_->mode == model::PoolMode::kSession || pinned_ || was_reset);
     }
   }
   if (was_logged_in && home_.instructions.settings->log_disconnections) {

@@ -143,6 +143,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   base::Status on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
   base::Status on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
+  std::uint64_t meaning_of(base::ByteView definition) const;
   void make_room_for(const upstream::StatementPtr& statement, upstream::Upstream::Prepared prepared,
                      base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);
@@ -155,6 +156,7 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void look_on(std::string_view piece, bool last);
   void note_statement(const pgwire::SimpleStatement& statement);
   void note_reset(std::string name);
+  void note_set_again(const std::string& name);
   void pin(std::string_view reason);
 
   // --- from the server (server_side.cc) ---

@@ -41,6 +41,7 @@ void Session::note_statement(const pgwire::SimpleStatement& statement) {
   using pgwire::StatementKind;
   switch (statement.kind) {
     case StatementKind::kSet:
+      if (!exchange_->resets.empty()) note_set_again(pgwire::identifier(statement.name));
       if (pinned_ || identity_->mode == model::PoolMode::kSession) break;
       if (upstream_->settings_at_login->find(pgwire::identifier(statement.name)) == nullptr) {
         pin("SET " + std::string(statement.name));
@@ -70,8 +71,18 @@ void Session::note_statement(const pgwire::SimpleStatement& statement) {
 void Session::note_reset(std::string name) {
   const auto is_it = [&](const auto& entry) { return upstream::same_name(entry.first, name); };
   if (name != kAllSettings && std::ranges::none_of(start_settings_->values(), is_it)) return;
+  std::erase_if(exchange_->set_again, [&](const std::string& set) {
+    return name == kAllSettings || upstream::same_name(set, name);
+  });
   auto& resets = exchange_->resets;
   if (std::ranges::find(resets, name) == resets.end()) resets.push_back(std::move(name));
+}
+
+void Session::note_set_again(const std::string& name) {
+  const auto is_it = [&](const auto& entry) { return upstream::same_name(entry.first, name); };
+  const auto same = [&](const std::string& other) { return upstream::same_name(other, name); };
+  if (std::ranges::none_of(start_settings_->values(), is_it)) return;
+  if (std::ranges::none_of(exchange_->set_again, same)) exchange_->set_again.push_back(name);
 }
 
 // The client has state on its upstream that cannot be carried over: it keeps it until it leaves.

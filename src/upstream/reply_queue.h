@@ -41,6 +41,7 @@ struct Reply {
   bool ends_request = false;         // not visible itself, but its ReadyForQuery and ParameterStatus are
   bool cleans = false;               // kQuery of ours: the pool's reset_query
   bool copy_ended = false;           // CopyDone or CopyFail was sent behind it
+  bool is_unnamed = false;           // kParse: the client's, of the unnamed statement
   bool names_statement = false;      // kParse, kOurParse, kOurClose: it gives or takes a name of the client
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 

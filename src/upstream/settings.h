@@ -11,6 +11,7 @@
 // Bounds:     a value is at most what one start-up packet or ParameterStatus held; unused sets are dropped.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,12 +24,15 @@ namespace penstock::upstream {
 class Settings {
  public:
   using Values = std::vector<std::pair<std::string, std::string>>;
-  explicit Settings(Values sorted) : values_(std::move(sorted)) {}
+  explicit Settings(Values sorted);
   const Values& values() const { return values_; }
+  // Differs where the same text may mean something else: which tables, which moment, which characters.
+  std::uint64_t meaning() const { return meaning_; }
   const std::string* find(std::string_view name) const;
 
  private:
   Values values_;
+  std::uint64_t meaning_ = 0;
 };
 using SettingsPtr = std::shared_ptr<const Settings>;
 

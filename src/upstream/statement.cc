@@ -7,11 +7,13 @@ Statement::Statement(std::string its_name, std::string its_definition)
       definition(std::move(its_definition)),
       kind(pgwire::classify_simple(text()).kind) {}
 
-StatementPtr StatementTable::intern(base::ByteView definition) {
-  std::string text(base::as_text(definition));
-  return statements_.find_or_make(text, [&] {
+StatementPtr StatementTable::intern(base::ByteView definition, std::uint64_t meaning) {
+  std::string key(base::as_text(definition));
+  key.append(reinterpret_cast<const char*>(&meaning), sizeof(meaning));
+  return statements_.find_or_make(key, [&] {
     const std::uint64_t number = next_number_.fetch_add(1, std::memory_order_relaxed);
-    return std::make_shared<const Statement>("penstock_" + std::to_string(number), text);
+    return std::make_shared<const Statement>("penstock_" + std::to_string(number),
+                                             std::string(base::as_text(definition)));
   });
 }
 

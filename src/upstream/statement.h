@@ -1,11 +1,11 @@
 // Prepared statements shared by all clients and upstreams of the process.
 //
-// A client's name stands for a Statement (text and parameter types). Each upstream that has prepared it knows
+// A client's name stands for a Statement (text, parameter types, and what decides on the meaning of a text). Each upstream that has prepared it knows
 // it by the Statement's own name, so any client with the same text finds it ready.
 //
 // Owner:      StatementTable (one, of the server) interns; clients and upstreams hold StatementPtr.
 // Home:       Statement: SHARED. StatementTable: SYNC (its mutex, once per Parse). PreparedSet: LOOP.
-// Invariants: equal text and types are the same object: an upstream knows it under one name on every worker.
+// Invariants: equal text, types and meaning are the same object: an upstream knows it under one name on every worker.
 // Bounds:     a Statement lives while a client or an upstream holds it; PreparedSet keeps `capacity` of them.
 #pragma once
 
@@ -38,8 +38,9 @@ using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {
  public:
-  // `definition`: the body of a Parse from the query text on.
-  StatementPtr intern(base::ByteView definition);
+  // `definition`: the body of a Parse from the query text on. `meaning`: differs where the same text may mean something
+  // else, see Settings::meaning().
+  StatementPtr intern(base::ByteView definition, std::uint64_t meaning = 0);
 
  private:
   std::atomic<std::uint64_t> next_number_{1};

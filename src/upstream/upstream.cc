@@ -190,6 +190,7 @@ void Upstream::begin_copy() {
 pgwire::CommandTag Upstream::note_command(base::ByteView body, bool cleans, SettingsTable& settings_table) {
   const auto text = pgwire::parse_command_complete(body);
   const pgwire::CommandTag tag = text ? pgwire::classify_tag(*text) : pgwire::CommandTag::kOther;
+  was_reset |= tag == pgwire::CommandTag::kReset || tag == pgwire::CommandTag::kDiscardAll;
   const bool our_reset = tag == pgwire::CommandTag::kReset && cleans;
   if (tag == pgwire::CommandTag::kDiscardAll || our_reset) {
     // What the server reports it reports; settings it does not report are back at their start.

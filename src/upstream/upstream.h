@@ -115,6 +115,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   bool skipping = false;  // an error was reported: the server ignores everything up to the next Sync
   // Syncs that the server reads, and ignores, with the CopyData: unless the COPY fails before. Then they are answered.
   std::size_t ignored_syncs = 0;
+  bool was_reset = false;          // since connect_query was run
   bool broken = false;             // state in doubt: close instead of reuse
   bool close_when_free = false;    // lifetime over, host changed, reconnect asked
   unsigned cancels_under_way = 0;  // it must not change hands before these are answered
