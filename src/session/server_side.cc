@@ -206,7 +206,7 @@ bool Session::restore_start_settings() {
   if (current == target) return false;
   upstream.settings = current;
   upstream.adopt_settings(target);
-  upstream.replies.front().ends_request = true;
+  upstream.replies.back().ends_request = true;
   return true;
 }
 

@@ -164,6 +164,12 @@ bool is_read_only(std::string_view name) {
   return std::ranges::any_of(kNames, [&](std::string_view known) { return compare(known, name) == 0; });
 }
 
+std::string set_sql(std::string_view name, std::string_view value) {
+  std::string sql;
+  append_set(sql, name, value);
+  return sql;
+}
+
 std::string difference_sql(const Settings& current, const Settings& target) {
   std::string sql;
   const auto& have = current.values();

@@ -56,6 +56,9 @@ bool same_name(std::string_view a, std::string_view b);
 // Whether the server reports `name` but nobody can SET it (server_version and the like).
 bool is_read_only(std::string_view name);
 
+// The statement that gives a setting a value.
+std::string set_sql(std::string_view name, std::string_view value);
+
 // The statements that turn a session with `current` into one with `target`; empty when nothing differs.
 std::string difference_sql(const Settings& current, const Settings& target);
 

@@ -112,7 +112,14 @@ void Upstream::end_batch() {
 void Upstream::adopt_settings(const SettingsPtr& wanted) {
   if (settings == wanted) return;
   const std::string sql = difference_sql(*settings, *wanted);
+  const std::string* encoding = wanted->find("client_encoding");
+  const std::string* present = settings->find("client_encoding");
   settings = wanted;
+  const bool is_ascii = std::ranges::all_of(sql, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  // The server reads a text as a whole in the encoding that holds when it arrives.
+  if (!is_ascii && encoding != nullptr && (present == nullptr || *present != *encoding)) {
+    send_query(set_sql("client_encoding", *encoding));
+  }
   if (!sql.empty()) send_query(sql);
 }
 

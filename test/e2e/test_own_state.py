@@ -177,3 +177,23 @@ def test_unnamed_statement_before_one_that_was_skipped(one: Endpoint):
         assert wire.reply().types == "EZ"
         wire.send(bind(), execute(), SYNC)
         assert wire.reply().rows == [[b"first"]]
+
+
+# ---- encodings ----
+
+
+def test_value_from_start_up_behind_a_client_of_another_encoding(one: Endpoint):
+    with one.wire(client_encoding="LATIN1") as a, one.wire(options="-c my.own=é") as b:
+        for _ in range(2):
+            a.query("SELECT 1")
+            assert b.value("SELECT length(current_setting('my.own'))") == "1"
+
+
+def test_reported_value_in_another_encoding(pooler_of, pg_of):
+    one = pooler_of({"pool.size": 1}, server=pg_of(version="18")).endpoint()  # reports search_path
+    with one.wire(client_encoding="LATIN1") as a, one.wire() as b:
+        a.send(message("Q", 'SET search_path TO "schéma"'.encode("latin-1") + b"\0"))
+        assert not a.reply().errors
+        assert b.value("SHOW search_path") != '"schéma"'
+        a.send(query("SHOW search_path"))
+        assert a.reply().rows == [['"schéma"'.encode("latin-1")]]
