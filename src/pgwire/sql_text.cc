@@ -34,6 +34,13 @@ class Words {
     at_ = before;
     return false;
   }
+  // The same for a word that is the first part of a name when a dot follows: SET local.a is no SET LOCAL.
+  bool accept_keyword(string_view upper) {
+    Words ahead = *this;
+    if (!ahead.accept(upper) || ahead.peek() == '.') return false;
+    *this = ahead;
+    return true;
+  }
   char peek() {
     const std::size_t next = skip_blank(text_, at_);
     return next < text_.size() ? text_[next] : '\0';
@@ -72,16 +79,20 @@ string_view setting_name(Words& words) {
   if (is_word(word, "SESSION") && ahead.accept("AUTHORIZATION")) return "session_authorization";
   if (is_word(word, "TRANSACTION") && ahead.accept("ISOLATION")) return "transaction_isolation";
   if (is_word(word, "XML") && ahead.accept("OPTION")) return "xmloption";
-  if (is_word(word, "NAMES")) return "client_encoding";
-  if (is_word(word, "SCHEMA")) return "search_path";
-  return words.name();
+  if (is_word(word, "NAMES") && ahead.peek() != '.') return "client_encoding";
+  if (is_word(word, "SCHEMA") && ahead.peek() != '.') return "search_path";
+  const string_view name = words.name();
+  // "a .b" is not the setting a, which may be one that every server connection can be given.
+  return words.peek() == '.' ? string_view() : name;
 }
 
 SimpleStatement classify_set(Words words) {
-  if (words.accept("LOCAL")) return {.kind = Kind::kSetLocal, .name = setting_name(words)};
-  if (words.accept("TRANSACTION") || words.accept("CONSTRAINTS")) return {.kind = Kind::kSetLocal};
+  if (words.accept_keyword("LOCAL")) return {.kind = Kind::kSetLocal, .name = setting_name(words)};
+  if (words.accept_keyword("TRANSACTION") || words.accept_keyword("CONSTRAINTS")) {
+    return {.kind = Kind::kSetLocal};
+  }
   Words session = words;
-  if (session.accept("SESSION")) {
+  if (session.accept_keyword("SESSION")) {
     if (session.accept("CHARACTERISTICS")) return {.kind = Kind::kSet};
     if (!session.accept("AUTHORIZATION")) words = session;
   }

@@ -51,7 +51,7 @@ enum class StatementKind : std::uint8_t {
 struct SimpleStatement {
   StatementKind kind = StatementKind::kEmpty;
   // As written, quotes and all; see identifier(). Empty when the kind has none or it is not a plain one
-  // (U&"…").
+  // (U&"…", a .b).
   std::string_view name = {};
   // What follows the first statement, from the first byte that is not space, comment or `;`. Empty: that was
   // all. classify_simple(rest) looks at the next statement.

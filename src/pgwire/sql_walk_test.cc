@@ -73,6 +73,7 @@ const std::vector<std::string> kTexts = {
     "(SELECT 1 INTO TEMP t); ((SELECT 1)); INSERT INTO temp VALUES (1); SELECT 'x' 'into temp y', \"into\" "
     "temp",
     "SET TIME ZONE 'UTC'; LISTEN \"a b\"; DEALLOCATE PREPARE x; DEALLOCATE ALL; PREPARE y AS SELECT $1",
+    "SET local.a = 1; SET transaction.a = 2; SET LOCAL a = 3; SET session.a = 4; SET names /**/.a = 5",
     "SELECT 'never closed; SET no = 1",
     "SELECT $$ never closed; SET no = 1",
     "SELECT e'a'$$; SET no = 1;$$; SET p = 1",
