@@ -226,8 +226,12 @@ bool mentions_temp(string_view text) {
   return false;
 }
 
+// In U&"…" any letter can be written as an escape.
+bool may_name_temp(string_view text) {
+  return mentions_temp(text) || text.contains("&\"");
+}
+
 bool makes_temporary(string_view statement) {
-  if (!mentions_temp(statement)) return false;
   SqlWalk walk;
   (void)walk.feed(statement);
   (void)walk.feed(string_view("", 1));  // ends the last word
@@ -259,12 +263,19 @@ SimpleStatement classify_simple(string_view text) {
   const string_view first = words.word();
   SimpleStatement found = classify_first(first, words);
   const std::size_t end = find_statement_end(text, begin);
+  const string_view statement = text.substr(begin, end - begin);
   const bool may_be_temporary =
-      found.kind == Kind::kOther && (may_make_temporary(first) || text[begin] == '(');
-  if (may_be_temporary && makes_temporary(text.substr(begin, end - begin)))
-    found.kind = Kind::kCreateTemporary;
+      found.kind == Kind::kOther && (may_make_temporary(first) || text[begin] == '(')
+          ? may_name_temp(statement)
+          : sets_search_path(found);
+  if (may_be_temporary && makes_temporary(statement)) found.kind = Kind::kCreateTemporary;
   if (end < text.size()) found.rest = text.substr(skip_to_statement(text, end));
   return found;
+}
+
+bool sets_search_path(const SimpleStatement& statement) {
+  const bool is_set = statement.kind == Kind::kSet || statement.kind == Kind::kSetLocal;
+  return is_set && is_word(identifier(statement.name), "SEARCH_PATH");
 }
 
 std::string identifier(string_view written) {

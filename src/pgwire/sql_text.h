@@ -44,7 +44,8 @@ enum class StatementKind : std::uint8_t {
   kUnlistenAll,
   kNotify,           // `name`
   kDeclare,          // `name`: a cursor, perhaps WITH HOLD
-  kCreateTemporary,  // CREATE [LOCAL|GLOBAL] TEMP[ORARY] …, SELECT … INTO TEMP …, CREATE … pg_temp.…
+  kCreateTemporary,  // CREATE [LOCAL|GLOBAL] TEMP[ORARY] …, SELECT … INTO TEMP …, CREATE … pg_temp.…; SET
+                     // search_path = pg_temp, which any later CREATE TABLE follows
   kLoad,
 };
 
@@ -61,6 +62,9 @@ struct SimpleStatement {
 };
 
 SimpleStatement classify_simple(std::string_view text);
+
+// SET [SESSION|LOCAL] search_path, SET SCHEMA.
+bool sets_search_path(const SimpleStatement& statement);
 
 // The name Postgres makes of an identifier as written: quotes taken off, or ASCII letters in lower case.
 std::string identifier(std::string_view written);

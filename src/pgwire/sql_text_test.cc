@@ -55,6 +55,17 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"CREATE TABLE pg_temp.t (a int)", Kind::kCreateTemporary},
                       Case{"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
                            Kind::kCreateTemporary},
+                      Case{"CREATE TABLE \"pg_temp\".t (a int)", Kind::kCreateTemporary},
+                      Case{"CREATE TABLE pg_temp_3.t (a int)", Kind::kCreateTemporary},
+                      Case{"SELECT 1 INTO \"pg_temp\".t", Kind::kCreateTemporary},
+                      Case{"CREATE TABLE U&\"pg_temp\".t (a int)", Kind::kCreateTemporary},
+                      Case{"CREATE TABLE u&\"pg\\005ftem\\0070\".t (a int)", Kind::kCreateTemporary},
+                      Case{"CREATE TABLE U&\"pg_tem!0070\" UESCAPE '!'.t (a int)", Kind::kCreateTemporary},
+                      Case{"SELECT U&\"abc\", a&\"b\\c\" FROM t", Kind::kOther},
+                      Case{"SELECT U&'d!0061' UESCAPE '!' AS temp", Kind::kOther},
+                      Case{"SELECT U&'pg\\005ftemp', 'pg_temp', '\"pg_temp\"'", Kind::kOther},
+                      Case{"SELECT 1 AS \"temp\" INTO \"temp\"", Kind::kOther},
+                      Case{"SELECT \"pg_tem\", \"a pg_temp\" FROM \"xpg_temp\"", Kind::kOther},
                       Case{"CREATE TABLE templates (temp int)", Kind::kOther},
                       Case{"SELECT 1 INTO t", Kind::kOther}, Case{"SELECT 'into temp t'", Kind::kOther},
                       Case{"SELECT temp INTO temporary_t FROM a", Kind::kOther},
@@ -93,6 +104,33 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"RESET TRANSACTION ISOLATION LEVEL", Kind::kReset, "transaction_isolation"},
         Case{"DISCARD ALL", Kind::kDiscardAll}, Case{"DISCARD PLANS", Kind::kDiscardOther},
         Case{"DISCARD TEMPORARY", Kind::kDiscardOther}));
+
+// A table that is made after it is a temporary one.
+INSTANTIATE_TEST_SUITE_P(
+    SearchPath, SqlText,
+    ::testing::Values(
+        Case{"SET search_path TO pg_temp, public", Kind::kCreateTemporary, "search_path"},
+        Case{"SET Search_Path = a, PG_TEMP", Kind::kCreateTemporary, "Search_Path"},
+        Case{"SET \"search_path\" = \"pg_temp\"", Kind::kCreateTemporary, "\"search_path\""},
+        Case{"SET SESSION search_path = a, 'pg_temp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET LOCAL search_path = 'pg_temp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET SCHEMA 'pg_temp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = $$pg_temp$$", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = $a$pg_temp$a$", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = 'pg_' -- x\n'temp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = E'pg\\x5ftemp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = E'\\x70g_temp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = e'pg_temp'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = e'app'", Kind::kSet, "search_path"},
+        Case{"SET search_path = U&'pg!005ftemp' UESCAPE '!'", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = U&\"pg\\005ftemp\"", Kind::kCreateTemporary, "search_path"},
+        Case{"SET search_path = public, \"$user\", 'temp', a$pg_temp", Kind::kSet, "search_path"},
+        Case{"SET search_path = 'pg_', 'temp'", Kind::kSet, "search_path"},
+        Case{"SET search_path = U&\"app\" /* pg_temp */", Kind::kSet, "search_path"},
+        Case{"SET LOCAL search_path = app", Kind::kSetLocal, "search_path"},
+        Case{"SET SCHEMA 'app'", Kind::kSet, "search_path"},
+        Case{"SET application_name = 'pg_temp'", Kind::kSet, "application_name"},
+        Case{"RESET search_path", Kind::kReset, "search_path"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Transactions, SqlText,

@@ -22,6 +22,13 @@ constexpr auto kStops = [] {
   return stops;
 }();
 
+// Also pg_temp_3, by which the schema of this very session can be meant.
+bool is_temporary_schema(string_view name) {
+  constexpr string_view kSchema = "PG_TEMP";
+  return is_word(name.substr(0, kSchema.size()), kSchema) &&
+         (name.size() == kSchema.size() || name[kSchema.size()] == '_');
+}
+
 }  // namespace
 
 std::size_t SqlWalk::feed(string_view piece) {
@@ -62,17 +69,21 @@ std::size_t SqlWalk::feed(string_view piece) {
 
 SimpleStatement SqlWalk::statement() const {
   SimpleStatement found = classify_simple(head_);
-  if (found.kind == StatementKind::kOther && is_temporary_) found.kind = StatementKind::kCreateTemporary;
+  if (is_temporary_ && (found.kind == StatementKind::kOther || sets_search_path(found))) {
+    found.kind = StatementKind::kCreateTemporary;
+  }
   found.rest = {};
   return found;
 }
 
 void SqlWalk::start_next() {
-  at_end_ = is_temporary_ = has_begun_ = awaits_target_ = after_insert_ = false;
+  at_end_ = is_temporary_ = has_begun_ = awaits_target_ = after_insert_ = strings_name_ = has_unicode_name_ =
+      false;
   watches_ = true;
   depth_ = 0;
   head_.clear();
   word_.clear();
+  quoted_.clear();
 }
 
 // --- plain text ---
@@ -108,6 +119,7 @@ void SqlWalk::step(char c) {
   if (!in_word) end_word();
   if (in_word) {
     if (watches_ && word_.size() < kWordBytesMax) word_ += c;
+    quoted_.clear();
     keep({&c, 1});
   } else if (is_sql_space(c)) {
     keep_blank();
@@ -130,6 +142,11 @@ void SqlWalk::step(char c) {
     }
     if (c == '(') ++depth_;
     if (c == ')' && depth_ > 0) --depth_;
+    if (c == '"' || c == '\'') {
+      begin_quoted(c);
+    } else if (c != '-' && c != '/') {
+      quoted_.clear();
+    }
     if (c == '"') state_ = State::kQuotedName;
     if (c == '$') {
       state_ = State::kDollarTag;
@@ -149,11 +166,14 @@ void SqlWalk::end_word() {
   if (word_.empty()) return;
   if (!has_begun_) {
     has_begun_ = true;
-    watches_ = may_make_temporary(word_);
+    strings_name_ = is_word(word_, "SET");
+    watches_ = strings_name_ || may_make_temporary(word_);
     awaits_target_ = is_word(word_, "CREATE");
   } else if (watches_) {
     const bool is_temporary = is_word(word_, "TEMP") || is_word(word_, "TEMPORARY");
-    if ((awaits_target_ && is_temporary) || is_word(word_, "PG_TEMP")) is_temporary_ = true;
+    if ((awaits_target_ && is_temporary) || is_temporary_schema(word_)) is_temporary_ = true;
+    // Any sign can be the one that escapes.
+    if ((has_unicode_name_ || strings_name_) && is_word(word_, "UESCAPE")) is_temporary_ = true;
     if (!is_word(word_, "LOCAL") && !is_word(word_, "GLOBAL")) {
       awaits_target_ = (is_word(word_, "INTO") && !after_insert_) || is_word(word_, "CREATE");
     }
@@ -203,12 +223,35 @@ std::size_t SqlWalk::block_comment(string_view piece, std::size_t at) {
   return at;
 }
 
+// `last_` and the byte before it are still those before the quote: U&"…".
+void SqlWalk::begin_quoted(char quote) {
+  const bool is_string = quote == '\'';
+  const bool is_unicode = last_ == '&' && (before_last_ == 'U' || before_last_ == 'u');
+  quoted_names_ = watches_ && (strings_name_ || !is_string);
+  backslash_counts_ = is_string || is_unicode;
+  if (is_unicode && !is_string) has_unicode_name_ = true;
+  if (!is_string) quoted_.clear();  // strings in a row are one
+}
+
+void SqlWalk::see_quoted(string_view bytes) {
+  if (!quoted_names_) return;
+  if (backslash_counts_ && bytes.contains('\\')) is_temporary_ = true;
+  quoted_ += bytes.substr(0, kWordBytesMax - std::min(quoted_.size(), kWordBytesMax));
+}
+
+// At a quote that is the first of two as well: a name that goes on behind it is not told apart.
+void SqlWalk::end_quoted() {
+  if (quoted_names_ && is_temporary_schema(quoted_)) is_temporary_ = true;
+}
+
 // To its quote. A quote that is doubled ends one and begins the next.
 std::size_t SqlWalk::quoted(string_view piece, std::size_t at, char quote) {
   const std::size_t found = piece.find(quote, at);
   const std::size_t end = found == string_view::npos ? piece.size() : found + 1;
   keep(piece.substr(at, end - at));
+  see_quoted(piece.substr(at, std::min(found, piece.size()) - at));
   if (found != string_view::npos) {
+    end_quoted();
     state_ = State::kPlain;
     last_ = before_last_ = quote;
   }
@@ -227,6 +270,9 @@ std::size_t SqlWalk::escape_string(string_view piece, std::size_t at) {
     escaped_ = c == '\\' && !escaped_;
   }
   keep(piece.substr(begin, at - begin));
+  const bool is_closed = state_ == State::kPlain;
+  see_quoted(piece.substr(begin, at - begin - (is_closed ? 1 : 0)));
+  if (is_closed) end_quoted();
   return at;
 }
 
@@ -248,6 +294,7 @@ std::size_t SqlWalk::dollar_tag(string_view piece, std::size_t at) {
   if (c == '$') {
     state_ = State::kDollarString;
     matched_ = 0;
+    if (strings_name_) is_temporary_ = true;  // what is in it is not looked at: in doubt
   }
   return at + 1;
 }

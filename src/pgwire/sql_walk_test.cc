@@ -73,6 +73,13 @@ const std::vector<std::string> kTexts = {
     "(SELECT 1 INTO TEMP t); ((SELECT 1)); INSERT INTO temp VALUES (1); SELECT 'x' 'into temp y', \"into\" "
     "temp",
     "SET TIME ZONE 'UTC'; LISTEN \"a b\"; DEALLOCATE PREPARE x; DEALLOCATE ALL; PREPARE y AS SELECT $1",
+    "CREATE TABLE \"pg_temp\".t (a int); CREATE TABLE U&\"pg\\005ftemp\".t (a int); SELECT 1 INTO "
+    "\"pg_temp\".t",
+    "CREATE TABLE U&\"pg!005ftemp\" UESCAPE '!' .t (a int); SELECT U&'pg\\005ftemp', a&\"b\\c\", 'pg_temp'",
+    "SET search_path TO a, pg_temp; SET search_path = \"pg_temp\"; SET LOCAL search_path='pg_temp'; SET "
+    "SCHEMA 'pg_temp'",
+    "SET search_path = $x$pg_temp$x$; SET search_path = 'pg_' --\n 'temp'; SET search_path = E'\\x70g_temp'",
+    "SET search_path = U&'pg!005ftemp' UESCAPE '!'; SET search_path = app, \"$user\"; SET x = 'pg_temp'",
     "SET local.a = 1; SET transaction.a = 2; SET LOCAL a = 3; SET session.a = 4; SET names /**/.a = 5",
     "SELECT 'never closed; SET no = 1",
     "SELECT $$ never closed; SET no = 1",
@@ -112,6 +119,20 @@ TEST(SqlWalk, FindsTemporaryThingsFarBehindTheFirstBytes) {
   while (columns.size() < 40'000) columns += ", 'into temp x' || a_column AS c";
   EXPECT_THAT(kinds(walk({columns + " FROM t"})), ElementsAre(Kind::kOther));
   EXPECT_THAT(kinds(walk({columns + " INTO TEMP u FROM t"})), ElementsAre(Kind::kCreateTemporary));
+}
+
+TEST(SqlWalk, FindsTheSchemaOfTemporaryTablesFarBehindTheFirstBytes) {
+  std::string path = "SET search_path = a";
+  while (path.size() < 40'000) path += ", 'schema', \"Another\", \"$user\"";
+  EXPECT_THAT(kinds(walk({path})), ElementsAre(Kind::kSet));
+  for (const std::string last :
+       {"pg_temp", "\"pg_temp\"", "'pg_temp'", "$a$pg_temp$a$", "e'\\160g_temp'", "e'pg_temp'"}) {
+    EXPECT_EQ(walk({path + ", " + last + ";"}), (std::vector<Seen>{{Kind::kCreateTemporary, "search_path"}}))
+        << last;
+  }
+  const std::string select = "SELECT '" + std::string(40'000, 'x') + "' INTO ";
+  EXPECT_THAT(kinds(walk({select + "\"pg_temp\".t"})), ElementsAre(Kind::kCreateTemporary));
+  EXPECT_THAT(kinds(walk({select + "\"temp\".t"})), ElementsAre(Kind::kOther));
 }
 
 TEST(SqlWalk, EndsWithTheText) {

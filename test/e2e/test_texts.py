@@ -27,6 +27,55 @@ def left_behind(at: Endpoint, *texts: str, ask: str) -> str | None:
             return None
 
 
+# ---- temporary tables ----
+
+
+@pytest.mark.parametrize("text", [
+    'CREATE TABLE "pg_temp"."leak" (x int)',
+    'CREATE TABLE "pg_temp" /* a */ . leak (x int)',
+    'SELECT 1 AS x INTO "pg_temp".leak',
+    'CREATE TABLE U&"pg_temp".leak (x int)',
+    'CREATE TABLE U&"pg\\005ftemp".leak (x int)',
+    'CREATE TABLE U&"pg!005ftemp" UESCAPE \'!\' .leak (x int)',
+    'EXPLAIN ANALYZE CREATE TABLE "pg_temp".leak AS SELECT 1',
+])
+@pytest.mark.parametrize("by_parse", [False, True])
+def test_schema_of_temporary_tables_in_quotes(one: Endpoint, text: str, by_parse: bool):
+    with one.wire() as first, one.wire() as other:
+        assert not (first.run(text) if by_parse else first.query(text)).errors
+        with pytest.raises(ServerError) as caught:
+            other.value("SELECT count(*) FROM pg_class WHERE relname = 'leak'")
+        assert caught.value.sqlstate == "53300"
+
+
+@pytest.mark.parametrize("text", [
+    "SET search_path TO pg_temp, public",
+    "SET search_path = public, pg_temp",
+    'SET search_path = "pg_temp"',
+    "SET search_path = 'pg_temp', 'public'",
+    "SET search_path = E'pg\\x5ftemp'",
+    "SET search_path = U&'pg!005ftemp' UESCAPE '!'",
+    "SET search_path = $$pg_temp$$",
+    "SET search_path = 'pg_'\n'temp'",
+    "SET SESSION \"search_path\" = pg_temp",
+    "SET SCHEMA 'pg_temp'",
+])
+def test_search_path_into_the_schema_of_temporary_tables(one: Endpoint, text: str):
+    assert left_behind(one, text, "CREATE TABLE leak (x int)",
+                       ask="SELECT count(*) FROM pg_class WHERE relname = 'leak'") is None
+
+
+def test_search_path_of_one_transaction_into_the_schema_of_temporary_tables(one: Endpoint):
+    assert left_behind(one, "BEGIN", "SET LOCAL search_path = pg_temp", "CREATE TABLE leak (x int)", "COMMIT",
+                       ask="SELECT count(*) FROM pg_class WHERE relname = 'leak'") is None
+
+
+def test_what_only_looks_like_the_schema_of_temporary_tables(one: Endpoint):
+    for text in ("SELECT 'pg_temp', 1 AS \"temp\"", "SELECT U&'pg\\005ftemp'", 'SELECT 1 AS U&"a"',
+                 "SET application_name = 'pg_temp'"):
+        assert left_behind(one, text, ask="SELECT 1") == "1", text
+
+
 # ---- settings ----
 
 
