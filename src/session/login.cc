@@ -264,15 +264,17 @@ base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::Startup
   const auto add = [&](const std::string& name, const std::string& value) {
     if (std::ranges::find(ignored, name) == ignored.end()) requested.emplace_back(name, value);
   };
+  // As Postgres does it, wherever `options` stands in the packet: what comes last holds.
   for (const auto& [name, value] : startup.parameters) {
-    if (name == "user" || name == "database" || name == "replication") continue;
-    if (name != "options") {
-      add(name, value);
-      continue;
-    }
+    if (name != "options") continue;
     auto options = pgwire::parse_options(value);
     if (!options) return std::unexpected(std::move(options.error()));
     for (const auto& [option, setting] : options->settings) add(option, setting);
+  }
+  for (const auto& [name, value] : startup.parameters) {
+    const bool is_setting =
+        name != "user" && name != "database" && name != "replication" && name != "options";
+    if (is_setting) add(name, value);
   }
   return requested;
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pooler import Endpoint
+from pooler import Endpoint, default_tenant
+from postgres import binaries
 from wire import ServerError
 
 pytestmark = pytest.mark.penstock
@@ -65,6 +66,20 @@ def test_search_path_into_the_schema_of_temporary_tables(one: Endpoint, text: st
                        ask="SELECT count(*) FROM pg_class WHERE relname = 'leak'") is None
 
 
+def test_search_path_where_the_server_reports_it(pg_of, pooler_of):
+    """Postgres 18 does: that alone is no reason to keep the client where it has set it."""
+    if binaries("18") is None:
+        pytest.skip("Postgres 18 is not installed")
+    server = pg_of(version="18")
+    try:
+        at = pooler_of({"pool.size": 1, "timeouts.query_wait": "1s"}, server=server,
+                       tenants=[default_tenant(server)]).endpoint()
+        for value, kept in (("public", "1"), ("'pg_temp', public", None)):
+            assert left_behind(at, f"SET search_path = {value}", ask="SELECT 1") == kept, value
+    finally:
+        server.stop()
+
+
 def test_search_path_of_one_transaction_into_the_schema_of_temporary_tables(one: Endpoint):
     assert left_behind(one, "BEGIN", "SET LOCAL search_path = pg_temp", "CREATE TABLE leak (x int)", "COMMIT",
                        ask="SELECT count(*) FROM pg_class WHERE relname = 'leak'") is None
@@ -84,3 +99,11 @@ def test_what_only_looks_like_the_schema_of_temporary_tables(one: Endpoint):
 def test_setting_whose_name_begins_as_a_word_of_sql(one: Endpoint, name: str):
     real = name.removeprefix("session ").replace("/**/", "").replace(" ", "")
     assert left_behind(one, f"SET {name} = 'x'", ask=f"SELECT current_setting('{real}', true)") is None
+
+
+def test_start_up_parameter_goes_before_the_options(one: Endpoint):
+    zones = {"TimeZone": "Asia/Tokyo", "options": "-c TimeZone=America/New_York"}
+    for parameters in (zones, dict(reversed(zones.items()))):
+        with one.wire(**parameters) as wire:
+            assert wire.value("SHOW TimeZone") == "Asia/Tokyo", parameters
+            assert wire.parameters["TimeZone"] == "Asia/Tokyo"
