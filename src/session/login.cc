@@ -9,6 +9,7 @@
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
 #include "session/absence.h"
+#include "session/guc_time.h"
 #include "session/pool_plan.h"
 #include "session/pool_set.h"
 #include "session/settings_trial.h"
@@ -49,6 +50,12 @@ constexpr base::Duration kGuessAfter = std::chrono::seconds(1);
 
 upstream::ServerParameters guessed_parameters(const model::TenantSpec& tenant) {
   return {tenant.default_parameter_status.begin(), tenant.default_parameter_status.end()};
+}
+
+// Zero is no limit.
+std::chrono::milliseconds smaller_limit(std::chrono::milliseconds a, std::chrono::milliseconds b) {
+  if (a.count() == 0 || b.count() == 0) return std::max(a, b);
+  return std::min(a, b);
 }
 
 bool is_application_name(std::string_view name) {
@@ -258,11 +265,21 @@ io::Task<> Login::serve_cancel(pgwire::CancelRequest request) {
 
 // --- settings, greeting ---
 
-base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::StartupMessage& startup) const {
+base::Result<pgwire::Parameters> Login::requested_settings(const pgwire::StartupMessage& startup) {
   pgwire::Parameters requested;
+  wished_idle_ = {};
+  const bool shares_servers = outcome_.identity.replication == pgwire::Replication::kNo;
   const auto& ignored = instructions_.settings->ignore_startup_parameters;
   const auto add = [&](const std::string& name, const std::string& value) {
-    if (std::ranges::find(ignored, name) == ignored.end()) requested.emplace_back(name, value);
+    if (std::ranges::find(ignored, name) != ignored.end()) return;
+    // At the server it would go on while the connection is another client's, and end it.
+    if (shares_servers && upstream::same_name(name, "idle_session_timeout")) {
+      if (const auto time = guc_milliseconds(value)) {
+        wished_idle_ = *time;
+        return;
+      }
+    }
+    requested.emplace_back(name, value);
   };
   // As Postgres does it, wherever `options` stands in the packet: what comes last holds.
   for (const auto& [name, value] : startup.parameters) {
@@ -283,6 +300,7 @@ io::Task<base::Status> Login::settle_settings(const pgwire::StartupMessage& star
   auto requested = requested_settings(startup);
   if (!requested) co_return base::fail(std::move(requested.error()));
   Identity& identity = outcome_.identity;
+  identity.client_idle = smaller_limit(identity.client_idle, wished_idle_);
   if (identity.replication != pgwire::Replication::kNo) requested->clear();
   // Any name is allowed for an application: no server need be asked.
   std::erase_if(*requested, [&](const auto& entry) {

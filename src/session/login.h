@@ -84,7 +84,8 @@ class Login {
   std::optional<auth::Secret> asked_secret() const;
   void settle_terms();
   io::Task<base::Status> settle_settings(const pgwire::StartupMessage& startup);
-  base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup) const;
+  // What the server is to be told; wished_idle_ is not.
+  base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup);
   void greet();
 
   std::string reason_for_log(const base::Error& error) const;
@@ -115,7 +116,8 @@ class Login {
   bool by_previous_secret_ = false;
   bool takes_turns_ = false;  // there are verifiers of which one exchange checks one
   bool is_banned_ = false;
-  std::optional<auth::ScramKeys> keys_;  // shown by the client's own log-in
+  std::optional<auth::ScramKeys> keys_;       // shown by the client's own log-in
+  std::chrono::milliseconds wished_idle_{0};  // the idle_session_timeout that the client has asked for
   Outcome outcome_;
 };
 

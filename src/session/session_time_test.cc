@@ -85,6 +85,24 @@ TEST_F(SessionTimeTest, WhatAQueryHasWaitedForItsServerIsNotItsTime) {
   }
 }
 
+// At the server it would end a connection that another client has by then.
+TEST_F(SessionTimeTest, TheServersIdleTimeoutIsTheClientsOwn) {
+  settings.client_idle_timeout = seconds(5);
+  for (const auto& [options, lives] :
+       {std::pair("-c idle_session_timeout=2s", seconds(2)),
+        std::pair("-c Idle-Session-Timeout=2000", seconds(2)),
+        std::pair("-c idle_session_timeout=1min", seconds(5)),
+        std::pair("-c idle_session_timeout=0", seconds(5)), std::pair("", seconds(5))}) {
+    Guest& guest = come(options);
+    say(guest, query("SELECT 1"));
+    EXPECT_EQ(guest.seen, "CZ");
+    let(lives - milliseconds(100));
+    EXPECT_EQ(guest.error.sqlstate, "") << options;
+    let(milliseconds(200));
+    EXPECT_EQ(guest.error.sqlstate, "57P05") << options;
+  }
+}
+
 TEST_F(SessionTimeTest, AnOpenBatchIsATransactionThatIsIdle) {
   settings.query_timeout = seconds(1);
   settings.client_idle_timeout = seconds(60);

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pooler import Endpoint, default_tenant
 from postgres import binaries
-from wire import ServerError
+from wire import Closed, ServerError
 
 pytestmark = pytest.mark.penstock
 
@@ -107,3 +109,43 @@ def test_start_up_parameter_goes_before_the_options(one: Endpoint):
         with one.wire(**parameters) as wire:
             assert wire.value("SHOW TimeZone") == "Asia/Tokyo", parameters
             assert wire.parameters["TimeZone"] == "Asia/Tokyo"
+
+
+def test_idle_session_timeout_is_the_clients_own(one: Endpoint):
+    with one.wire(options="-c idle_session_timeout=300ms") as a, one.wire() as b:
+        assert a.value("SELECT 1") == "1"
+        assert a.value("SHOW idle_session_timeout") == "0"
+        assert b.value("SELECT pg_backend_pid()") == a.value("SELECT pg_backend_pid()")
+        pid = b.value("SELECT pg_backend_pid()")
+        time.sleep(0.6)
+        assert a.read().fields["C"] == "57P05"
+        assert a.at_end()
+        time.sleep(0.3)
+        assert b.value("SELECT pg_backend_pid()") == pid
+
+
+def test_idle_session_timeout_in_a_transaction_and_as_a_start_up_parameter(one: Endpoint):
+    with one.wire(idle_session_timeout="200") as wire:
+        wire.query("BEGIN")
+        time.sleep(0.5)
+        assert wire.query("COMMIT").status == "I"
+        assert wire.read().fields["C"] == "57P05"
+
+
+@pytest.mark.parametrize("mine, theirs, lives", [("1min", "300ms", False), ("300ms", "1h", False), ("0", "300ms", False),
+                                                 ("0", "0", True), ("0", "1h", True)])
+def test_smaller_idle_time_counts(pooler_of, mine: str, theirs: str, lives: bool):
+    at = pooler_of({"pool.size": 1, "timeouts.client_idle": theirs}).endpoint()
+    with at.wire(idle_session_timeout=mine) as wire:
+        assert wire.value("SELECT 1") == "1"
+        if lives:
+            assert wire.quiet(0.7)
+        else:
+            assert wire.read().fields["C"] == "57P05"
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "5 weeks", "99999999999"])
+def test_idle_time_that_the_server_refuses(one: Endpoint, value: str):
+    with pytest.raises((ServerError, Closed)) as caught:
+        one.wire(idle_session_timeout=value)
+    assert caught.value.sqlstate == "22023"
