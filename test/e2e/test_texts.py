@@ -63,9 +63,14 @@ def test_schema_of_temporary_tables_in_quotes(one: Endpoint, text: str, by_parse
     "SET SESSION \"search_path\" = pg_temp",
     "SET SCHEMA 'pg_temp'",
 ])
-def test_search_path_into_the_schema_of_temporary_tables(one: Endpoint, text: str):
-    assert left_behind(one, text, "CREATE TABLE leak (x int)",
-                       ask="SELECT count(*) FROM pg_class WHERE relname = 'leak'") is None
+def test_search_path_into_the_schema_of_temporary_tables(one: Endpoint, direct: Endpoint, text: str):
+    table = "behind_pg_temp"
+    try:
+        assert left_behind(one, text, f"CREATE TABLE {table} (x int)",
+                           ask=f"SELECT count(*) FROM pg_class WHERE relname = '{table}'") is None
+    finally:
+        with direct.wire() as wire:  # "public, pg_temp" makes it in public
+            wire.query(f"DROP TABLE IF EXISTS public.{table}")
 
 
 def test_search_path_where_the_server_reports_it(pg_of, pooler_of):
