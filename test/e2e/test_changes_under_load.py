@@ -120,6 +120,8 @@ def test_a_clients_new_password_concerns_new_clients_only(crowd: Crowd):
 def test_a_new_password_of_the_role_is_used_for_new_server_connections(crowd: Crowd):
     login = crowd.make("rolled")
     tally = crowd.swarm.add(EACH, login, "rolled", every=EVERY)
+    # Until the pool has grown: who needs a new server connection while only the server knows the password is told so.
+    until(lambda: tally.logins >= EACH, "all clients")
     with nobody_notices(crowd, "rolled"):
         crowd.pg.sql("ALTER ROLE rolled PASSWORD 'fresh'")
         time.sleep(0.5)
