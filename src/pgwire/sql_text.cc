@@ -234,7 +234,7 @@ bool may_name_temp(string_view text) {
 bool makes_temporary(string_view statement) {
   SqlWalk walk;
   (void)walk.feed(statement);
-  (void)walk.feed(string_view("", 1));  // ends the last word
+  (void)walk.feed(string_view("\0", 1));  // ends the last word
   return walk.is_temporary();
 }
 
@@ -276,6 +276,19 @@ SimpleStatement classify_simple(string_view text) {
 bool sets_search_path(const SimpleStatement& statement) {
   const bool is_set = statement.kind == Kind::kSet || statement.kind == Kind::kSetLocal;
   return is_set && is_word(identifier(statement.name), "SEARCH_PATH");
+}
+
+// Behind a closing quote as well: taking a text for one that does costs little.
+bool tells_time(string_view text) {
+  static constexpr std::array<string_view, 4> kMoments = {"NOW", "TODAY", "TOMORROW", "YESTERDAY"};
+  for (std::size_t quote = text.find('\''); quote != string_view::npos; quote = text.find('\'', quote + 1)) {
+    const std::size_t begin = std::min(text.find_first_not_of(" \t\n\r\f\v", quote + 1), text.size());
+    const auto end =
+        std::find_if_not(text.begin() + static_cast<std::ptrdiff_t>(begin), text.end(), is_identifier_part);
+    const string_view word(text.data() + begin, static_cast<std::size_t>(end - text.begin()) - begin);
+    if (std::ranges::any_of(kMoments, [&](string_view moment) { return is_word(word, moment); })) return true;
+  }
+  return false;
 }
 
 std::string identifier(string_view written) {

@@ -66,6 +66,9 @@ SimpleStatement classify_simple(std::string_view text);
 // SET [SESSION|LOCAL] search_path, SET SCHEMA.
 bool sets_search_path(const SimpleStatement& statement);
 
+// Whether a string begins with 'now', 'today' and the like, which stand for the moment at which the text is parsed.
+bool tells_time(std::string_view text);
+
 // The name Postgres makes of an identifier as written: quotes taken off, or ASCII letters in lower case.
 std::string identifier(std::string_view written);
 

@@ -228,5 +228,16 @@ TEST(Identifier, CutsNamesTo63BytesBetweenCharacters) {
   EXPECT_EQ(identifier(std::string(70, 'a') + ".b"), std::string(63, 'a') + ".b");
 }
 
+TEST(TellsTime, WhereAStringBeginsWithAMoment) {
+  for (const char* text : {"SELECT timestamptz 'now'", "SELECT 'NOW'::date", "SELECT date ' \t\nToday '",
+                           "SELECT 'a', 'tomorrow'", "SELECT e'yesterday 04:00'", "SELECT '' 'now'"}) {
+    EXPECT_TRUE(tells_time(text)) << text;
+  }
+  for (const char* text : {"", "'", "' ", "SELECT now()", "SELECT 'nowhere'", "SELECT 'no'",
+                           "SELECT 'not now'", "SELECT 'today_x'", "SELECT \"now\""}) {
+    EXPECT_FALSE(tells_time(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace penstock::pgwire

@@ -1,9 +1,4 @@
 // The client's half of the relay: what each message from the client means for the upstream it goes to.
-#include <strings.h>
-
-#include <algorithm>
-#include <array>
-
 #include "pgwire/constants.h"
 #include "pgwire/frontend.h"
 #include "pgwire/sql_text.h"
@@ -24,20 +19,6 @@ std::optional<std::string_view> first_text(base::ByteView bytes) {
   const auto* end = static_cast<const std::uint8_t*>(std::memchr(bytes.data(), 0, bytes.size()));
   if (end == nullptr) return std::nullopt;
   return base::as_text(bytes.first(static_cast<std::size_t>(end - bytes.data())));
-}
-
-// 'now', 'today' and the like stand for the moment at which a text was parsed.
-bool tells_time(std::string_view text) {
-  static constexpr std::array<std::string_view, 4> kWords = {"now", "today", "tomorrow", "yesterday"};
-  for (std::size_t at = text.find('\''); at != text.npos; at = text.find('\'', at + 1)) {
-    const std::size_t word = text.find_first_not_of(" \t\n\r\f\v", at + 1);
-    if (word == text.npos) return false;
-    for (const std::string_view known : kWords) {
-      if (strncasecmp(text.data() + word, known.data(), std::min(known.size(), text.size() - word)) == 0)
-        return true;
-    }
-  }
-  return false;
 }
 
 base::Error protocol_error(std::string message) {
@@ -74,8 +55,8 @@ void Session::relay(const io::Chunk& chunk) {
   run.flush();
   const bool upstream_is_full =
       upstream_->stream().unsent() > io::kUnsentHigh || upstream_->replies.size() > upstream::kReplyQueueHigh;
-  const bool client_is_full =
-      client_->unsent() > io::kUnsentHigh;  // answers of our own that it does not read
+  // Answers of our own that it does not read.
+  const bool client_is_full = client_->unsent() > io::kUnsentHigh;
   if ((upstream_is_full || client_is_full) && !client_paused_) {
     client_paused_ = true;
     client_->pause_receiving();
@@ -274,7 +255,8 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
   const upstream::StatementPtr known = statements_->find(name);
   const bool refused = known != nullptr || statements_->full();
   const upstream::StatementPtr statement =
-      known != nullptr ? known : home_.statement_table.intern(definition, meaning_of(definition));
+      known != nullptr ? known
+                       : home_.statement_table.intern(definition, meaning_of(base::as_text(definition)));
   base::ByteWriter out;
   if (refused) {
     // The server says that the name is taken, in its own words: it has it under ours.
@@ -300,9 +282,23 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
 
 // Clients share a statement only where its text means the same to them. What a pinned client has done to its server
 // nobody knows.
-std::uint64_t Session::meaning_of(base::ByteView definition) const {
-  if (pinned_ || tells_time(base::as_text(definition))) return id_;
+std::uint64_t Session::meaning_of(std::string_view text) const {
+  if (pinned_ || pgwire::tells_time(text)) return id_;
   return upstream_->settings->meaning();
+}
+
+// What a name of the client's stands for here. If the text has come to mean something else since, and must be parsed
+// anew, it becomes another statement: those who share the old one must not find this under its name.
+upstream::StatementPtr Session::find_statement(std::string_view name) {
+  if (statements_ == nullptr || name.empty()) return nullptr;
+  upstream::StatementPtr statement = statements_->find(name);
+  if (statement == nullptr || statement->meaning == id_) return statement;
+  if (!pinned_ && statement->meaning == upstream_->settings->meaning()) return statement;
+  if (upstream_->is_prepared(*statement, false) == Upstream::Prepared::kYes) return statement;
+  statement =
+      home_.statement_table.intern(base::as_bytes(statement->definition), meaning_of(statement->text()));
+  statements_->replace(name, statement);
+  return statement;
 }
 
 // Closes what stands in the way of preparing `statement`: an outdated one of that name, the least recently
@@ -356,10 +352,7 @@ base::Status Session::on_bind(const Event& event, PassThrough& run) {
   const auto prefix = pgwire::parse_bind_prefix(event.body(), body_bytes);
   if (!prefix || !prefix->has_value()) return std::unexpected(protocol_error("invalid Bind message"));
   const bool translated = identity_->mode != model::PoolMode::kSession;
-  const upstream::StatementPtr statement =
-      translated && statements_ != nullptr && !(*prefix)->statement.empty()
-          ? statements_->find((*prefix)->statement)
-          : nullptr;
+  const upstream::StatementPtr statement = translated ? find_statement((*prefix)->statement) : nullptr;
   if (SlowWatch* watch = slow_watch()) {
     const bool is_remembered = (*prefix)->statement.empty() && unnamed_ != nullptr;
     watch->bound((*prefix)->statement, is_remembered ? unnamed_ : statement);
@@ -389,8 +382,7 @@ base::Status Session::on_describe(const Event& event, PassThrough& run) {
   const bool translated =
       identity_->mode != model::PoolMode::kSession && describe->kind == pgwire::kStatement;
   if (translated && describe->name.empty()) prepare_unnamed(run);
-  const upstream::StatementPtr statement =
-      translated && statements_ != nullptr ? statements_->find(describe->name) : nullptr;
+  const upstream::StatementPtr statement = translated ? find_statement(describe->name) : nullptr;
   if (statement == nullptr) {
     push({.kind = Reply::Kind::kDescribe});
     run.pass(event);

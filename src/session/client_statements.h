@@ -37,6 +37,10 @@ class ClientStatements {
     names_.erase(found);
     return true;
   }
+  // The name is there, and stands for another statement from now on.
+  void replace(std::string_view name, upstream::StatementPtr statement) {
+    names_.find(name)->second = std::move(statement);
+  }
   // A Close on its way: the name is gone at once, but comes back if the Close is skipped because of an
   // earlier failure.
   void close(std::string_view name) {

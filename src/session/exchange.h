@@ -39,9 +39,8 @@ struct Exchange {
   bool reset_undone = false;        // and perhaps been rolled back since
   std::vector<io::Chunk> held;
   std::size_t held_bytes = 0;
-  std::vector<std::string>
-      set_again;  // of the client's start-up settings: those with a SET behind the last RESET
-  std::vector<std::string> resets;  // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
+  std::vector<std::string> set_again;  // of its start-up settings: those with a SET behind the last RESET
+  std::vector<std::string> resets;     // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
   // Of the client's Parse messages for the unnamed statement so many have not been answered; what it was before them.
   int unnamed_pending = 0;
   upstream::StatementPtr unnamed_before;

@@ -2,6 +2,7 @@
 //
 // For the few settings that are not left to the server: both must take "1min" for the same.
 //
+// Home:   any thread (pure).
 // Source: PostgreSQL manual, "Parameter Names and Values"; parse_int() in guc.c.
 #pragma once
 

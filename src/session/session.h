@@ -143,7 +143,8 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   base::Status on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
   base::Status on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
-  std::uint64_t meaning_of(base::ByteView definition) const;
+  std::uint64_t meaning_of(std::string_view text) const;
+  upstream::StatementPtr find_statement(std::string_view name);
   void make_room_for(const upstream::StatementPtr& statement, upstream::Upstream::Prepared prepared,
                      base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);

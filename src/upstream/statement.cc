@@ -2,9 +2,10 @@
 
 namespace penstock::upstream {
 
-Statement::Statement(std::string its_name, std::string its_definition)
+Statement::Statement(std::string its_name, std::string its_definition, std::uint64_t its_meaning)
     : name(std::move(its_name)),
       definition(std::move(its_definition)),
+      meaning(its_meaning),
       kind(pgwire::classify_simple(text()).kind) {}
 
 StatementPtr StatementTable::intern(base::ByteView definition, std::uint64_t meaning) {
@@ -13,7 +14,7 @@ StatementPtr StatementTable::intern(base::ByteView definition, std::uint64_t mea
   return statements_.find_or_make(key, [&] {
     const std::uint64_t number = next_number_.fetch_add(1, std::memory_order_relaxed);
     return std::make_shared<const Statement>("penstock_" + std::to_string(number),
-                                             std::string(base::as_text(definition)));
+                                             std::string(base::as_text(definition)), meaning);
   });
 }
 

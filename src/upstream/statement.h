@@ -1,7 +1,7 @@
 // Prepared statements shared by all clients and upstreams of the process.
 //
-// A client's name stands for a Statement (text, parameter types, and what decides on the meaning of a text). Each upstream that has prepared it knows
-// it by the Statement's own name, so any client with the same text finds it ready.
+// A client's name stands for a Statement: text, parameter types, and what decides on the meaning of a text. Each
+// upstream that has prepared it knows it by the Statement's own name, so any client with the same finds it ready.
 //
 // Owner:      StatementTable (one, of the server) interns; clients and upstreams hold StatementPtr.
 // Home:       Statement: SHARED. StatementTable: SYNC (its mutex, once per Parse). PreparedSet: LOOP.
@@ -25,11 +25,12 @@
 namespace penstock::upstream {
 
 struct Statement {
-  Statement(std::string its_name, std::string its_definition);
+  Statement(std::string its_name, std::string its_definition, std::uint64_t its_meaning);
   std::string_view text() const { return std::string_view(definition).substr(0, definition.find('\0')); }
 
   const std::string name;        // on every upstream: "penstock_<number>"
   const std::string definition;  // query text, zero byte, count and types: the body of a Parse after its name
+  const std::uint64_t meaning;   // it must be parsed where texts mean this; see Settings::meaning()
   const pgwire::StatementKind kind;  // by its first words
   // Prepared up to then (steady clock, ns) it no longer fits the tables.
   mutable std::atomic<std::int64_t> outdated_until{0};
@@ -38,8 +39,7 @@ using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {
  public:
-  // `definition`: the body of a Parse from the query text on. `meaning`: differs where the same text may mean something
-  // else, see Settings::meaning().
+  // `definition`: the body of a Parse from the query text on.
   StatementPtr intern(base::ByteView definition, std::uint64_t meaning = 0);
 
  private:

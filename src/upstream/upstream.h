@@ -122,8 +122,7 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   SettingsPtr settings;
   SettingsPtr settings_at_login;
   PreparedSet prepared;
-  std::uint64_t unnamed_of =
-      0;  // the session whose unnamed statement the server has; 0: nobody's, or in doubt
+  std::uint64_t unnamed_of = 0;    // whose unnamed statement the server has; 0: nobody's, or in doubt
   bool unnamed_is_certain = true;  // what made it so cannot be skipped because of an error before it
   base::TimePoint created_at;
   base::TimePoint released_at;

@@ -55,6 +55,22 @@ def test_prepared_text_finds_the_tables_of_its_own_client(one: Endpoint, direct:
         assert not reply.errors and reply.rows == [[b"b"]]
 
 
+def test_text_that_has_come_to_mean_something_else_is_not_shared(one: Endpoint, direct: Endpoint):
+    """Parsed anew behind a SET, on a server connection that lacks it."""
+    sql = "SELECT extract(epoch FROM timestamptz '2021-01-01 00:00')::bigint"
+    with one.wire(TimeZone="UTC") as a, one.wire(TimeZone="UTC") as b:
+        assert prepared(a, sql).value() == prepared(b, sql).value() == "1609459200"
+        a.query("SET TimeZone TO 'Asia/Tokyo'")
+        server = a.value("SELECT pg_backend_pid()")
+        with direct.wire() as killer:
+            killer.query(f"SELECT pg_terminate_backend({server})")
+        time.sleep(0.3)
+        for wire in (a, b):
+            wire.send(bind("s"), execute(), SYNC)
+        assert not a.reply().errors
+        assert b.reply().value() == "1609459200"
+
+
 def test_now_is_when_a_client_itself_prepares(one: Endpoint):
     with one.wire() as a, one.wire() as b:
         first = prepared(a, "SELECT timestamptz 'now'").value()
