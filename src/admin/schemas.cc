@@ -191,7 +191,7 @@ void add_fields(json::object& properties, const catalog::FieldTable<Spec>& table
     std::string meaning =
         field.meaning + " Allowed: " + field.allowed + ". When not set: " + field.preset + ".";
     if (for_writing && !field.operators.words.empty()) meaning += " " + field.operators.words;
-    schema["description"] = std::move(meaning);
+    schema["description"] = meaning;
     if (is_secret && for_writing) schema["writeOnly"] = true;
     properties[field.name] = std::move(schema);
   }

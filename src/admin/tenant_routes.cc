@@ -161,6 +161,7 @@ void put_credentials(Engine& engine, Call call) {
           return problem(400, "the tenant asks no auth_query, so there is nobody to run it");
         const auto user = std::ranges::find(tenant->users, tenant->auth_user, &model::UserSpec::name);
         if (user == tenant->users.end()) return problem(400, "the tenant has no user who runs auth_query");
+        // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): it is changed
         const model::UserSpec before = *user;
         user->upstream_user = user_name == user->name ? "" : user_name;
         user->secret = password;

@@ -3,11 +3,13 @@
 
 #ifdef PENSTOCK_SWAGGER
 
+// NOLINTBEGIN(bugprone-macro-parentheses): names that are declared
 #define PENSTOCK_FILE(symbol, file)                                                                         \
   __asm__(".pushsection .rodata\n.global " #symbol "\n" #symbol ":\n.incbin \"" file "\"\n.global " #symbol \
           "_end\n" #symbol "_end:\n.byte 0\n.popsection\n");                                                \
   extern "C" const char symbol[];                                                                           \
   extern "C" const char symbol##_end[];
+// NOLINTEND(bugprone-macro-parentheses)
 
 PENSTOCK_FILE(penstock_web_index, PENSTOCK_WEB_SOURCE "/index.html")
 PENSTOCK_FILE(penstock_web_start, PENSTOCK_WEB_SOURCE "/start.js")

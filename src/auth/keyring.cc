@@ -52,7 +52,7 @@ std::optional<std::string> hex_decode(std::string_view text) {
 std::optional<Key> key_of(std::string_view word) {
   auto bytes = word.size() == 2 * Key::kSize ? hex_decode(word) : base64_decode(word);
   if (!bytes || bytes->size() != Key::kSize) return std::nullopt;
-  const Key key = Key::from(base::as_bytes(*bytes));
+  Key key = Key::from(base::as_bytes(*bytes));
   wipe(bytes->data(), bytes->size());
   return key;
 }

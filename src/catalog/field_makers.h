@@ -99,7 +99,7 @@ Field<Spec> optional_word(std::string name, std::string preset, std::string mean
         }
         const std::optional<E> value = model::from_word<E>(values.front());
         if (!value) return refuse_value(model::list_of_words<E>(), values.front());
-        Member(spec) = *value;
+        Member(spec) = value;
         return {};
       },
   };

@@ -108,7 +108,7 @@ std::vector<Problem> problems_after(const std::map<std::string, model::TenantPtr
                                     const Plan& plan) {
   std::vector<model::TenantPtr> all;
   for (const auto& [id, tenant] : after) all.push_back(tenant);
-  std::vector<Problem> problems = problems_of(model::CatalogSnapshot(std::move(all)));
+  std::vector<Problem> problems = problems_of(model::CatalogSnapshot(all));
   std::set<std::string, std::less<>> changed;
   for (const Edited& change : plan.changes) {
     if (change.after) changed.insert(change.after->id);

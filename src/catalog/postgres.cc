@@ -39,7 +39,7 @@ base::Result<ConnectionOptions> parse_url(const std::string& url) {
 }
 
 std::string name_of(const PQconninfoOption* options) {
-  const auto or_else = [](std::string value, const char* otherwise) {
+  const auto or_else = [](const std::string& value, const char* otherwise) {
     return value.empty() ? std::string(otherwise) : value;
   };
   return fmt::format("{}:{}/{}", or_else(value_of(options, "host"), "localhost"),

@@ -98,6 +98,7 @@ class Store {
   virtual base::Result<SealReport> rotate_key(const Actor& actor);
 
   // Calls `wake`, on any thread, when changed_since() is worth asking before its time. Not every store does.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those who do keep it
   virtual void on_change(std::function<void()> /*wake*/) {}
 
   // The tenant with its users, as a whole.

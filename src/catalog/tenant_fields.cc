@@ -73,6 +73,7 @@ TenantField hosts_field() {
 }
 
 // The limits and times that tenants and users share. PENSTOCK_MEMBER names a member for a maker.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a lambda
 #define PENSTOCK_MEMBER(path) [](auto& spec) -> auto& { return spec.path; }
 
 template <class Spec>

@@ -109,7 +109,8 @@ std::string age_of(double started) {
 }
 
 std::string coloured(std::string text, std::string_view colour, bool colours) {
-  return colours ? std::string(colour) + text + std::string(kPlain) : text;
+  if (colours) text.insert(0, colour).append(kPlain);
+  return text;
 }
 
 }  // namespace

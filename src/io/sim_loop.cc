@@ -28,7 +28,7 @@ base::Error connect_error(const Address& address, const char* reason) {
 class SimConnecting final : public Connecting {
  public:
   SimConnecting(SimLoop& loop, Address address, ConnectDone done)
-      : loop_(loop), address_(std::move(address)), done_(std::move(done)) {}
+      : loop_(loop), address_(address), done_(std::move(done)) {}
   ~SimConnecting() override { *alive_ = nullptr; }
 
   void begin(base::TimePoint deadline) {
@@ -97,7 +97,7 @@ class SimConnecting final : public Connecting {
 }  // namespace
 
 SimListener::SimListener(SimLoop& loop, Address address, bool shared, AcceptSink& sink)
-    : loop_(loop), address_(std::move(address)), shared_(shared), sink_(&sink) {
+    : loop_(loop), address_(address), shared_(shared), sink_(&sink) {
   loop_.world().add(*this);
 }
 

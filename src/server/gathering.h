@@ -55,7 +55,7 @@ inline void join(admin::Findings& sum, admin::Findings part) {
 
 // Asks all workers. `look` runs on each worker's thread, outside of the lock: no worker waits for another one that looks.
 template <class Sum, class Look>
-void ask_workers(http::Loop& loop, const std::vector<std::unique_ptr<Worker>>& workers, Look look,
+void ask_workers(http::Loop& loop, const std::vector<std::unique_ptr<Worker>>& workers, const Look& look,
                  std::move_only_function<void(Sum)> done) {
   auto gathering = std::make_shared<Gathering<Sum>>(loop, workers.size(), std::move(done));
   for (unsigned i = 0; i < workers.size(); ++i) {

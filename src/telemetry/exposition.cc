@@ -30,7 +30,7 @@ class Digits {
  public:
   explicit Digits(std::uint64_t value) : end_(std::to_chars(text_, std::end(text_), value).ptr) {}
   explicit Digits(double value) : end_(fmt::format_to(text_, "{}", value)) {}
-  operator std::string_view() const { return {text_, end_}; }
+  std::string_view view() const { return {text_, end_}; }
 
  private:
   char text_[32];
@@ -46,7 +46,7 @@ const std::array<std::string, CoarseHistogram::kLimits + 1>& limits() {
   static const auto kTexts = [] {
     std::array<std::string, CoarseHistogram::kLimits + 1> texts;
     for (std::size_t i = 0; i < CoarseHistogram::kLimits; ++i) {
-      texts[i] = Digits(seconds(CoarseHistogram::limit(i)));
+      texts[i] = Digits(seconds(CoarseHistogram::limit(i))).view();
     }
     texts.back() = "+Inf";
     return texts;
@@ -107,25 +107,25 @@ void Exposition::line(std::string_view suffix, const LabelText& labels, const La
 }
 
 void Exposition::sample(const LabelText& labels, std::uint64_t value) {
-  line(suffix_, labels, {}, Digits(value));
+  line(suffix_, labels, {}, Digits(value).view());
 }
 
 void Exposition::sample(const LabelText& labels, double value) {
-  line(suffix_, labels, {}, Digits(value));
+  line(suffix_, labels, {}, Digits(value).view());
 }
 
 void Exposition::sample(const LabelText& labels, const Label& more, std::uint64_t value) {
-  line(suffix_, labels, more, Digits(value));
+  line(suffix_, labels, more, Digits(value).view());
 }
 
 void Exposition::histogram(const LabelText& labels, const CoarseHistogram& histogram) {
   const auto& bounds = limits();
   for (std::size_t i = 0; i < CoarseHistogram::kLimits; ++i) {
-    line("_bucket", labels, {"le", bounds[i]}, Digits(histogram.below(i)));
+    line("_bucket", labels, {"le", bounds[i]}, Digits(histogram.below(i)).view());
   }
-  line("_bucket", labels, {"le", bounds.back()}, Digits(histogram.count()));
-  line("_sum", labels, {}, Digits(seconds(histogram.sum())));
-  line("_count", labels, {}, Digits(histogram.count()));
+  line("_bucket", labels, {"le", bounds.back()}, Digits(histogram.count()).view());
+  line("_sum", labels, {}, Digits(seconds(histogram.sum())).view());
+  line("_count", labels, {}, Digits(histogram.count()).view());
 }
 
 std::string Exposition::finish() {

@@ -83,9 +83,9 @@ PoolerMiddle::PoolerMiddle(const MiddleSite& site, const Options& options)
     : site_(site),
       options_(options),
       world_(site.world),
-      pool_size_(options.pool_size_min +
-                 static_cast<int>(site.world.random().below(
-                     static_cast<std::uint64_t>(options.pool_size_max - options.pool_size_min + 1)))),
+      pool_size_(options.pool_size_min + static_cast<int>(site.world.random().below(
+                                             static_cast<std::uint64_t>(options.pool_size_max) + 1 -
+                                             static_cast<std::uint64_t>(options.pool_size_min)))),
       spread_(!options.limit_told && options.workers_max > 1 && site.world.random().below(2) == 0) {
   // Clients that fail are what this is about; thousands of lines about them would hide the rest.
   telemetry::log::detail::level.store(telemetry::log::Level::kError, std::memory_order_relaxed);

@@ -154,7 +154,7 @@ void SimBackend::begin_login() {
 void SimBackend::on_password(const Message& received) {
   if (received.type != 'p') return protocol_violation("no password message");
   Fields fields(received.body);
-  const bool first = scram_->mechanisms().size() > 0 && received.body.find('\0') != std::string::npos;
+  const bool first = !scram_->mechanisms().empty() && received.body.find('\0') != std::string::npos;
   const auto mechanism = first ? fields.text() : "";
   const auto reply =
       first ? scram_->first(mechanism, fields.bytes(fields.be32())) : scram_->final(received.body);
