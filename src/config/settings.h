@@ -55,7 +55,8 @@ struct Settings {
   std::string client_tls_key_file;
   std::string client_tls_ca_file;
   std::string client_tls_min_protocol = "1.2";
-  std::string client_tls_ciphers;       // empty: OpenSSL's default
+  std::string client_tls_ciphers;  // empty: OpenSSL's default
+  bool client_tls_compact = false;
   int tls_handshakes_per_second = 500;  // per worker
 
   // [auth]

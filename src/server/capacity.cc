@@ -8,30 +8,21 @@
 
 namespace penstock::server {
 
-namespace {
-
-// What an idle client costs, the kernel's part included (docs/benchmarks.md).
-constexpr std::uint64_t kBytesPlain = 5 * 1024;
-constexpr std::uint64_t kBytesTls = 22 * 1024;
-
-}  // namespace
-
 Capacity capacity(const CapacityQuestion& question) {
   const std::uint64_t by_files = sockets_for_clients(question.sockets_max);
   const std::uint64_t by_memory = question.memory_available == 0
                                       ? std::numeric_limits<std::uint64_t>::max()
-                                      : question.memory_available / (question.tls ? kBytesTls : kBytesPlain);
+                                      : question.memory_available / question.client_bytes;
   const std::uint64_t wanted = question.max_clients == 0 ? std::numeric_limits<std::uint64_t>::max()
                                                          : static_cast<std::uint64_t>(question.max_clients);
   if (wanted <= by_files && wanted <= by_memory)
     return {.clients = wanted, .limited_by = "max_clients", .hint = ""};
   if (by_memory < by_files) {
-    return {
-        .clients = by_memory,
-        .limited_by = "memory",
-        .hint = fmt::format("An idle client takes about {} KiB, the kernel's part included: add memory{}.",
-                            (question.tls ? kBytesTls : kBytesPlain) / 1024,
-                            question.max_clients == 0 ? "" : ", or lower max_clients")};
+    return {.clients = by_memory,
+            .limited_by = "memory",
+            .hint = fmt::format(
+                "An idle client takes about {} KiB, the kernel's part included: add memory{}.",
+                question.client_bytes / 1024, question.max_clients == 0 ? "" : ", or lower max_clients")};
   }
   return {
       .clients = by_files,

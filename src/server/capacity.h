@@ -11,12 +11,17 @@
 
 namespace penstock::server {
 
+// What an idle client costs, the kernel's part included (docs/benchmarks.md).
+constexpr std::uint64_t kClientBytes = 5 * 1024;
+constexpr std::uint64_t kTlsClientBytes = 22 * 1024;
+constexpr std::uint64_t kCompactTlsClientBytes = 6 * 1024;
+
 struct CapacityQuestion {
   std::uint64_t sockets_max = 0;       // of all workers together
   std::uint64_t memory_available = 0;  // bytes; 0: not known
   std::uint64_t open_files = 0;        // the process's limit
   bool per_worker = false;             // each worker may have as many sockets as there are open files
-  bool tls = false;
+  std::uint64_t client_bytes = kClientBytes;
   int max_clients = 0;  // as configured; 0: no limit
 };
 

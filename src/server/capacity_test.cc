@@ -38,7 +38,7 @@ TEST(Capacity, NamesMemoryWhichTlsNeedsMoreOf) {
   const CapacityQuestion plain{.sockets_max = 1'000'000, .memory_available = kGib, .open_files = 1'000'000};
   EXPECT_EQ(capacity(plain).limited_by, "memory");
   CapacityQuestion tls = plain;
-  tls.tls = true;
+  tls.client_bytes = kTlsClientBytes;
   EXPECT_LT(capacity(tls).clients * 4, capacity(plain).clients);
 }
 

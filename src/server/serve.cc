@@ -54,6 +54,7 @@ base::Result<std::shared_ptr<const tls::ServerContext>> client_tls(const config:
   options.ca_file = settings.client_tls_ca_file;
   options.min_protocol = settings.client_tls_min_protocol;
   options.ciphers = settings.client_tls_ciphers;
+  options.compact = settings.client_tls_compact;
   return tls::ServerContext::build(options, ticket_keys);
 }
 
@@ -186,8 +187,9 @@ class Server {
     CapacityQuestion question{.memory_available = memory_available(),
                               .open_files = file_limit(),
                               .per_worker = shared_.workers.front()->backend() == "io_uring",
-                              .tls = client_tls_ != nullptr,
                               .max_clients = settings_->max_clients};
+    if (client_tls_ != nullptr)
+      question.client_bytes = client_tls_->compact() ? kCompactTlsClientBytes : kTlsClientBytes;
     for (const auto& worker : shared_.workers) question.sockets_max += worker->sockets_max();
     const Capacity found = capacity(question);
     const bool too_few = found.limited_by != "max_clients" && settings_->max_clients > 0;

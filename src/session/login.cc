@@ -145,6 +145,7 @@ io::Task<> Login::run() {
     co_return;
   }
   greet();
+  if (tls::TlsStream* tls = tls_stream()) tls->forget_handshake();
   outcome_.stream = reader_->release(outcome_.received);
 }
 

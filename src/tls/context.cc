@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "tls/handshake_secrets.h"
 #include "tls/openssl_error.h"
 
 namespace penstock::tls {
@@ -165,6 +166,7 @@ base::Status configure_server(SSL_CTX* context, const ServerOptions& options, co
   SSL_CTX_set_tlsext_servername_callback(
       context, +[](SSL*, int*, void*) -> int { return SSL_TLSEXT_ERR_OK; });
   bind_tickets_to_rules(context, options, ticket_keys);
+  if (options.compact) HandshakeSecrets::allow(context);
   return {};
 }
 
@@ -229,7 +231,7 @@ base::Result<std::shared_ptr<const ServerContext>> ServerContext::build(const Se
   auto context = make_context(TLS_server_method());
   if (!context) return fail(context.error());
   if (auto done = configure_server(context->get(), options, ticket_keys); !done) return fail(done.error());
-  return std::shared_ptr<const ServerContext>(new ServerContext(std::move(*context)));
+  return std::shared_ptr<const ServerContext>(new ServerContext(std::move(*context), options.compact));
 }
 
 base::Result<std::shared_ptr<const ClientContext>> ClientContext::build(const ClientOptions& options) {

@@ -59,6 +59,7 @@ struct ServerOptions {
   std::string min_protocol = "1.2";  // "1.2" or "1.3"
   std::string ciphers;  // OpenSSL's words, "TLS_…" names are for TLS 1.3; empty: OpenSSL's default
   Inside inside = Inside::kPostgres;
+  bool compact = false;  // what follows a TLS 1.3 handshake is not OpenSSL's
 };
 
 // HOUSE(names): Context is OpenSSL's own word for this (SSL_CTX).
@@ -67,10 +68,12 @@ class ServerContext {
   static base::Result<std::shared_ptr<const ServerContext>> build(const ServerOptions& options,
                                                                   const TicketKeys& ticket_keys);
   SSL_CTX* native() const { return context_.get(); }
+  bool compact() const { return compact_; }
 
  private:
-  explicit ServerContext(SslCtxPtr context) : context_(std::move(context)) {}
+  ServerContext(SslCtxPtr context, bool compact) : context_(std::move(context)), compact_(compact) {}
   SslCtxPtr context_;
+  bool compact_;
 };
 
 struct ClientOptions {

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "tls/certificate.h"
+#include "tls/handshake_secrets.h"
 #include "tls/openssl_error.h"
 
 namespace penstock::tls {
@@ -76,7 +77,9 @@ base::Result<std::unique_ptr<Engine>> Engine::accepting(const ServerContext& con
     return base::fail(base::kOutOfMemory, "could not begin a TLS connection: " + take_openssl_reason());
   }
   SSL_set_accept_state(ssl);
-  return std::unique_ptr<Engine>(new Engine(ssl));
+  std::unique_ptr<Engine> engine(new Engine(ssl));
+  if (context.compact()) engine->secrets_ = std::make_unique<HandshakeSecrets>(ssl);
+  return engine;
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::connecting(const ClientContext& context,
@@ -116,6 +119,8 @@ base::Result<Engine::Progress> Engine::handshake(base::ByteView& input) {
   input_ = nullptr;
   if (status == 1) {
     host_ = std::string();
+    if (secrets_ != nullptr) records_ = secrets_->record_layer();
+    secrets_.reset();
     return Progress::kDone;
   }
   if (SSL_get_error(ssl_.get(), status) == SSL_ERROR_WANT_READ) return Progress::kNeedsMore;
@@ -123,6 +128,7 @@ base::Result<Engine::Progress> Engine::handshake(base::ByteView& input) {
 }
 
 base::Result<Engine::Read> Engine::read(base::ByteView& input, std::span<std::uint8_t> out) {
+  if (records_ != nullptr) return records_->read(input, out, *output_);
   ERR_clear_error();
   input_ = &input;
   std::size_t size = 0;
@@ -140,6 +146,10 @@ base::Result<Engine::Read> Engine::read(base::ByteView& input, std::span<std::ui
 }
 
 base::Status Engine::write(base::ByteView plain) {
+  if (records_ != nullptr) {
+    records_->write(plain, *output_);
+    return {};
+  }
   ERR_clear_error();
   std::size_t written = 0;
   const int status = SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &written);
@@ -149,9 +159,16 @@ base::Status Engine::write(base::ByteView plain) {
 }
 
 void Engine::send_close_notify() {
+  if (records_ != nullptr) return records_->send_close_notify(*output_);
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
+}
+
+void Engine::forget_handshake() {
+  if (records_ == nullptr) return;
+  SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // it has not failed
+  ssl_.reset();
 }
 
 base::Error Engine::error() const {
@@ -169,7 +186,7 @@ base::Error Engine::error() const {
 
 std::string Engine::failure_reason() const {
   const long verdict = SSL_get_verify_result(ssl_.get());
-  const std::string reason = take_openssl_reason();
+  std::string reason = take_openssl_reason();
   const bool verified = SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE;
   if (verdict == X509_V_OK || !verified || SSL_is_init_finished(ssl_.get())) return reason;
   if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
@@ -179,7 +196,7 @@ std::string Engine::failure_reason() const {
 }
 
 bool Engine::has_decrypted() const {
-  return SSL_pending(ssl_.get()) > 0;
+  return records_ != nullptr ? records_->has_record() : SSL_pending(ssl_.get()) > 0;
 }
 
 std::string Engine::negotiated() const {

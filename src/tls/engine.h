@@ -1,6 +1,9 @@
 // Engine is one TLS connection without a socket: encrypted bytes in, plain bytes out, and the other way
 // round.
 //
+// OpenSSL does it; with ServerOptions::compact, what follows a TLS 1.3 handshake is left to a RecordLayer, and
+// OpenSSL's connection can be forgotten.
+//
 // Table:      state       event                      next
 //             handshaking handshake() until kDone    open
 //             open        read(), write()            open
@@ -26,6 +29,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "tls/context.h"
+#include "tls/record_layer.h"
 
 namespace penstock::tls {
 
@@ -36,15 +40,12 @@ struct PeerCertificate {
   std::vector<std::string> dns_names;  // subject alternative names
 };
 
+class HandshakeSecrets;
+
 class Engine {
  public:
-  // Where encrypted bytes go, as they are made.
-  struct Output {
-    virtual void on_encrypted(base::ByteView bytes) = 0;
-
-   protected:
-    ~Output() = default;
-  };
+  using Output = EncryptedOutput;
+  using Read = PlainRead;
 
   static base::Result<std::unique_ptr<Engine>> accepting(const ServerContext& context);
   // `host`: the name or IP address we want to reach, for server name indication and verify-full.
@@ -60,20 +61,19 @@ class Engine {
   // Goes on with the handshake; takes what it needs from the front of `input`.
   base::Result<Progress> handshake(base::ByteView& input);
 
-  struct Read {
-    enum class Kind { kData, kNeedsMore, kClosed } kind;
-    std::size_t size = 0;  // of kData
-  };
   // Decrypts into `out`, at most one record.
   base::Result<Read> read(base::ByteView& input, std::span<std::uint8_t> out);
+  static constexpr std::size_t kReadRoom = RecordLayer::kReadRoom;  // enough for any record
   // Encrypts all of `plain` (at most kRecordMax bytes make one record).
   base::Status write(base::ByteView plain);
-  static constexpr std::size_t kRecordMax = 16 * 1024;  // bytes of plain text
+  static constexpr std::size_t kRecordMax = RecordLayer::kPlainMax;
   void send_close_notify();
   // Whether read() would give data without any input: `out` was too short for the last record.
   bool has_decrypted() const;
 
-  // --- after the handshake ---
+  // --- after the handshake, until it is forgotten ---
+  // Gives OpenSSL's memory back, where it is needed no longer.
+  void forget_handshake();
   std::string negotiated() const;   // "TLSv1.3/TLS_AES_256_GCM_SHA384"
   std::string server_name() const;  // what the client asked for (SNI); empty: nothing
   bool alpn_is_postgresql() const;
@@ -96,7 +96,9 @@ class Engine {
   base::Error error() const;
   std::string failure_reason() const;
 
-  std::unique_ptr<SSL, FreeSsl> ssl_;
+  std::unique_ptr<SSL, FreeSsl> ssl_;          // null: forgotten
+  std::unique_ptr<HandshakeSecrets> secrets_;  // during the handshake, if records_ are to follow
+  std::unique_ptr<RecordLayer> records_;
   Output* output_ = nullptr;
   base::ByteView* input_ = nullptr;  // during a call only
   std::string host_;                 // connecting: for the words of errors; given back after the handshake

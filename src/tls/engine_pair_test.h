@@ -39,7 +39,7 @@ struct End final : Engine::Output {
       open = progress && *progress == Engine::Progress::kDone;
     }
     while (open && failure.empty() && !closed) {
-      std::uint8_t out[5000];
+      std::uint8_t out[Engine::kReadRoom];
       const auto read = engine->read(input, out);
       if (!read) {
         failure = read.error().to_string();
@@ -81,6 +81,18 @@ struct EnginePair {
 // Makes a connecting engine offer no protocol by ALPN.
 inline void forget_alpn(Engine& engine) {
   SSL_set_alpn_protos(engine.native_for_test(), nullptr, 0);
+}
+
+// Has `client` keep its last session in `session`.
+inline void keep_sessions(const ClientContext& client, SSL_SESSION*& session) {
+  SSL_CTX_set_session_cache_mode(client.native(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_app_data(client.native(), &session);
+  SSL_CTX_sess_set_new_cb(client.native(), [](SSL* ssl, SSL_SESSION* fresh) {
+    auto*& kept = *static_cast<SSL_SESSION**>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    SSL_SESSION_free(kept);
+    kept = fresh;
+    return 1;
+  });
 }
 
 // Certificates and contexts that most tests share.

@@ -15,6 +15,7 @@ namespace {
 using model::TlsMode;
 using testing::Contexts;
 using testing::EnginePair;
+using testing::keep_sessions;
 
 class EngineTest : public ::testing::Test {
  protected:
@@ -168,18 +169,6 @@ TEST_F(EngineTest, BindsBothEndsToTheSameCertificate) {
   const std::string binding = pair.server.engine->channel_binding();
   EXPECT_EQ(binding.size(), 32u);
   EXPECT_EQ(binding, pair.client.engine->channel_binding());
-}
-
-// Has `client` keep its last session in `session`.
-void keep_sessions(const ClientContext& client, SSL_SESSION*& session) {
-  SSL_CTX_set_session_cache_mode(client.native(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_set_app_data(client.native(), &session);
-  SSL_CTX_sess_set_new_cb(client.native(), [](SSL* ssl, SSL_SESSION* fresh) {
-    auto*& kept = *static_cast<SSL_SESSION**>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-    SSL_SESSION_free(kept);
-    kept = fresh;
-    return 1;
-  });
 }
 
 TEST_F(EngineTest, ResumesAcrossReloadsWhenTheRulesAreTheSame) {

@@ -15,8 +15,8 @@ namespace {
 
 // Where a thread's streams decrypt to and join small pieces in; its content never outlives the call that
 // filled it.
-std::span<std::uint8_t, Engine::kRecordMax> scratch() {
-  static thread_local std::array<std::uint8_t, Engine::kRecordMax> bytes;
+std::span<std::uint8_t, Engine::kReadRoom> scratch() {
+  static thread_local std::array<std::uint8_t, Engine::kReadRoom> bytes;
   return bytes;
 }
 
@@ -163,7 +163,7 @@ void TlsStream::handshake_over(std::optional<base::Error> failure) {
   if (waiter_ != nullptr) waiter_->finished(std::move(failure));  // may destroy us
 }
 
-// What OpenSSL says while it decrypts, nobody above knows of.
+// What is said while decrypting, nobody above knows of.
 void TlsStream::on_encrypted(base::ByteView bytes) {
   if (decrypting_ != nullptr) {
     if (raw_->unsent() == 0) answered_bytes_ = 0;
@@ -184,6 +184,7 @@ void TlsStream::end_if_abusive() {
 }
 
 void TlsStream::decrypt(base::ByteView input) {
+  using Kind = Engine::Read::Kind;
   const Guard guard(*this);
   dataless_bytes_ += input.size();
   decrypting_ = &input;
@@ -193,18 +194,18 @@ void TlsStream::decrypt(base::ByteView input) {
     base::Result<Engine::Read> read;
     do {
       read = engine_->read(input, out.subspan(filled));
-      if (read && read->kind == Engine::Read::Kind::kData) filled += read->size;
-    } while (read && read->kind == Engine::Read::Kind::kData && filled < out.size());
+      if (read && read->kind == Kind::kData) filled += read->size;
+    } while (read && read->kind == Kind::kData && filled < Engine::kRecordMax);
 
     if (filled > 0) {
       dataless_bytes_ = 0;
       sink_->on_data(io::Chunk::copy_of(out.first(filled)));
       if (guard.gone()) return;
     }
-    if (read && read->kind == Engine::Read::Kind::kData) continue;
+    if (read && (read->kind == Kind::kData || read->kind == Kind::kNeedsRoom)) continue;
     decrypting_ = nullptr;
     if (!read) return end(&read.error());
-    if (read->kind == Engine::Read::Kind::kClosed) return end(nullptr);
+    if (read->kind == Kind::kClosed) return end(nullptr);
     return end_if_abusive();
   }
   decrypting_ = nullptr;
@@ -259,7 +260,7 @@ void TlsStream::flush() {
 }
 
 base::Status TlsStream::encrypt_queue() {
-  const auto joined = scratch();
+  const auto joined = scratch().first<Engine::kRecordMax>();
   std::array<iovec, 64> pieces;
   while (!queue_.empty()) {
     const std::size_t count = queue_.gather(pieces);

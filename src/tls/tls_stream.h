@@ -10,7 +10,7 @@
 // Errors:     on_end with OpenSSL's reason. An end without close_notify counts as orderly, as in Postgres:
 //             its messages have lengths, so a truncation shows there.
 // Bounds:     while there is no sink: one received chunk, then receiving pauses; else as Stream. A peer that makes
-//             OpenSSL answer (key updates, attempts to renegotiate) and does not read, or that sends records without
+//             us answer (key updates, attempts to renegotiate) and does not read, or that sends records without
 //             data in them, is ended after io::kUnsentHigh bytes of that. Pausing it would not do: a peer may be
 //             slow to read what it has asked for, and must be heard meanwhile.
 // See:        handshake.h, which makes them.
@@ -49,8 +49,9 @@ class TlsStream final : public io::Stream,
   static Parts take_apart(TlsStreamPtr stream);
   ~TlsStream() override;
 
-  // What the handshake has found out.
+  // What the handshake has found out; not to be asked any more once it is forgotten.
   const Engine& engine() const { return *engine_; }
+  void forget_handshake() { engine_->forget_handshake(); }
 
   void set_sink(io::StreamSink& sink) override;
   using io::Stream::write;
@@ -102,7 +103,7 @@ class TlsStream final : public io::Stream,
   class HandshakeWait* waiter_ = nullptr;
   bool* gone_ = nullptr;                  // set by the destructor: tells a caller further up the stack
   base::ByteView* decrypting_ = nullptr;  // what a decrypt() further up the stack has yet to look at
-  std::size_t answered_bytes_ = 0;        // by OpenSSL of its own accord, since nothing was unsent
+  std::size_t answered_bytes_ = 0;        // by the engine of its own accord, since nothing was unsent
   std::size_t dataless_bytes_ = 0;        // received since there was data in them
   State state_;
   bool receiving_ = true;  // what raw_ has been told

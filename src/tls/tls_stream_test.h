@@ -34,10 +34,24 @@ struct Recorder : io::StreamSink {
   void on_drained() override { ++drained; }
 };
 
-class TlsStreamTest : public ::testing::TestWithParam<io::Backend> {
+// Which loop, and whether the accepting end forgets its handshake.
+struct Way {
+  io::Backend backend;
+  bool compact;
+};
+constexpr Way kWays[] = {{io::Backend::kEpoll, false},
+                         {io::Backend::kIoUring, false},
+                         {io::Backend::kEpoll, true},
+                         {io::Backend::kIoUring, true}};
+inline std::string name_of(const ::testing::TestParamInfo<Way>& info) {
+  return std::string(info.param.backend == io::Backend::kEpoll ? "epoll" : "io_uring") +
+         (info.param.compact ? "_compact" : "");
+}
+
+class TlsStreamTest : public ::testing::TestWithParam<Way> {
  public:
   void SetUp() override {
-    auto choice = io::make_loop(GetParam(), random_);
+    auto choice = io::make_loop(GetParam().backend, random_);
     if (!choice) GTEST_SKIP() << choice.error().to_string();
     loop_ = std::move(choice->loop);
   }
@@ -89,9 +103,10 @@ class TlsStreamTest : public ::testing::TestWithParam<io::Backend> {
   }
 
   // Both handshakes; `opened` is called when both ends are there (or have failed).
-  void open(std::move_only_function<void()> opened, ClientOptions client_options = {},
+  void open(std::move_only_function<void()> opened, const ClientOptions& client_options = {},
             ServerOptions server_options = {}) {
     if (server_options.cert_file.empty()) server_options = contexts.server_options();
+    server_options.compact = GetParam().compact;
     opened_ = std::move(opened);
     io::StreamPtr left, right;
     socket_pair(left, right);

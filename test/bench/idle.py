@@ -4,16 +4,21 @@ A process of the pooler for each stage, fresh: what was used before would hide w
 machine, over several processes of Penstock.
 """
 
+import dataclasses
 import sys
 import time
 
 from harness import benchmark, measure, report
 from harness.lab import Cores, Lab, Unusable, say
 from harness.servers import Canned
-from harness.subjects import Penstock, PgBouncer, Setup
+from harness.subjects import COMPACT, Penstock, PgBouncer, Setup
 from harness.swarm import Swarm
 
-START = {"pgbouncer": PgBouncer, "penstock": Penstock}
+START = {
+    "pgbouncer": PgBouncer,
+    "penstock": Penstock,
+    "penstock-compact": lambda lab, server, setup: Penstock(lab, server, dataclasses.replace(setup, sets=(COMPACT,))),
+}
 # A ring's table of descriptors holds 20,000 here, and the kernel spreads clients over the workers' listeners by hash.
 CLIENTS_PER_WORKER = 16_000
 # A pool of so many servers per worker is served by all workers; a smaller one would draw its clients to a few of them.
@@ -27,7 +32,7 @@ def parse(arguments):
     parser = benchmark.parser("idle", __doc__)
     parser.add_argument("--clients", type=benchmark.numbers, help="of one process; default 10000,100000,250000")
     parser.add_argument("--transports", type=benchmark.words, default=["tcp", "tls"], help="tcp,tls")
-    parser.add_argument("--subjects", type=benchmark.words, default=["pgbouncer", "penstock"], help=",".join(START))
+    parser.add_argument("--subjects", type=benchmark.words, default=list(START), help=",".join(START))
     parser.add_argument("--many", type=int, help="clients over several processes; default 1003200, 0: leave it out")
     parser.add_argument("--per-process", type=int, default=250_800, help="of those")
     parser.add_argument("--rate", type=float, default=20_000, help="queries per second over all clients")
@@ -61,7 +66,9 @@ class Idle(benchmark.Benchmark):
         for transport in self.options.transports:
             for clients in self.options.clients:
                 for name in self.options.subjects:
-                    if name != "penstock" and clients > FILES_PER_PROCESS_CLIENTS_MAX:
+                    if name == "penstock-compact" and transport != "tls":
+                        continue
+                    if name == "pgbouncer" and clients > FILES_PER_PROCESS_CLIENTS_MAX:
                         self.skip(f"{name}, {transport}, {clients:,} clients",
                                   "a process may not have so many open files, and it has no descriptors but those")
                         continue
@@ -144,7 +151,9 @@ class Idle(benchmark.Benchmark):
             if row["subject"].startswith("penstock"):
                 where = f"{row['subject']}, {row['clients']:,} clients in {row['processes']} process" + \
                     ("es" if row["processes"] > 1 else "")
-                if row["transport"] == "tls":
+                if row["subject"] == "penstock-compact":
+                    target("own memory of an idle client with TLS, compact", own_each(row) / KIB, 2.0, where=where, unit="KiB")
+                elif row["transport"] == "tls":
                     target("own memory of an idle client with TLS", own_each(row) / KIB, 18.5, where=where, unit="KiB")
                 else:
                     target("own memory of an idle client", own_each(row) / KIB, 1.0, where=where, unit="KiB")

@@ -37,7 +37,7 @@ SERIES = {
     "latency": Series("One client", ("direct", "relay-uring", "pgbouncer", "penstock", "penstock-busy", "penstock-epoll"),
                       ("simple", "prepared"), (1,)),
     "pipeline": Series("Pipelines", ALL, ("prepared",), (1, 64), pipelines=(10, 100)),
-    "tls": Series("TLS", POOLERS, ("simple", "prepared"), (8, 64, 512), "tls"),
+    "tls": Series("TLS", (*POOLERS, "penstock-compact"), ("simple", "prepared"), (8, 64, 512), "tls"),
     "unix": Series("Unix sockets", ALL, ("simple",), (1, 8, 64, 512), "unix"),
     "workers": Series("One worker and two, on all CPUs", ("penstock", "penstock-2", "penstock-epoll", "penstock-epoll-2"),
                       ("simple", "prepared"), (64, 512), shared_cpus=True),

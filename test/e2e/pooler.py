@@ -149,6 +149,7 @@ class Pooler:
             "client_tls.cert_file": str(pair.cert),
             "client_tls.key_file": str(pair.key),
             "client_tls.ca_file": str(ca.cert),
+            "client_tls.compact": io == "io_uring",  # so that each of the two is met
             "log.level": "debug",
             "log.events_per_second": 100000,
         } | (settings or {})

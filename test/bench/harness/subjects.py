@@ -54,6 +54,9 @@ class Subject:
         return None
 
 
+COMPACT = "client_tls.compact=true"
+
+
 def pgbouncer_binary():
     """The newest one there is: named by the environment, built by `./dev setup pgbouncer`, or Debian's."""
     built = lab_module.BUILD_DIR.parent / "pgbouncer" / "pgbouncer"
@@ -117,6 +120,7 @@ class Penstock(Subject):
         self.name = "penstock" + ("" if setup.backend == "io_uring" else f"-{setup.backend}")
         self.name += "" if setup.workers == 1 else f"-{setup.workers}"
         self.name += "-busy" if any("busy_poll_us" in setting for setting in setup.sets) else ""
+        self.name += "-compact" if COMPACT in setup.sets else ""
         binary = Path(os.environ.get("PENSTOCK_BINARY", lab_module.BUILD_DIR / "penstock"))
         if not binary.exists():
             raise Unusable(f"penstock is not built ({binary})")
@@ -224,6 +228,7 @@ SUBJECTS = {
     "penstock": _penstock("io_uring", 1),
     "penstock-2": _penstock("io_uring", 2),
     "penstock-busy": _penstock("io_uring", 1, "server.busy_poll_us=200"),
+    "penstock-compact": _penstock("io_uring", 1, COMPACT),
     "penstock-epoll": _penstock("epoll", 1),
     "penstock-epoll-2": _penstock("epoll", 2),
 }
