@@ -136,8 +136,7 @@ base::Status Session::on_client_event(const Event& event, PassThrough& run) {
       break;
     case msg::kCopyDone:
     case msg::kCopyFail:
-      upstream_->copy_in = false;
-      if (!upstream_->replies.empty()) upstream_->replies.back().copy_ended = true;
+      upstream_->end_copy();
       break;
     case msg::kCopyData:
       break;
@@ -160,12 +159,13 @@ void Session::on_query(const Event& event, PassThrough& run) {
   } else {
     look_at_long(base::as_text(event.body()));
   }
-  unnamed_.reset();
   upstream_->unnamed_of = 0;
+  // PostgreSQL 18.4 forgets to end the transaction of a batch that has a Query in it: the next command fails, whosever.
+  if (upstream_->in_batch) upstream_->close_when_free = true;
   if (SlowWatch* watch = slow_watch()) {
     watch->queried(base::as_text(event.body()), event.kind == EventKind::kMessage);
   }
-  push({.kind = Reply::Kind::kQuery});
+  push({.kind = Reply::Kind::kQuery, .is_unnamed = drop_unnamed()});
   run.pass(event);
 }
 
@@ -176,8 +176,10 @@ bool Session::on_deallocate(std::string_view text) {
   if (statement.kind != pgwire::StatementKind::kDeallocate || statement.multiple()) return false;
   // In a failed transaction it is the server that must refuse.
   if (upstream_->status == pgwire::kStatusFailed && upstream_->replies.empty()) return false;
-  if (!statements_->remove(pgwire::identifier(statement.name))) return false;
-  push({.kind = Reply::Kind::kOurDeallocate});
+  const std::string name = pgwire::identifier(statement.name);
+  if (statements_->find(name) == nullptr) return false;
+  statements_->close(name);
+  push({.kind = Reply::Kind::kOurDeallocate, .names_statement = true});
   if (upstream_->replies.size() == 1) {
     const io::Chunk nothing;
     PassThrough to_client(*client_, nothing);
@@ -233,8 +235,7 @@ base::Status Session::on_parse(const Event& event, PassThrough& run) {
   if (translated && whole && statements_ != nullptr && on_parse_deallocate(definition, run)) return {};
   if (name->empty()) {
     upstream_->replace_unnamed(id_);
-    if (exchange_->unnamed_pending++ == 0) exchange_->unnamed_before = unnamed_;
-    unnamed_.reset();
+    (void)drop_unnamed();
     // A statement parsed alone may be bound in a later transaction, on another upstream; one that is bound at
     // once need not be remembered.
     const bool alone = exchange_->scanner.next_type() != msg::kBind;
@@ -261,8 +262,8 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
   if (refused) {
     // The server says that the name is taken, in its own words: it has it under ours.
     prepare_upstream(statement, run);
-    exchange_->taken_name = name;
-    push({.kind = Reply::Kind::kParse});
+    exchange_->taken_names.emplace_back(name);
+    push({.kind = Reply::Kind::kParse, .is_taken = true});
   } else {
     statements_->add(name, statement);
     auto prepared = upstream_->is_prepared(*statement, true);
@@ -280,20 +281,13 @@ void Session::parse_named(std::string_view name, base::ByteView definition, cons
   run.pass(definition, event.in_chunk);
 }
 
-// Clients share a statement only where its text means the same to them. What a pinned client has done to its server
-// nobody knows.
-std::uint64_t Session::meaning_of(std::string_view text) const {
-  if (pinned_ || pgwire::tells_time(text)) return id_;
-  return upstream_->settings->meaning();
-}
-
 // What a name of the client's stands for here. If the text has come to mean something else since, and must be parsed
 // anew, it becomes another statement: those who share the old one must not find this under its name.
 upstream::StatementPtr Session::find_statement(std::string_view name) {
   if (statements_ == nullptr || name.empty()) return nullptr;
   upstream::StatementPtr statement = statements_->find(name);
   if (statement == nullptr || statement->meaning == id_) return statement;
-  if (!pinned_ && statement->meaning == upstream_->settings->meaning()) return statement;
+  if (statement->meaning == meaning_here()) return statement;
   if (upstream_->is_prepared(*statement, false) == Upstream::Prepared::kYes) return statement;
   statement =
       home_.statement_table.intern(base::as_bytes(statement->definition), meaning_of(statement->text()));
@@ -347,6 +341,13 @@ void Session::prepare_unnamed(PassThrough& run) {
   run.insert(out.view());
 }
 
+// The client's message takes the unnamed statement away, unless it is skipped: then what it was before counts.
+bool Session::drop_unnamed() {
+  if (exchange_->unnamed_pending++ == 0) exchange_->unnamed_before = std::move(unnamed_);
+  unnamed_.reset();
+  return true;
+}
+
 base::Status Session::on_bind(const Event& event, PassThrough& run) {
   const std::size_t body_bytes = event.total - pgwire::kHeaderBytes;
   const auto prefix = pgwire::parse_bind_prefix(event.body(), body_bytes);
@@ -358,7 +359,11 @@ base::Status Session::on_bind(const Event& event, PassThrough& run) {
     watch->bound((*prefix)->statement, is_remembered ? unnamed_ : statement);
   }
   if (statement == nullptr) {
-    if (translated && (*prefix)->statement.empty()) prepare_unnamed(run);
+    if (translated && (*prefix)->statement.empty()) {
+      prepare_unnamed(run);
+      if (unnamed_ != nullptr && unnamed_->kind != pgwire::StatementKind::kOther)
+        look_for_state(unnamed_->text());
+    }
     push({.kind = Reply::Kind::kBind});
     run.pass(event);
     return {};
@@ -409,11 +414,9 @@ base::Status Session::on_close(const Event& event, PassThrough& run) {
     push({.kind = Reply::Kind::kOurClose, .names_statement = statements_ != nullptr});
     return {};
   }
-  if (translated && close->name.empty()) {
-    unnamed_.reset();
-    upstream_->unnamed_of = 0;  // there is none, or, if this is skipped, another client's
-  }
-  push({.kind = Reply::Kind::kClose});
+  const bool is_unnamed = translated && close->name.empty();
+  if (is_unnamed) upstream_->unnamed_of = 0;  // there is none, or, if this is skipped, another client's
+  push({.kind = Reply::Kind::kClose, .is_unnamed = is_unnamed && drop_unnamed()});
   run.pass(event);
   return {};
 }

@@ -2,7 +2,7 @@
 //
 // Owner:      a Session, only while it has named statements.
 // Home:       LOOP
-// Invariants: a Parse or Close counts as soon as it is sent, and is undone when it fails or is skipped.
+// Invariants: a Parse, Close or DEALLOCATE counts as soon as it is sent, and is undone when it fails or is skipped.
 //             Each Reply with `names_statement` in the upstream's queue stands for one of these, in order.
 // Bounds:     kNamesMax names.
 #pragma once
@@ -41,8 +41,8 @@ class ClientStatements {
   void replace(std::string_view name, upstream::StatementPtr statement) {
     names_.find(name)->second = std::move(statement);
   }
-  // A Close on its way: the name is gone at once, but comes back if the Close is skipped because of an
-  // earlier failure.
+  // A Close or DEALLOCATE on its way: the name is gone at once, but comes back if that is skipped or refused because
+  // of an earlier failure.
   void close(std::string_view name) {
     pending_.push_back({.name = std::string(name), .closes = true, .before = find(name)});
     remove(name);
@@ -59,7 +59,7 @@ class ClientStatements {
       if (!undone.closes) {
         remove(undone.name);
       } else if (undone.before != nullptr) {
-        names_.emplace(std::move(undone.name), std::move(undone.before));
+        give_back(std::move(undone), count);
       }
     }
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -80,17 +80,29 @@ class ClientStatements {
   bool full() const { return names_.size() >= kNamesMax; }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-  std::unordered_map<std::string, upstream::StatementPtr, Hash, std::equal_to<>> names_;
   // A Parse or Close that has not been answered.
   struct Pending {
     std::string name;
     bool closes = false;
     upstream::StatementPtr before = nullptr;  // of a Close: what the name stood for
   };
+  // What an undone Close had taken is there again, or what the next Close of the name, from `next` on, takes instead.
+  void give_back(Pending undone, std::size_t next) {
+    const auto later =
+        std::find_if(pending_.begin() + static_cast<std::ptrdiff_t>(next), pending_.end(),
+                     [&](const Pending& pending) { return pending.closes && pending.name == undone.name; });
+    if (later == pending_.end()) {
+      names_.emplace(std::move(undone.name), std::move(undone.before));
+    } else if (later->before == nullptr) {
+      later->before = std::move(undone.before);
+    }
+  }
+
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, upstream::StatementPtr, Hash, std::equal_to<>> names_;
   std::deque<Pending> pending_;  // in the order of the messages
 };
 

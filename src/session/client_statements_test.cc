@@ -36,6 +36,22 @@ TEST_F(ClientStatementsTest, ANameWhoseParseFailsIsGone) {
   EXPECT_EQ(names.find("a"), nullptr);
 }
 
+TEST_F(ClientStatementsTest, ACloseBehindOneThatIsUndoneTakesTheName) {
+  names.add("a", x);
+  names.confirm_one();
+  names.close("a");
+  names.close("a");  // behind the Sync
+  names.undo(1);
+  EXPECT_EQ(names.find("a"), nullptr);
+  names.undo(1);
+  EXPECT_EQ(names.find("a"), x) << "it has failed as well";
+  names.close("a");
+  names.close("a");
+  names.undo(1);
+  names.confirm_one();
+  EXPECT_EQ(names.find("a"), nullptr);
+}
+
 TEST_F(ClientStatementsTest, OnlyTheFailedBatchIsUndone) {
   names.add("a", x);
   names.confirm_one();

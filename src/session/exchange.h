@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/chunk.h"
@@ -22,6 +23,18 @@
 #include "session/slow_watch.h"
 
 namespace penstock::session {
+
+// What decides on the meaning of the client's texts besides the settings that the server has reported.
+struct Meaning {
+  // A SET LOCAL or the like of what the server does not report; without its text nobody else can have done the same.
+  void add(std::string_view text, std::uint64_t session) {
+    of_local = of_local * 31 + (text.empty() ? session : std::hash<std::string_view>{}(text));
+  }
+
+  bool changed = false;        // in this transaction, by a SET, SET LOCAL or RESET
+  bool in_doubt = false;       // by one that has not been answered
+  std::uint64_t of_local = 0;  // what was added in this transaction; 0: nothing
+};
 
 struct Exchange {
   Exchange(const pgwire::FrameScanner::Policy& policy, io::Timer::Callback on_timer, void* session)
@@ -37,14 +50,16 @@ struct Exchange {
   bool notified = false;            // the client has been told that it waits
   bool reset_done = false;          // at least one of `resets` has succeeded
   bool reset_undone = false;        // and perhaps been rolled back since
+  Meaning meaning;
   std::vector<io::Chunk> held;
   std::size_t held_bytes = 0;
   std::vector<std::string> set_again;  // of its start-up settings: those with a SET behind the last RESET
-  std::vector<std::string> resets;     // names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL
-  // Of the client's Parse messages for the unnamed statement so many have not been answered; what it was before them.
+  // Names in RESETs under way; kAllSettings: RESET ALL, DISCARD ALL; "": of another than its start-up settings.
+  std::vector<std::string> resets;
+  // Of the client's messages that change the unnamed statement so many have not been answered; what it was before them.
   int unnamed_pending = 0;
   upstream::StatementPtr unnamed_before;
-  std::string taken_name;                                     // of the last Parse that gave a name twice
+  std::vector<std::string> taken_names;  // of each Parse under way that gives a name twice
   std::vector<std::move_only_function<void()>> held_cancels;  // until what is our own has been answered
   std::unique_ptr<pgwire::SqlWalk> long_text;                 // of a message that passes in parts
   std::unique_ptr<SlowWatch> slow_watch;                      // null: slow queries are not logged

@@ -67,15 +67,20 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   }
   upstream::Upstream& upstream = *upstream_;
   answer_ours(run);
-  if (event.type == reply::kErrorResponse) note_failed_names();
   const bool names = !upstream.replies.empty() && upstream.replies.front().names_statement;
-  const bool taken_name = event.type == reply::kErrorResponse && !exchange_->taken_name.empty() &&
-                          !upstream.replies.empty() && upstream.replies.front().kind == Reply::Kind::kParse;
   const bool was_unnamed = !upstream.replies.empty() && upstream.replies.front().is_unnamed;
+  const bool is_taken = !upstream.replies.empty() && upstream.replies.front().is_taken;
+  std::string taken_name;
+  if (event.type == reply::kErrorResponse) taken_name = note_failed_names();
   const auto tracked = upstream.track(event, home_.settings_table);
   if (!tracked) return false;
   if (event.type == reply::kParseComplete && names) statements_->confirm_one();
-  if (event.type == reply::kParseComplete && was_unnamed) {
+  if (event.type == reply::kParseComplete && is_taken) {
+    exchange_->taken_names.erase(exchange_->taken_names.begin());
+  }
+  const bool is_done =
+      event.type == reply::kParseComplete || event.type == reply::kCloseComplete || tracked->ready;
+  if (was_unnamed && is_done) {
     --exchange_->unnamed_pending;
     exchange_->unnamed_before.reset();
   }
@@ -106,8 +111,8 @@ bool Session::on_server_event(const Event& event, PassThrough& run) {
   if (tracked->visible) count_answer(event, *tracked);
   if (event.type == reply::kErrorResponse) exchange_->reset_undone = true;
   exchange_->server_part_visible = tracked->visible;
-  if (taken_name) {
-    say_name_is_taken(event, run);
+  if (!taken_name.empty()) {
+    say_name_is_taken(taken_name, event, run);
   } else if (tracked->visible) {
     run.pass(event);
   }
@@ -211,12 +216,11 @@ bool Session::restore_start_settings() {
 }
 
 // The server has refused a Parse under our name: the client gave it another one.
-void Session::say_name_is_taken(const Event& event, PassThrough& run) {
+void Session::say_name_is_taken(const std::string& name, const Event& event, PassThrough& run) {
   auto error = pgwire::parse_error(event.body());
   const bool rename = error && error->error.sqlstate == base::kDuplicatePreparedStatement;
   if (!rename) return run.pass(event);
-  error->error.message =
-      "prepared statement \"" + std::exchange(exchange_->taken_name, {}) + "\" already exists";
+  error->error.message = "prepared statement \"" + name + "\" already exists";
   base::ByteWriter out;
   pgwire::error_response(out, error->error, error->severity);
   run.insert(out.view());
@@ -239,9 +243,7 @@ void Session::answer_ours(PassThrough& run) {
         pgwire::close_complete(out);
         break;
       default:
-        if (exchange_->slow_watch != nullptr) (void)exchange_->slow_watch->answered();
-        pgwire::command_complete(out, "DEALLOCATE");
-        pgwire::ready_for_query(out, upstream_->status);
+        answer_deallocate(out);
         break;
     }
     replies.pop();
@@ -249,22 +251,44 @@ void Session::answer_ours(PassThrough& run) {
   run.insert(out.view());
 }
 
-// An error in a batch: the names given in the rest of the batch were never given.
-void Session::note_failed_names() {
+void Session::answer_deallocate(base::ByteWriter& out) {
+  if (exchange_->slow_watch != nullptr) (void)exchange_->slow_watch->answered();
+  if (upstream_->status == pgwire::kStatusFailed) {
+    // What was sent before it has failed meanwhile.
+    statements_->undo(1);
+    pgwire::error_response(
+        out, {.sqlstate = base::kInFailedTransaction,
+              .message = "current transaction is aborted, commands ignored until end of transaction block"});
+  } else {
+    statements_->confirm_one();
+    pgwire::command_complete(out, "DEALLOCATE");
+  }
+  pgwire::ready_for_query(out, upstream_->status);
+}
+
+// An error in a batch: the names given in the rest of the batch were never given. Returns the name that the client
+// has given twice, if that is the error.
+std::string Session::note_failed_names() {
   upstream::ReplyQueue& replies = upstream_->replies;
-  if (replies.empty() || replies.front().kind == Reply::Kind::kQuery) return;
+  if (replies.empty() || replies.front().kind == Reply::Kind::kQuery) return {};
   std::size_t skipped = 0;
+  std::ptrdiff_t taken = 0;
   int unnamed = 0;
   for (std::size_t i = 0; i < replies.size() && replies.at(i).kind != Reply::Kind::kSync; ++i) {
     if (replies.at(i).names_statement) ++skipped;
+    if (replies.at(i).is_taken) ++taken;
     if (replies.at(i).is_unnamed) ++unnamed;
   }
   if (skipped > 0) statements_->undo(skipped);
-  if (unnamed == 0) return;
+  auto& names = exchange_->taken_names;
+  std::string taken_name = replies.front().is_taken ? names.front() : std::string();
+  names.erase(names.begin(), names.begin() + taken);
+  if (unnamed == 0) return taken_name;
   // A Parse that fails leaves no unnamed statement; one that is skipped leaves what was there.
-  const bool has_failed = replies.front().is_unnamed;
+  const bool has_failed = replies.front().is_unnamed && replies.front().kind == Reply::Kind::kParse;
   exchange_->unnamed_pending -= unnamed;
   if (exchange_->unnamed_pending == 0) unnamed_ = has_failed ? nullptr : exchange_->unnamed_before;
+  return taken_name;
 }
 
 // The server is ready and all has been passed on.
@@ -276,7 +300,9 @@ void Session::on_ready() {
     return resume_client_if_room();
   }
   resume_client();
+  exchange_->meaning.in_doubt = false;
   if (upstream.status == pgwire::kStatusIdle) {
+    exchange_->meaning = {};
     exchange_->transaction_since = home_.loop.now();
     const bool keeps = identity_->mode == model::PoolMode::kSession || pinned_;
     if (!keeps || draining_) return let_go();

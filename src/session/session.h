@@ -143,11 +143,11 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   base::Status on_describe(const pgwire::FrameScanner::Event& event, PassThrough& run);
   base::Status on_close(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void prepare_upstream(const upstream::StatementPtr& statement, PassThrough& run);
-  std::uint64_t meaning_of(std::string_view text) const;
   upstream::StatementPtr find_statement(std::string_view name);
   void make_room_for(const upstream::StatementPtr& statement, upstream::Upstream::Prepared prepared,
                      base::ByteWriter& out);
   void prepare_unnamed(PassThrough& run);
+  bool drop_unnamed();
   void push(upstream::Reply reply);
   void refuse_held();
 
@@ -156,6 +156,9 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void look_at_long(std::string_view first);
   void look_on(std::string_view piece, bool last);
   void note_statement(const pgwire::SimpleStatement& statement);
+  void note_meaning(const pgwire::SimpleStatement& statement, std::string_view text);
+  std::uint64_t meaning_of(std::string_view text) const;
+  std::uint64_t meaning_here() const;
   void note_reset(std::string name);
   void note_set_again(const std::string& name);
   void pin(std::string_view reason);
@@ -167,9 +170,10 @@ class Session final : private io::StreamSink, private upstream::UpstreamUser, pr
   void on_upstream_drained(upstream::Upstream& upstream) override;
   bool on_server_event(const pgwire::FrameScanner::Event& event, PassThrough& run);
   void answer_ours(PassThrough& run);
-  void note_failed_names();
+  void answer_deallocate(base::ByteWriter& out);
+  std::string note_failed_names();
   void note_command(pgwire::CommandTag tag);
-  void say_name_is_taken(const pgwire::FrameScanner::Event& event, PassThrough& run);
+  void say_name_is_taken(const std::string& name, const pgwire::FrameScanner::Event& event, PassThrough& run);
   bool restore_start_settings();
   void on_ready();
   void await_client();

@@ -13,6 +13,7 @@ void Session::look_for_state(std::string_view text) {
   while (!text.empty()) {
     const auto statement = pgwire::classify_simple(text);
     note_statement(statement);
+    note_meaning(statement, text.substr(0, text.size() - statement.rest.size()));
     text = statement.rest;
   }
 }
@@ -29,10 +30,12 @@ void Session::look_on(std::string_view piece, bool last) {
     piece.remove_prefix(text.feed(piece));
     if (!text.at_end()) continue;
     note_statement(text.statement());
+    note_meaning(text.statement(), {});
     text.start_next();
   }
   if (!last) return;
   note_statement(text.statement());
+  note_meaning(text.statement(), {});
   if (text.is_lost()) pin("long statement");
   exchange_->long_text.reset();
 }
@@ -67,10 +70,52 @@ void Session::note_statement(const pgwire::SimpleStatement& statement) {
   }
 }
 
+// What later texts mean may hang on this one. `text`: of the statement; empty: it is long, and not kept.
+void Session::note_meaning(const pgwire::SimpleStatement& statement, std::string_view text) {
+  using pgwire::StatementKind;
+  Meaning& meaning = exchange_->meaning;
+  switch (statement.kind) {
+    case StatementKind::kSet:
+    case StatementKind::kSetLocal:
+    case StatementKind::kReset: {
+      const std::string name = pgwire::identifier(statement.name);
+      if (!upstream::decides_on_meaning(name)) return;
+      if (upstream_->settings_at_login->find(name) == nullptr) meaning.add(text, id_);
+      break;
+    }
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kPrepareTransaction:
+      if (!meaning.changed) return;
+      [[fallthrough]];
+    case StatementKind::kResetAll:
+    case StatementKind::kDiscardAll:
+      // It may undo what was SET before, or only some of it.
+      if (meaning.of_local != 0) meaning.add({}, id_);
+      break;
+    default:
+      return;
+  }
+  meaning.changed = meaning.in_doubt = true;
+}
+
+// Clients share a statement only where its text means the same to them. What a pinned client has done to its server
+// nobody knows, nor what holds behind a SET that the server has yet to answer.
+std::uint64_t Session::meaning_of(std::string_view text) const {
+  return pgwire::tells_time(text) ? id_ : meaning_here();
+}
+
+std::uint64_t Session::meaning_here() const {
+  const Meaning& meaning = exchange_->meaning;
+  return pinned_ || meaning.in_doubt ? id_ : upstream_->settings->meaning() ^ meaning.of_local;
+}
+
 // Many a RESET may follow before the server has answered the first: each name counts once.
 void Session::note_reset(std::string name) {
   const auto is_it = [&](const auto& entry) { return upstream::same_name(entry.first, name); };
-  if (name != kAllSettings && std::ranges::none_of(start_settings_->values(), is_it)) return;
+  // Any other changes nothing here, but it is known which one it was.
+  if (name != kAllSettings && std::ranges::none_of(start_settings_->values(), is_it)) name.clear();
   std::erase_if(exchange_->set_again, [&](const std::string& set) {
     return name == kAllSettings || upstream::same_name(set, name);
   });

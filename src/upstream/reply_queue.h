@@ -37,12 +37,13 @@ struct Reply {
     kOurDeallocate,  // CommandComplete and ReadyForQuery
   };
   Kind kind;
-  bool visible = true;               // the client asked for it (else: we did, and swallow the answer)
-  bool ends_request = false;         // not visible itself, but its ReadyForQuery and ParameterStatus are
-  bool cleans = false;               // kQuery of ours: the pool's reset_query
-  bool copy_ended = false;           // CopyDone or CopyFail was sent behind it
-  bool is_unnamed = false;           // kParse: the client's, of the unnamed statement
-  bool names_statement = false;      // kParse, kOurParse, kOurClose: it gives or takes a name of the client
+  bool visible = true;             // the client asked for it (else: we did, and swallow the answer)
+  bool ends_request = false;       // not visible itself, but its ReadyForQuery and ParameterStatus are
+  bool cleans = false;             // kQuery of ours: the pool's reset_query
+  std::uint16_t copies_ended = 0;  // so many CopyDone or CopyFail were sent behind it too early to be known
+  bool is_unnamed = false;         // kParse, kClose, kQuery: of the client, changes the unnamed statement
+  bool is_taken = false;           // kParse: of a name that the client has given already: it must be refused
+  bool names_statement = false;    // kParse, kOur…: it gives or takes a name of the client
   StatementPtr statement = nullptr;  // kParse: prepared by it; kBind: bound; kClose: of our own, closed
 
   bool is_ours() const { return kind >= Kind::kOurParse; }

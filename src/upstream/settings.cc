@@ -30,25 +30,6 @@ void keep_last_of_each_name(Settings::Values& values) {
   values.erase(values.begin(), kept);
 }
 
-// What a statement is made of when it is parsed depends on these: names are looked up, literals become values.
-bool decides_on_meaning(std::string_view name) {
-  static constexpr std::array<std::string_view, 14> kNames = {"search_path",
-                                                              "role",
-                                                              "session_authorization",
-                                                              "TimeZone",
-                                                              "timezone_abbreviations",
-                                                              "DateStyle",
-                                                              "IntervalStyle",
-                                                              "client_encoding",
-                                                              "standard_conforming_strings",
-                                                              "backslash_quote",
-                                                              "transform_null_equals",
-                                                              "array_nulls",
-                                                              "xmloption",
-                                                              "lc_monetary"};
-  return std::ranges::any_of(kNames, [&](std::string_view known) { return compare(known, name) == 0; });
-}
-
 // Lists whose elements are quoted one by one: SET would take the whole text for one element.
 bool is_quoted_list(std::string_view name) {
   static constexpr std::array<std::string_view, 5> kNames = {
@@ -97,6 +78,25 @@ void append_set(std::string& sql, std::string_view name, std::string_view value)
 }
 
 }  // namespace
+
+// What a statement is made of when it is parsed depends on these: names are looked up, literals become values.
+bool decides_on_meaning(std::string_view name) {
+  static constexpr std::array<std::string_view, 14> kNames = {"search_path",
+                                                              "role",
+                                                              "session_authorization",
+                                                              "TimeZone",
+                                                              "timezone_abbreviations",
+                                                              "DateStyle",
+                                                              "IntervalStyle",
+                                                              "client_encoding",
+                                                              "standard_conforming_strings",
+                                                              "backslash_quote",
+                                                              "transform_null_equals",
+                                                              "array_nulls",
+                                                              "xmloption",
+                                                              "lc_monetary"};
+  return std::ranges::any_of(kNames, [&](std::string_view known) { return compare(known, name) == 0; });
+}
 
 Settings::Settings(Values sorted) : values_(std::move(sorted)) {
   std::string text;

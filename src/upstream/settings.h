@@ -53,6 +53,9 @@ class SettingsTable {
 // Names of settings are compared without regard to case.
 bool same_name(std::string_view a, std::string_view b);
 
+// Whether the same text may mean something else under another value of it.
+bool decides_on_meaning(std::string_view name);
+
 // Whether the server reports `name` but nobody can SET it (server_version and the like).
 bool is_read_only(std::string_view name);
 

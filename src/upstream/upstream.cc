@@ -179,11 +179,17 @@ Upstream::Prepared Upstream::is_prepared(const Statement& statement, bool afresh
   return *at > outdated ? Prepared::kYes : Prepared::kOutdated;
 }
 
+// The client ends a COPY: that under way, or one that is still to begin (a text may hold several).
+void Upstream::end_copy() {
+  if (!std::exchange(copy_in, false) && !replies.empty()) ++replies.back().copies_ended;
+}
+
 // The server reads CopyData. Syncs before the CopyDone or CopyFail it reads with them, and ignores them.
 void Upstream::begin_copy() {
   std::size_t last = 0;  // the entry behind which the end was sent
-  while (last < replies.size() && !replies.at(last).copy_ended) ++last;
+  while (last < replies.size() && replies.at(last).copies_ended == 0) ++last;
   copy_in = last == replies.size();
+  if (!copy_in) --replies.at(last).copies_ended;
   const auto is_sync = [](const Reply& reply) { return reply.kind == Reply::Kind::kSync; };
   const std::size_t ignored = replies.drop(1, std::min(last + 1, replies.size()), is_sync);
   ignored_syncs += ignored;

@@ -92,6 +92,8 @@ class Upstream final : private io::StreamSink, public base::ListHook<Upstream> {
   void replace_unnamed(std::uint64_t session);
   // A Sync goes to the server.
   void end_batch();
+  // A CopyDone or CopyFail does.
+  void end_copy();
 
   io::Stream& stream() { return *stream_; }
   bool ended() const { return ended_; }

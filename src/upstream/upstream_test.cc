@@ -204,10 +204,29 @@ TEST_F(UpstreamTest, ForgetsSyncsThatTheServerReadsAsPartOfACopy) {
 
 TEST_F(UpstreamTest, WaitsForTheSyncBehindACopyThatWasSentInOneWrite) {
   ask({Kind::kExecute, Kind::kSync});
-  upstream.replies.back().copy_ended = true;
+  upstream.end_copy();
   ask({Kind::kSync});
   EXPECT_EQ(hear(kCopyIn), "G");
   EXPECT_FALSE(upstream.copy_in) << "the end has been sent";
+  EXPECT_EQ(hear(done("COPY 3") + ready()), "CZ");
+  EXPECT_TRUE(upstream.clean());
+}
+
+TEST_F(UpstreamTest, KnowsWhichOfSeveralCopiesInOneTextHaveBeenEnded) {
+  ask({Kind::kQuery});
+  EXPECT_EQ(hear(kCopyIn), "G");
+  upstream.end_copy();
+  EXPECT_EQ(hear(done("COPY 3") + kCopyIn), "CG");
+  EXPECT_TRUE(upstream.copy_in) << "it waits for data";
+  upstream.end_copy();
+  EXPECT_EQ(hear(done("COPY 3") + ready()), "CZ");
+  ask({Kind::kQuery});
+  upstream.end_copy();
+  upstream.end_copy();
+  EXPECT_EQ(hear(kCopyIn), "G");
+  EXPECT_FALSE(upstream.copy_in) << "both ends have been sent";
+  EXPECT_EQ(hear(done("COPY 3") + kCopyIn), "CG");
+  EXPECT_FALSE(upstream.copy_in);
   EXPECT_EQ(hear(done("COPY 3") + ready()), "CZ");
   EXPECT_TRUE(upstream.clean());
 }

@@ -104,6 +104,18 @@ def test_copy_in_one_write(one: Endpoint, table: str):
         assert other.value(f"SELECT sum(a) FROM {table}") == "11"
 
 
+def test_client_that_leaves_in_the_second_copy_of_a_text(one: Endpoint, table: str):
+    with one.wire() as wire:
+        wire.send(query(f"COPY {table} FROM STDIN; COPY {table} FROM STDIN"))
+        assert wire.read().type == "G"
+        wire.send(copy_data(b"1\n"), COPY_DONE)
+        assert wire.read_until("G").types.endswith("CG")
+    began = time.monotonic()
+    with one.wire() as other:
+        assert other.value(f"SELECT count(*) FROM {table}") == "0"
+    assert time.monotonic() - began < 5  # nobody waits until cleaning up is given up
+
+
 # ---- the unnamed statement ----
 
 
@@ -183,6 +195,55 @@ def test_deallocate_in_a_failed_transaction(one: Endpoint):
         wire.query("ROLLBACK")
         wire.send(bind("s"), execute(), SYNC)
         assert wire.reply().rows == [[b"4"]]
+
+
+@pytest.mark.parametrize("ahead", [query("SELECT 1/0"), bind("missing")], ids=["refused", "skipped"])
+def test_deallocate_behind_an_error(one: Endpoint, ahead: bytes):
+    with one.wire() as wire:
+        wire.send(parse("s", "SELECT 4"), SYNC)
+        assert wire.reply().types == "1Z"
+        wire.query("BEGIN")
+        wire.send(ahead, query("DEALLOCATE s"), SYNC)
+        replies = [wire.reply() for _ in range(3 if ahead[:1] == b"Q" else 1)]
+        assert all(not reply.tags and reply.status == "E" for reply in replies)
+        if len(replies) > 1:
+            assert replies[1].errors[0]["C"] == "25P02"
+        wire.query("ROLLBACK")
+        wire.send(bind("s"), execute(), SYNC)
+        assert wire.reply().rows == [[b"4"]]
+        assert wire.query("DEALLOCATE s").tags == ["DEALLOCATE"]
+        wire.send(bind("s"), SYNC)
+        assert wire.reply().errors[0]["C"] == "26000"
+
+
+@pytest.mark.parametrize("skipped", [query("SELECT 1"), close("S", "")], ids=["query", "close"])
+def test_unnamed_statement_whose_end_is_skipped(one: Endpoint, skipped: bytes):
+    with one.wire() as wire:
+        wire.send(parse("", "SELECT 'still there'"), SYNC)
+        assert wire.reply().types == "1Z"
+        wire.send(bind("missing") + skipped + SYNC)
+        assert wire.reply().types == "EZ"
+        wire.send(bind(), execute(), SYNC)
+        assert wire.reply().rows == [[b"still there"]]
+
+
+def test_names_that_are_taken_are_each_told(one: Endpoint):
+    with one.wire() as wire:
+        wire.send(parse("first", "SELECT 1"), parse("second", "SELECT 2"), parse("third", "SELECT 3"), SYNC)
+        assert wire.reply().types == "111Z"
+        wire.send(parse("first", "SELECT 4") + parse("third", "SELECT 4") + SYNC + parse("second", "SELECT 4") + SYNC)
+        for name in ("first", "second"):
+            assert wire.reply().errors[0]["M"] == f'prepared statement "{name}" already exists'
+
+
+def test_query_in_a_batch_does_not_harm_others(pooler_of, pg_of):
+    """PostgreSQL 18.4 fails the next command on such a connection."""
+    one = pooler_of({"pool.size": 1}, server=pg_of(version="18")).endpoint()
+    with one.wire() as wire, one.wire(TimeZone="Asia/Tokyo") as other:
+        for _ in range(2):
+            wire.send(parse("", "SHOW DateStyle") + bind() + execute() + query("SHOW DateStyle") + SYNC)
+            assert wire.reply().types == "12DCTDCZ" and wire.reply().types == "Z"
+            assert other.value("SHOW TimeZone") == "Asia/Tokyo"
 
 
 def test_client_that_reads_nothing_of_the_poolers_own_answers(pooler_of):

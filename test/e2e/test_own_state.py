@@ -71,6 +71,44 @@ def test_text_that_has_come_to_mean_something_else_is_not_shared(one: Endpoint, 
         assert b.reply().value() == "1609459200"
 
 
+@pytest.mark.parametrize("setting", ["SET TimeZone TO 'Asia/Tokyo'", "BEGIN; SET LOCAL TimeZone TO 'Asia/Tokyo'"])
+def test_text_behind_a_set_that_has_not_been_answered_is_not_shared(one: Endpoint, setting: str):
+    sql = f"SELECT extract(epoch FROM timestamptz '2021-01-01 00:00')::bigint, {len(setting)}"
+    with one.wire(TimeZone="UTC") as a, one.wire(TimeZone="UTC") as b:
+        a.send(query(setting), parse("s", sql), SYNC, query("COMMIT"))
+        assert [a.reply().errors for _ in range(3)] == [[], [], []]
+        assert prepared(b, sql).value() == "1609459200"
+
+
+def test_text_behind_the_end_of_a_set_local_is_not_shared(one: Endpoint):
+    sql = "SELECT extract(epoch FROM timestamptz '2022-01-01 00:00')::bigint"
+    with one.wire(TimeZone="UTC") as a, one.wire(TimeZone="UTC") as b:
+        a.query("BEGIN")
+        a.query("SET LOCAL TimeZone TO 'Asia/Tokyo'")
+        a.send(query("COMMIT"), parse("s", sql), SYNC)
+        assert not a.reply().errors and not a.reply().errors
+        b.query("BEGIN")
+        b.query("SET LOCAL TimeZone TO 'Asia/Tokyo'")
+        assert prepared(b, sql).value() == "1640962800"
+
+
+def test_prepared_text_finds_the_tables_of_its_own_transaction(one: Endpoint, direct: Endpoint):
+    """SET LOCAL search_path, which the server does not report before PostgreSQL 18."""
+    with direct.wire() as wire:
+        for schema, kind, value in (("third_schema", "int", "1"), ("fourth_schema", "text", "b")):
+            assert not wire.query(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema};"
+                                  f"CREATE TABLE {schema}.own (x {kind}); INSERT INTO {schema}.own VALUES ('{value}')").errors
+    with one.wire() as a, one.wire() as b, one.wire() as c:
+        for wire, schema, value in ((a, "third_schema", "1"), (b, "fourth_schema", "b"), (c, "third_schema", "1")):
+            wire.query("BEGIN")
+            wire.query(f"SET LOCAL search_path TO {schema}")
+            reply = prepared(wire, "SELECT x FROM own WHERE x = $1", value)
+            assert not reply.errors and reply.value() == value
+            wire.query("COMMIT")
+        shared = c.value("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM own%'")
+        assert shared == "2"  # one for each schema
+
+
 def test_now_is_when_a_client_itself_prepares(one: Endpoint):
     with one.wire() as a, one.wire() as b:
         first = prepared(a, "SELECT timestamptz 'now'").value()
@@ -154,6 +192,21 @@ def test_reset_with_more_behind_it(one: Endpoint, sql: str, zone: str, lock: str
         wire.query("SET TimeZone TO 'Europe/Berlin'; SET lock_timeout TO '7s'")
         wire.query(sql)
         assert own_settings(wire) == (zone, lock)
+
+
+@pytest.mark.parametrize("parsed_before", [False, True])
+def test_reset_of_another_setting_leaves_what_was_set(one: Endpoint, parsed_before: bool):
+    """Also where that is what the server has by default."""
+    with one.wire(TimeZone="Asia/Tokyo") as wire:
+        wire.query("SET TimeZone TO 'UTC'")
+        if parsed_before:
+            wire.send(parse("", "RESET statement_timeout"), SYNC)
+            assert wire.reply().types == "1Z"
+            wire.send(bind(), execute(), SYNC)
+            assert wire.reply().types == "2CZ"
+        else:
+            assert wire.query("RESET statement_timeout").types == "CZ"
+        assert wire.value("SHOW TimeZone") == "UTC"
 
 
 def test_reset_and_set_in_a_pipeline(one: Endpoint):
