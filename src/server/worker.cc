@@ -13,6 +13,9 @@ namespace {
 
 constexpr base::Duration kUpkeepEvery = std::chrono::seconds(10);
 constexpr base::Duration kRefusalPatience = std::chrono::milliseconds(200);
+// So long the servers have at the end to answer that what ran has been cancelled and rolled back.
+constexpr base::Duration kCancelPatience = std::chrono::seconds(2);
+constexpr base::Duration kLookForAnswers = std::chrono::milliseconds(5);
 
 // The addresses one listener stands for.
 base::Result<std::vector<io::Address>> addresses_of(const config::ListenerSettings& listener) {
@@ -129,7 +132,8 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
                 },
             .bury = [this](session::Session& session) { bury(session); },
             .slow_log = &shared.slow_log},
-      upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)) {
+      upkeep_timer_(io::Timer::calling<&Worker::upkeep>(this)),
+      end_timer_(io::Timer::calling<&Worker::end_when_cancelled>(this)) {
   configure_loop();
 }
 
@@ -331,13 +335,15 @@ void Worker::drain(std::move_only_function<void()> drained) {
 
 void Worker::stop() {
   loop_->post([this] { end_everything(); });
-  loop_->stop();
 }
 
+// Clients hear 57P01, and many of them will send again elsewhere what they had under way: it must not be done here, too.
 void Worker::end_everything() {
   doors_.clear();
   drained_ = nullptr;
   home_.draining = true;
+  // Those who wait are not to get what others give back.
+  pools_.for_each([](pool::Pool& pool) { pool.pause(); });
   std::vector<session::Session*> all;
   all.reserve(sessions_.size());
   for (auto& [id, session] : sessions_) all.push_back(session.get());
@@ -347,11 +353,17 @@ void Worker::end_everything() {
                       .hint = "Penstock is shutting down; connect again."});
   }
   sessions_.clear();
+  loop_->defer([this] { trials_.clear(); });
   upkeep_timer_.cancel();
-  loop_->defer([this] {
-    trials_.clear();
-    pools_.clear();
-  });
+  end_at_ = loop_->now() + kCancelPatience;
+  loop_->timers().arm(end_timer_, loop_->now() + kLookForAnswers);
+}
+
+void Worker::end_when_cancelled() {
+  const base::TimePoint now = loop_->now();
+  if (pools_.is_cleaning() && now < end_at_) return loop_->timers().arm(end_timer_, now + kLookForAnswers);
+  pools_.clear();
+  loop_->stop();
 }
 
 void Worker::join() {

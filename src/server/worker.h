@@ -69,6 +69,7 @@ class Worker {
   // Stops listening and ends each session when it is quiet; `drained` (on this worker's thread) when none is
   // left.
   void drain(std::move_only_function<void()> drained);
+  // Ends all sessions, has what they run cancelled, and then the thread.
   void stop();
   void join();
   // A session that has logged in elsewhere settles here.
@@ -94,6 +95,7 @@ class Worker {
   void make_room(const pool::ScopePtr& scope);
   void upkeep();
   void end_everything();
+  void end_when_cancelled();
   // Why a client who has logged in may not stay, if so.
   base::Status is_welcome(const session::Session& session) const;
   void end_the_unwelcome();
@@ -124,6 +126,8 @@ class Worker {
   std::uint64_t next_trial_ = 1;
   std::move_only_function<void()> drained_;
   io::Timer upkeep_timer_;
+  io::Timer end_timer_;
+  base::TimePoint end_at_{};  // at the latest
 };
 
 }  // namespace penstock::server

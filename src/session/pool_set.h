@@ -8,6 +8,7 @@
 // Bounds:     sweep() drops pools without clients, waiters and upstreams.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -120,6 +121,10 @@ class PoolSet {
     each_from(private_, tenant + kKeyMark, [&](const auto& entry) {
       if (const auto pool = entry.lock()) call(*pool);
     });
+  }
+  // Whether what clients have left behind is still being ended anywhere.
+  bool is_cleaning() const {
+    return std::ranges::any_of(pools_, [](const auto& entry) { return entry.second->counts().cleaning > 0; });
   }
   const pool::PoolHome& home() const { return home_; }
   // For those who visit all, but not in one turn of the loop.

@@ -133,6 +133,31 @@ def test_second_sigterm_ends_at_once(pooler_of):
         assert pooler.wait_exit(3) is not None
 
 
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]],
+                         ids=["at-once", "after-the-drain-time", "second-sigterm"])
+@pytest.mark.parametrize("transaction", [False, True], ids=["autocommit", "transaction"])
+def test_what_runs_at_the_end_is_cancelled(pooler_of, pg, signals, transaction):
+    """Clients that hear 57P01 send their statement again elsewhere: it must not be done by both."""
+    pooler = pooler_of({"timeouts.drain": "500ms" if len(signals) == 1 else "30s"})
+    pooler.expect_dead = True
+    name = f"ended_{len(signals)}_{signals[0].name}_{transaction}".lower()
+    with pooler.endpoint().wire(application_name=name) as wire:
+        wire.query(f"CREATE TABLE {name} AS SELECT 0 AS n WHERE false")
+        if transaction:
+            wire.query("BEGIN")
+        wire.send(query(f"INSERT INTO {name} SELECT 1 FROM pg_sleep(3)"))
+        assert pg.wait_backends(f"application_name = '{name}' AND state = 'active'", 1)
+        for number in signals:
+            pooler.signal(number)
+            time.sleep(0.1)
+        assert wire.expect_error()["C"] == "57P01"
+    assert pooler.wait_exit(5) == 0
+    # Not that they end by and by: there are none when the process has gone.
+    assert not pg.wait_backends(f"application_name = '{name}'", 0, 0.5)
+    assert pg.sql(f"SELECT count(*) FROM {name}", dbname="app") == [(0,)]
+    pg.sql(f"DROP TABLE {name}", dbname="app")
+
+
 def test_sigquit_stops_now(pooler_of):
     pooler = pooler_of()
     pooler.expect_dead = True
