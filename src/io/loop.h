@@ -29,6 +29,8 @@ namespace penstock::io {
 
 struct AcceptSink {
   virtual void on_accept(StreamPtr stream) = 0;
+  // There was one more, which the kernel has closed for want of a socket.
+  virtual void on_lost() {}
 
  protected:
   ~AcceptSink() = default;

@@ -89,6 +89,8 @@ class UringListener final : public Listener {
       }
       if (sink == nullptr) return release();
       if (result == -ENFILE || result == -EMFILE || result == -ENOMEM || result == -ENOBUFS) {
+        // The kernel had accepted it before it found no slot for it. (One that needs a descriptor still waits in line.)
+        if (result == -ENFILE && !is_unix) sink->on_lost();
         // No room: try again a little later instead of spinning.
         tired.push_back(&slot);
         if (!rest.armed()) loop.timers().arm(rest, loop.now() + std::chrono::milliseconds(100));

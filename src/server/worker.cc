@@ -64,6 +64,9 @@ class Worker::Door final : private io::AcceptSink {
 
  private:
   void on_accept(io::StreamPtr stream) override { worker_.accept(std::move(stream), entrance_); }
+  void on_lost() override {
+    worker_.note_refused("", "no sockets are left: the kernel has closed the connection");
+  }
   Worker& worker_;
   session::Entrance entrance_;
   io::ListenerPtr listener_;
@@ -192,6 +195,7 @@ void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
 
 // At once, as Postgres does when it cannot even begin: the few sockets left are needed for the next ones.
 void Worker::refuse(io::StreamPtr stream) {
+  note_refused(stream->peer().to_string(), "no sockets are left on this worker");
   base::ByteWriter out;
   pgwire::error_response(out,
                          {.sqlstate = base::kTooManyConnections,
@@ -200,8 +204,12 @@ void Worker::refuse(io::StreamPtr stream) {
                          "FATAL");
   stream->write(out.view());
   io::finish(std::move(stream), kRefusalPatience);
-  telemetry::log::warning("client.refused", {{"sqlstate", base::kTooManyConnections.view()}},
-                          "no sockets are left on this worker");
+}
+
+void Worker::note_refused(std::string_view address, std::string_view why) {
+  counters_.failures[telemetry::LoginFailure::kLimit].add();
+  telemetry::log::warning("client.refused",
+                          {{"address", address}, {"sqlstate", base::kTooManyConnections.view()}}, why);
 }
 
 void Worker::take_in(session::TravellerPtr traveller) {

@@ -88,7 +88,8 @@ class Worker {
  private:
   class Door;
   void accept(io::StreamPtr stream, session::Entrance entrance);
-  static void refuse(io::StreamPtr stream);
+  void refuse(io::StreamPtr stream);
+  void note_refused(std::string_view address, std::string_view why);
   void apply(session::Instructions instructions);
   void configure_loop();
   void bury(session::Session& session);

@@ -125,7 +125,7 @@ class Pooler:
 
     def __init__(self, directory: Path, pg: Postgres, pair: Pair, ca: Authority, *, io: str = "epoll",
                  tenants: list[Tenant] | None = None, settings: dict[str, object] | None = None,
-                 listeners: list[dict[str, object]] | None = None):
+                 listeners: list[dict[str, object]] | None = None, open_files: int | None = None):
         program = binary()
         if program is None:
             raise FileNotFoundError("there is no penstock binary: build it, or set PENSTOCK_BINARY")
@@ -133,6 +133,7 @@ class Pooler:
         directory.chmod(0o755)
         self.directory = directory
         self.program = program
+        self.open_files = open_files
         self.pg = pg
         self.io = io
         self.ca = ca
@@ -224,6 +225,8 @@ class Pooler:
         with open(self.log_path, "ab") as log:
             # It must not outlive a test run that is killed.
             command = ["setpriv", "--pdeathsig=KILL", "--", str(self.program), "serve", "--config", str(self.config_path)]
+            if self.open_files is not None:
+                command = ["prlimit", f"--nofile={self.open_files}", *command]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
         if wait:
             self.wait_listening()

@@ -15,7 +15,7 @@ import pytest
 from api import Api, api_settings, token, value
 from pooler import Pooler, default_tenant
 from postgres import APP_PASSWORD, free_port
-from wire import ServerError, query
+from wire import ServerError, query, startup
 
 pytestmark = pytest.mark.penstock
 POOL = {"tenant": "default", "user": "app", "database": "app"}
@@ -227,6 +227,38 @@ def test_refused_logins_are_counted_by_reason(served):
         with pytest.raises(psycopg.OperationalError):
             pooler.endpoint(password="wrong").connect()
     assert value(api.metrics(), "penstock_login_failures_total", reason="password") == 3
+
+
+def login_failures(api: Api) -> dict[str, float]:
+    return {dict(labels)["reason"]: number for (name, labels), number in api.metrics().items()
+            if name == "penstock_login_failures_total" and number > 0}
+
+
+@pytest.mark.parametrize("loop", ["epoll", "io_uring"])
+def test_clients_for_whom_there_is_no_socket_are_counted(pooler_of, pg, tmp_path, loop):
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port, **{"server.workers": 1, "server.io_backend": loop}),
+                       tenants=[default_tenant(pg)], open_files=40)
+    api = Api(port)
+    before = login_failures(api).get("limit", 0)  # whoever looked whether it listens
+    clients = [socket.create_connection(("127.0.0.1", pooler.port), 5) for _ in range(150)]
+    for client in clients:
+        client.sendall(startup({"user": "app", "database": "app"}))
+    served = 0
+    for client in clients:
+        client.settimeout(5)
+        try:
+            served += client.recv(1) == b"R"
+        except ConnectionResetError:
+            pass
+    for client in clients[:100]:
+        client.close()
+    assert served < 150
+    assert login_failures(api) == {"limit": before + 150 - served}
+    refusals = [line for line in pooler.log().splitlines() if "client.refused" in line]
+    assert refusals and ("address=127.0.0.1" in refusals[0] or "address=\"127.0.0.1" in refusals[0])
+    for client in clients[100:]:
+        client.close()
 
 
 def test_prepared_statements_hit_and_miss(served):
