@@ -17,6 +17,9 @@ namespace log = telemetry::log;
 
 namespace {
 
+// So long a connection stays idle where only those clients are left who came before their user got another pool.
+constexpr std::chrono::milliseconds kIdleWhereLeft{1000};
+
 // `owner`: the client's user whose secret logs in; empty: the upstream_secret.
 std::string key_of(const pool::PoolName& name, std::string_view owner) {
   return name.tenant + kKeyMark + name.database + kKeyMark + name.user + kKeyMark + std::string(owner);
@@ -287,6 +290,13 @@ const model::UserSpec* user_of(const pool::Pool& pool, const model::TenantSpec& 
   return other == tenant.users.end() ? before : &*other;
 }
 
+// Whether log-ins go to another pool from now on: those whose it was have got an upstream_secret, have lost it, or are
+// another role at the server.
+bool is_left(const pool::Pool& pool, const model::TenantSpec& tenant, const model::UserSpec* user) {
+  if (user == nullptr) return false;
+  return pool_key(tenant, user, user->name, pool.config().database) != pool.key();
+}
+
 void follow(SessionHome& home, pool::Pool& pool) {
   const pool::PoolConfig& old = pool.config();
   const model::TenantPtr tenant = home.instructions.catalog->by_id(old.tenant);
@@ -322,7 +332,12 @@ void follow(SessionHome& home, pool::Pool& pool) {
   auto changed = std::make_shared<pool::PoolConfig>(**config);
   changed->plan = std::move(plan);
   changed->tls_trouble = std::move(trouble);
+  if (!is_left(pool, *tenant, user)) return pool.change_config(std::move(changed));
+  // The other pool may be as large as this one: what no client of this one uses is not kept.
+  changed->min_size = 0;
+  changed->idle_timeout = kIdleWhereLeft;
   pool.change_config(std::move(changed));
+  if (pool.unused()) pool.retire_upstreams();
 }
 
 }  // namespace

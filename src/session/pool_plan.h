@@ -56,7 +56,8 @@ std::string replication_key(const pool::PoolName& name);
 
 // Tells the pools of this worker what home.instructions now says about them; only those of one tenant. Pools of tenants
 // that are gone are retired; those whose target changed get new upstreams, while their clients stay. A changed credential
-// is for the next upstreams: those that have logged in stay.
+// is for the next upstreams: those that have logged in stay. Where the next log-ins go to another pool, clients stay, and
+// upstreams that they do not use close.
 void follow_settings(SessionHome& home);
 void follow_catalog(SessionHome& home, const std::string& tenant);
 // The same for one pool, if it was made from another state of its tenant, or other settings, than the present ones.

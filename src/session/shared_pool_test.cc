@@ -76,6 +76,31 @@ TEST_F(SharedPoolTest, KeepsToTheUserWhoMadeItAsLongAsItIsOneOfThem) {
   EXPECT_EQ(pool->config().client_user, "bob");
 }
 
+// Else a user would have two pools' connections, for as long as idle ones are kept.
+TEST_F(SharedPoolTest, APoolToWhichNobodyComesAnyMoreKeepsNothingIdle) {
+  tenant.users = {{.name = "dave", .secret = "its own"}, {.name = "eve", .secret = "its own"}};
+  tenant.overrides.min_pool_size = 1;
+  follow();
+  const auto empty = make_pool("dave");
+  const auto busy = make_pool("eve");
+  run([&] { busy->add_client(+1); });
+  let(seconds(3));
+  ASSERT_EQ(empty->counts().idle, 1U);
+  ASSERT_EQ(busy->counts().idle, 1U);
+  for (model::UserSpec& user : tenant.users) user.upstream_secret = "secret";
+  follow();
+  EXPECT_EQ(empty->counts().idle, 0U) << "at once: it has no clients";
+  EXPECT_EQ(busy->counts().idle, 1U);
+  let(seconds(3));
+  EXPECT_EQ(empty->counts().idle, 0U);
+  EXPECT_EQ(busy->counts().idle, 0U) << "and no other was opened";
+  for (model::UserSpec& user : tenant.users) user.upstream_secret.reset();
+  follow();
+  let(seconds(3));
+  EXPECT_EQ(busy->counts().idle, 1U) << "it is their pool again";
+  run([&] { busy->add_client(-1); });
+}
+
 // What its own log-in has shown lets nobody else in.
 TEST_F(SharedPoolTest, APoolOfOneUserTakesNoOthersSecret) {
   tenant.users[0] = {.name = "app", .secret = "its own"};

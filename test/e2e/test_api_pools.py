@@ -66,6 +66,30 @@ def wait_until(what: Callable[[], bool], seconds: float = 5) -> None:
         time.sleep(0.02)
 
 
+def test_a_user_who_gets_another_pool_does_not_keep_the_first(served, pg, tmp_path):
+    """An upstream_secret makes a user share the pool of its role: the one of its own is nobody's then."""
+    pooler, api = served
+    at = pooler.endpoint()
+    secret = tmp_path / "upstream-secret"
+    secret.write_text(APP_PASSWORD)
+    before = [at.wire() for _ in range(3)]
+    for wire in before:
+        wire.query("BEGIN")
+    for wire in before[1:]:
+        wire.query("COMMIT")
+        wire.close()
+    before[0].query("COMMIT")
+    assert len(servers(api)) == 3
+    pooler.cli("user", "set", "app", "--upstream-secret-file", str(secret))
+    with at.wire() as after:
+        wait_until(lambda: after.value("SELECT 1") == "1" and len(servers(api)) == 1)
+        # Who came before goes on.
+        assert before[0].value("SELECT 1") == "1"
+        before[0].close()
+        wait_until(lambda: len(servers(api)) == 1)
+        wait_until(lambda: pools(api)[("app", "app")]["size"] == 20, 15)
+
+
 def test_a_paused_tenant_has_no_servers_and_its_clients_wait(served):
     pooler, api = served
     with pooler.endpoint().connect() as one, pooler.endpoint().connect() as two:
