@@ -60,8 +60,10 @@ struct ClientOptions {
       reference;  // `reference=acme`, `-c reference=acme`, `--reference=acme`: names a tenant
 };
 
-// Knows `-c name=value`, `-cname=value`, `--name=value` and a bare `reference=value`; a backslash makes the
-// next character an ordinary one. Everything else (the other switches of postgres(1) too) is 42601.
+// Knows the switches that Postgres takes from a client, `-c name=value` and `--name=value` first of all, and a bare
+// `reference=value`; a backslash makes the next character an ordinary one. Everything else is 42601. Switches that only
+// count on the command line of a server are settings all the same: Postgres refuses them itself.
+// Source: PostgreSQL, src/backend/tcop/postgres.c, process_postgres_switches().
 base::Result<ClientOptions> parse_options(std::string_view text);
 
 // The reverse: `-c name=value …`, escaped so that parse_options and Postgres read the same settings.

@@ -62,6 +62,25 @@ TEST(Options, TakesTheTenantsReferenceOutInEachSpelling) {
   EXPECT_EQ(parsed("-c a=1").reference, std::nullopt);
 }
 
+TEST(Options, KnowsTheSwitchesThatPostgresTakesFromAClient) {
+  EXPECT_THAT(
+      parsed("-S 1000 -e -s -F -O -B16").settings,
+      ElementsAre(Pair("work_mem", "1000"), Pair("datestyle", "euro"), Pair("log_statement_stats", "on"),
+                  Pair("fsync", "off"), Pair("allow_system_table_mods", "on"), Pair("shared_buffers", "16")));
+  EXPECT_THAT(parsed("-fs -f m -tpa -t pl -te").settings,
+              ElementsAre(Pair("enable_seqscan", "off"), Pair("enable_mergejoin", "off"),
+                          Pair("log_parser_stats", "on"), Pair("log_planner_stats", "on"),
+                          Pair("log_executor_stats", "on")));
+  EXPECT_THAT(parsed("-d 2 -d0").settings,
+              ElementsAre(Pair("log_min_messages", "debug2"), Pair("log_statement", "all"),
+                          Pair("log_min_messages", "notice")));
+  EXPECT_THAT(parsed("-eS 1000 -sc a=1").settings,
+              ElementsAre(Pair("datestyle", "euro"), Pair("work_mem", "1000"),
+                          Pair("log_statement_stats", "on"), Pair("a", "1")))
+      << "letters may stand together";
+  EXPECT_THAT(parsed("-E -n -D /data -r file -v 3").settings, IsEmpty()) << "they say nothing to a server";
+}
+
 TEST(Options, RefusesWhatItDoesNotKnowInTheWordsOfPostgres) {
   EXPECT_EQ(refused("-X"), "invalid command-line argument for server process: -X");
   EXPECT_EQ(refused("-c a=1 stray"), "invalid command-line argument for server process: stray");
@@ -71,6 +90,11 @@ TEST(Options, RefusesWhatItDoesNotKnowInTheWordsOfPostgres) {
   EXPECT_EQ(refused("-cgeqo"), "-c geqo requires a value");
   EXPECT_EQ(refused("--geqo"), "--geqo requires a value");
   EXPECT_EQ(refused("-c a=1 -c"), "-c requires a value");
+  EXPECT_EQ(refused("-S"), "-S requires a value");
+  EXPECT_EQ(refused("-fx"), "invalid command-line argument for server process: -f x");
+  EXPECT_EQ(refused("-t p"), "invalid command-line argument for server process: -t p");
+  EXPECT_EQ(refused("-"), "invalid command-line argument for server process: -");
+  EXPECT_EQ(refused("-eX"), "invalid command-line argument for server process: -eX");
 }
 
 TEST(Options, WritesWhatItReads) {

@@ -60,6 +60,25 @@ def test_unreported_start_up_value(one: Endpoint, parameters: dict[str, str]):
 
 
 @pytest.mark.penstock
+@pytest.mark.parametrize("options,setting,value", [
+    ("-S 1000", "work_mem", "1000kB"), ("-e", "DateStyle", "ISO, DMY"), ("-eS2000", "work_mem", "2000kB"),
+    ("-fs", "enable_seqscan", "off"), ("-f m", "enable_mergejoin", "off")])
+def test_short_options_mean_what_they_mean_on_a_direct_connection(one: Endpoint, options: str, setting: str, value: str):
+    with one.wire(options=options) as a, one.wire() as b:
+        for _ in range(2):
+            assert a.value(f"SHOW {setting}") == value
+            assert b.value(f"SHOW {setting}") != value
+
+
+@pytest.mark.penstock
+@pytest.mark.parametrize("options,code", [("-s", "42501"), ("-tpa", "42501"), ("-F", "55P02"), ("-N 5", "55P02"), ("-X", "42601")])
+def test_short_options_that_the_server_refuses(one: Endpoint, options: str, code: str):
+    with pytest.raises(ServerError) as refused:
+        one.wire(options=options)
+    assert refused.value.sqlstate == code
+
+
+@pytest.mark.penstock
 @pytest.mark.parametrize("setting,value", [("statement_timeout", "9s"), ("search_path", "pg_catalog"),
                                            ("work_mem", "5MB"), ("my.own", "thing")])
 def test_unreported_setting_neither_leaks_nor_gets_lost(pooler_of, setting: str, value: str):
