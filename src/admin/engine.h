@@ -80,7 +80,7 @@ struct Findings {
 
 struct WorkerView {
   double cpu_seconds = 0;
-  std::size_t sessions = 0;
+  std::size_t clients = 0;
   const telemetry::WorkerCounters* counters = nullptr;
 };
 

@@ -201,7 +201,7 @@ void write_workers(Exposition& out, const ProcessView& process) {
   using telemetry::WorkerCount;
   per_worker(Metric::kAccepted,
              [](const WorkerView& worker) { return worker.counters->counts[WorkerCount::kAccepted].read(); });
-  per_worker(Metric::kWorkerSockets, [](const WorkerView& worker) { return std::uint64_t{worker.sessions}; });
+  per_worker(Metric::kWorkerClients, [](const WorkerView& worker) { return std::uint64_t{worker.clients}; });
   per_worker(Metric::kWorkerCpu, [](const WorkerView& worker) { return worker.cpu_seconds; });
   telemetry::CounterSet<WorkerCount>::Snapshot counts{};
   telemetry::CounterSet<telemetry::LoginFailure>::Snapshot failures{};

@@ -159,8 +159,9 @@ std::uint64_t ApiService::open_files() {
 admin::ProcessView ApiService::process() {
   admin::ProcessView view{.workers = {}, .clients_max = process_.clients_max(), .started = started_};
   for (const auto& worker : process_.shared.workers) {
-    view.workers.push_back(
-        {.cpu_seconds = worker->cpu_seconds(), .sessions = worker->load(), .counters = &worker->counters()});
+    view.workers.push_back({.cpu_seconds = worker->cpu_seconds(),
+                            .clients = worker->clients(),
+                            .counters = &worker->counters()});
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -190,6 +190,7 @@ void Worker::accept(io::StreamPtr stream, session::Entrance entrance) {
   auto session = std::make_unique<session::Session>(home_, id);
   session::Session& started = *session;
   sessions_.emplace(id, std::move(session));
+  note_load();
   started.start(std::move(stream), entrance);
 }
 
@@ -217,18 +218,23 @@ void Worker::take_in(session::TravellerPtr traveller) {
     auto session = std::make_unique<session::Session>(home_, traveller->id);
     session::Session& arriving = *session;
     sessions_.emplace(traveller->id, std::move(session));
-    load_.store(loop_->live(), std::memory_order_relaxed);
+    note_load();
     arriving.arrive(*traveller);
     end_if_unwelcome(arriving);
   });
 }
 
+void Worker::note_load() {
+  load_.store(loop_->live(), std::memory_order_relaxed);
+  clients_.store(sessions_.size(), std::memory_order_relaxed);
+}
+
 void Worker::bury(session::Session& session) {
   const auto found = sessions_.find(session.id());
   if (found == sessions_.end()) return;
-  load_.store(loop_->live(), std::memory_order_relaxed);
   auto remains = std::shared_ptr<session::Session>(std::move(found->second));
   sessions_.erase(found);
+  note_load();
   loop_->defer([remains] {});
   if (sessions_.empty() && drained_) {
     auto drained = std::move(drained_);

@@ -82,7 +82,8 @@ class Worker {
   void try_out(model::TenantPtr tenant, std::move_only_function<void(base::Status)> done);
   // CPU time of the thread so far; it never waits for the worker.
   double cpu_seconds() const;
-  std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+  // Clients, those that log in included.
+  std::size_t clients() const { return clients_.load(std::memory_order_relaxed); }
   const telemetry::WorkerCounters& counters() const { return counters_; }
 
  private:
@@ -92,6 +93,7 @@ class Worker {
   void note_refused(std::string_view address, std::string_view why);
   void apply(session::Instructions instructions);
   void configure_loop();
+  void note_load();
   void bury(session::Session& session);
   void make_room(const pool::ScopePtr& scope);
   void upkeep();
@@ -108,6 +110,7 @@ class Worker {
   const std::size_t sockets_max_;
   std::atomic<std::size_t> load_{
       0};  // sockets, as of the last session that came or went; written by the thread
+  std::atomic<std::size_t> clients_{0};  // of sessions_; written by the thread
   std::thread thread_;
 
   telemetry::WorkerCounters counters_;

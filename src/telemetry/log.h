@@ -11,7 +11,8 @@
 //             start(), configure(), reopen() and stop() belong to one thread, the control thread; they may
 //             wait for a write(2) that is under way.
 // Errors:     kIoError when the file cannot be opened. Lines that do not fit into the queue push out the
-//             oldest; they are counted, and a line "log.dropped" tells how many.
+//             oldest, and a full disk takes none; they are counted, and when lines get through again, one
+//             "log.dropped" tells how many.
 // Bounds:     `queue_lines` waiting lines; per kind of event `events_per_second` lines, the rest is counted
 //             and told in a line "log.suppressed"; 256 bytes per field and 1024 for the message.
 #pragma once
@@ -51,7 +52,7 @@ void stop(std::chrono::milliseconds deadline = std::chrono::seconds{2});
 // To be called about once a second: tells what was suppressed or dropped when no further line comes to tell
 // it.
 void tick();
-// Lines lost because the queue was full, since the start.
+// Lines lost because the queue was full or they could not be written, since the start.
 std::uint64_t dropped();
 
 namespace detail {

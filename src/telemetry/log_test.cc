@@ -102,6 +102,29 @@ TEST_F(Log, NeverWaitsForASlowReaderAndCountsWhatIsLost) {
   EXPECT_THAT(lines, testing::Contains(HasSubstr("i=999"))) << "the newest lines are kept";
 }
 
+TEST_F(Log, CountsWhatAFullDiskDoesNotTakeAndTellsItOnce) {
+  const std::string path = testing::TempDir() + "/penstock_log_test_full.log";
+  std::remove(path.c_str());
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(start({.file = "/dev/full", .clock = &fake_clock}));
+  for (int i = 0; i < 10; ++i) info("event", {{"i", i}});
+  for (int i = 0; i < 2000 && dropped() < 10; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ++second_now;
+  tick();
+  ASSERT_TRUE(configure({.file = path, .clock = &fake_clock}));
+  EXPECT_EQ(dropped(), 10U) << "what tells of the loss is not lost, too";
+  tick();
+  ++second_now;
+  tick();
+  info("event", {{"i", 10}});
+  stop();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  const std::string text = contents(path);
+  EXPECT_THAT(text, HasSubstr("log.dropped count=10\n"));
+  EXPECT_EQ(text.find("log.dropped"), text.rfind("log.dropped"));
+  EXPECT_THAT(text, HasSubstr("i=10\n"));
+}
+
 TEST_F(Log, StopsWithoutAReaderThatHangs) {
   auto stuck = std::make_shared<std::atomic<bool>>(true);
   ASSERT_TRUE(start({.capture = [stuck](std::string_view) {

@@ -74,7 +74,7 @@ constexpr MetricRow kTable[] = {
      "Connections accepted on the ports for Postgres clients."},
     {Metric::kTlsHandshakes, "penstock_tls_handshakes_total", kCounter, "result",
      "TLS handshakes with clients: ok, failed."},
-    {Metric::kWorkerSockets, "penstock_worker_sessions", kGauge, "worker",
+    {Metric::kWorkerClients, "penstock_worker_sessions", kGauge, "worker",
      "Clients of one worker, those that log in included."},
     {Metric::kWorkerCpu, "penstock_worker_cpu_seconds_total", kCounter, "worker",
      "CPU time of the worker's loop. Its rate is the loop's utilisation: at 1 a worker is saturated."},
@@ -88,7 +88,7 @@ constexpr MetricRow kTable[] = {
     {Metric::kApiRefused, "penstock_api_connections_refused_total", kCounter, "",
      "Connections to the HTTP port that were refused because all places were taken."},
     {Metric::kLogDropped, "penstock_log_lines_dropped_total", kCounter, "",
-     "Log lines lost because the queue was full."},
+     "Log lines lost because the queue was full, or because they could not be written."},
     {Metric::kPoolsNotCounted, "penstock_metrics_pools_overflow_total", kCounter, "",
      "Pools whose counters went to the series `_other` because there were too many pools."},
 };

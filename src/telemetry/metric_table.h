@@ -49,7 +49,7 @@ enum class Metric : std::uint8_t {
   kServerConnectFailures,
   kAccepted,
   kTlsHandshakes,
-  kWorkerSockets,
+  kWorkerClients,
   kWorkerCpu,
   kProcessCpu,
   kProcessMemory,

@@ -37,6 +37,7 @@ def test_idle_clients_are_counted_on_workers_without_a_server(pooler_of, pg, tmp
     assert len(api.get("/api/servers").json["data"]) < 4, "some worker has none"
     assert value(metrics, "penstock_clients", state="idle", **POOL) == 12
     assert value(metrics, "penstock_logins_total", **POOL) == 12
+    assert sum(value(metrics, "penstock_worker_sessions", worker=str(worker)) for worker in range(4)) == 12
     for client in clients:
         client.close()
 
