@@ -27,7 +27,7 @@ void check_listeners(Draft& draft) {
     for (std::size_t j = 0; j < i; ++j) {
       const bool same =
           listeners[i].address == listeners[j].address && listeners[i].port == listeners[j].port;
-      if (!same || listeners[i].port == 0) continue;
+      if (!same) continue;
       draft.fail(origin(draft, "listeners"), fmt::format("listeners: {} port {} is named twice",
                                                          listeners[i].address, listeners[i].port));
     }

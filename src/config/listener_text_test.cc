@@ -29,7 +29,7 @@ TEST(ListenerText, TakesTheUsualPortWhenNoneIsGiven) {
 
 TEST(ListenerText, WritesWhatItReads) {
   for (const char* text : {"127.0.0.1:1", "[2001:db8::5]:6432", "/a b:6432?unix_mode=0700",
-                           "*:0?pool_mode=statement", "@x:5?pool_mode=session&unix_mode=0600"}) {
+                           "*:1?pool_mode=statement", "@x:5?pool_mode=session&unix_mode=0600"}) {
     const auto listener = parse_listener(text);
     ASSERT_TRUE(listener) << text << ": " << listener.error().to_string();
     EXPECT_EQ(to_text(*listener), text);

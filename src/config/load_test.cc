@@ -167,6 +167,25 @@ TEST(Load, SaysWhereTheTextIsNotToml) {
   const base::Error error = only_error_of("[pool]\nsize = \n");
   EXPECT_EQ(error.message, "this is not TOML");
   EXPECT_THAT(error.where, HasSubstr("p.toml:2:"));
+  EXPECT_EQ(error.hint, "");
+}
+
+TEST(Load, ShowsTheWayToThoseWhoComeWithAFileOfPgBouncer) {
+  const auto loaded = load_text("[databases]\nshop = host=db1\n", "pgbouncer.ini");
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().front().hint, HasSubstr("from-pgbouncer"));
+}
+
+TEST(Load, RefusesMoreWorkersThanThereWouldBe) {
+  EXPECT_TRUE(load_text("server.workers = 64", "p.toml"));
+  EXPECT_THAT(only_error_of("server.workers = 65").detail, HasSubstr("0 to 64"));
+}
+
+TEST(Load, RefusesAPortThatEachWorkerWouldChooseForItself) {
+  const base::Error error = only_error_of("[[listener]]\nport = 0\n");
+  EXPECT_THAT(error.message, HasSubstr("listener.port: 0"));
+  EXPECT_THAT(error.detail, HasSubstr("1 to 65535"));
+  EXPECT_THAT(error.where, HasSubstr("p.toml:2"));
 }
 
 TEST(Load, FindsContradictionsBetweenSettings) {

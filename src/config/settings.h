@@ -31,6 +31,9 @@ struct ListenerSettings {
   friend bool operator==(const ListenerSettings&, const ListenerSettings&) = default;
 };
 
+// What the pools of one process can be shared by.
+inline constexpr int kWorkersMax = 64;
+
 struct Settings {
   using Milliseconds = std::chrono::milliseconds;
 

@@ -181,6 +181,16 @@ class FileReader {
 
 }  // namespace
 
+namespace {
+
+// Whoever comes from PgBouncer tries its file first.
+std::string hint_for(std::string_view file_name) {
+  if (!file_name.ends_with(".ini")) return {};
+  return "Files of PgBouncer are not read: the manual's page from-pgbouncer.md shows how to translate one.";
+}
+
+}  // namespace
+
 void apply_file(Draft& draft, std::string_view text, std::string_view file_name) {
   std::optional<toml::table> root;
   try {
@@ -188,7 +198,7 @@ void apply_file(Draft& draft, std::string_view text, std::string_view file_name)
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
     draft.fail(fmt::format("{}:{}:{}", file_name, at.line, at.column), "this is not TOML",
-               fmt::format("{}.", error.description()));
+               fmt::format("{}.", error.description()), hint_for(file_name));
     return;
   }
   FileReader(draft, file_name).read(*root);

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from pooler import binary
+from postgres import free_port
 from wire import Closed, ServerError, query
 
 pytestmark = pytest.mark.penstock
@@ -36,7 +37,7 @@ def test_a_second_server_on_the_same_port_does_not_start(pooler_of, tmp_path):
 
 def test_a_pid_file_that_cannot_be_written_is_told(pooler_of, tmp_path):
     done = subprocess.run([pooler_of().program, "serve", "--catalog", str(tmp_path / "own.db"),
-                           "--set", "listeners=127.0.0.1:0", "--set", f"server.pid_file={tmp_path}/no/pid"],
+                           "--set", f"listeners=127.0.0.1:{free_port()}", "--set", f"server.pid_file={tmp_path}/no/pid"],
                           capture_output=True, text=True, timeout=15, check=False)
     assert done.returncode == 1
     assert "could not write" in done.stderr
