@@ -18,6 +18,7 @@
 #include "config/render.h"
 #include "server/api_service.h"
 #include "server/capacity.h"
+#include "server/pid_file.h"
 #include "server/trim.h"
 #include "server/worker.h"
 #include "telemetry/log.h"
@@ -69,12 +70,11 @@ class Server {
         ticket_keys_(shared_.random),
         notifier_(telemetry::ServiceNotifier::from_environment()) {}
 
-  int run() {
+  base::Status run() {
     block_signals();
     if (auto started = start(); !started) {
-      complain(started.error());
       log::stop();
-      return 1;
+      return started;
     }
     (void)notifier_.ready(status_line());
     wait_for_the_end();
@@ -83,8 +83,7 @@ class Server {
     for (auto& worker : shared_.workers) worker->join();
     log::info("server.stopped", {});
     log::stop();
-    if (!settings_->pid_file.empty()) unlink(settings_->pid_file.c_str());
-    return 0;
+    return {};
   }
 
  private:
@@ -98,6 +97,11 @@ class Server {
     if (auto started = log::start(log_options(*settings_)); !started) return started;
     for (const std::string& warning : loaded_.warnings) log::warning("config.warning", {}, warning);
     raise_file_limit();
+    if (!settings_->pid_file.empty()) {
+      auto taken = PidFile::take(settings_->pid_file);
+      if (!taken) return std::unexpected(std::move(taken.error()));
+      pid_file_ = std::move(*taken);
+    }
 
     auto tls = client_tls(*settings_, ticket_keys_);
     if (!tls) return std::unexpected(std::move(tls.error()));
@@ -132,9 +136,6 @@ class Server {
     api_ = std::make_unique<ApiService>(api_process());
     // Before there are threads: a start that fails ends without any.
     if (auto started = api_->start(*settings_, std::move(*api_files)); !started) return started;
-    if (!settings_->pid_file.empty()) {
-      if (auto written = write_pid_file(); !written) return written;
-    }
     for (auto& worker : shared_.workers) worker->start();
     catalog_->on_wake([this] { loop_.post([this] { catalog_->poll(); }); });
     catalog_->subscribe([this](const model::SnapshotPtr& snapshot) {
@@ -163,6 +164,7 @@ class Server {
 
   base::Status make_workers() {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    static_assert(config::kWorkersMax == pool::kWorkersMax);
     const unsigned count = std::min<unsigned>(
         pool::kWorkersMax, settings_->workers > 0 ? static_cast<unsigned>(settings_->workers) : cores);
     static constexpr std::array kBackends = {io::Backend::kAuto, io::Backend::kIoUring, io::Backend::kEpoll};
@@ -211,17 +213,6 @@ class Server {
 
   std::string status_line() const {
     return fmt::format("{} tenants, {} workers", catalog_->snapshot()->size(), shared_.workers.size());
-  }
-
-  base::Status write_pid_file() const {
-    FILE* file = std::fopen(settings_->pid_file.c_str(), "w");
-    if (file == nullptr) {
-      return base::fail(
-          base::errno_error(base::kIoError, "could not write \"" + settings_->pid_file + "\"", errno));
-    }
-    std::fprintf(file, "%d\n", getpid());
-    std::fclose(file);
-    return {};
   }
 
   static std::uint64_t file_limit() {
@@ -342,6 +333,7 @@ class Server {
   }
 
   const config::LoadOptions options_;
+  PidFile pid_file_;
   http::Loop loop_;  // outlives all that may post to it
   Shared shared_;
   tls::TicketKeys ticket_keys_;
@@ -367,7 +359,11 @@ base::Status check_client_tls(const config::Settings& settings) {
 }
 
 int serve(const config::LoadOptions& options) {
-  return Server(options).run();
+  const base::Status done = Server(options).run();
+  if (done) return 0;
+  // Nothing is left that could write to the log: the reason is the last line.
+  complain(done.error());
+  return 1;
 }
 
 }  // namespace penstock::server

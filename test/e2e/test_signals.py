@@ -43,6 +43,31 @@ def test_a_pid_file_that_cannot_be_written_is_told(pooler_of, tmp_path):
     assert "could not write" in done.stderr
 
 
+def test_a_pid_file_belongs_to_one_server(pooler_of, tmp_path):
+    pid_file = tmp_path / "penstock.pid"
+    first = pooler_of({"server.pid_file": str(pid_file)})
+    assert pid_file.read_text() == f"{first.pid}\n"
+    second = subprocess.run([first.program, "serve", "--catalog", str(tmp_path / "second.db"),
+                             "--set", f"listeners=127.0.0.1:{free_port()}", "--set", f"server.pid_file={pid_file}"],
+                            capture_output=True, text=True, timeout=15, check=False)
+    assert second.returncode == 1
+    assert f"Its process is {first.pid}." in second.stderr
+    assert pid_file.read_text() == f"{first.pid}\n"
+    first.stop()
+    assert not pid_file.exists()
+
+
+def test_the_last_line_is_why_it_did_not_start(pooler_of, tmp_path):
+    pooler = pooler_of()
+    for _ in range(20):
+        done = subprocess.run([pooler.program, "serve", "--catalog", str(tmp_path / "own.db"),
+                               "--set", f"listeners=127.0.0.1:{free_port()}", "--set", f"api.port={pooler.port}"],
+                              capture_output=True, text=True, timeout=15, check=False)
+        assert done.returncode == 1
+        assert "api.no_keys" in done.stderr
+        assert "already in use" in done.stderr.splitlines()[-1]
+
+
 def test_sighup_changes_settings_and_drops_nobody(pooler_of):
     pooler = pooler_of({"timeouts.query": "0"})
     at = pooler.endpoint()
