@@ -40,7 +40,11 @@ void add_common_answers(const Route& route, json::object& answers) {
   }
   const bool takes_anything = route.scope == auth::Scope::kNone || route.scope == auth::Scope::kMetrics;
   if (!takes_anything || !route.query.empty() || route.path.find('{') != std::string_view::npos) {
-    add("422", "A value is not allowed; `errors` says which and why.");
+    const bool is_bare_order = route.body.empty() && route.method != "GET";
+    add("422",
+        is_bare_order
+            ? "A value is not allowed (`errors` says which and why), or there is a body: this takes none."
+            : "A value is not allowed; `errors` says which and why.");
   }
   add("503", "It cannot be done at the moment.");
   const bool may_change = route.scope == auth::Scope::kWrite;

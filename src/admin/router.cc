@@ -89,8 +89,25 @@ std::optional<http::Response> check_query(const Route& route, const http::Uri& u
   return problem(errors);
 }
 
+// An order whose body were passed over would do something else than it says. What is only read, nobody can mistake.
+std::optional<http::Response> refuse_body(const Route& route, std::string_view body) {
+  std::string text(body);
+  std::erase_if(text, [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; });
+  if (route.method == "GET" || text.empty() || text == "{}") return std::nullopt;
+  std::string hint;
+  for (const QueryParameter& parameter : route.query) {
+    hint += fmt::format("{}?{}=…", hint.empty() ? "Its parameters stand in the URL: " : ", ", parameter.name);
+  }
+  if (!hint.empty()) hint += '.';
+  return problem(422, "this call takes no body", hint);
+}
+
 std::expected<json::value, http::Response> read_body(const Route& route, const http::Request& request) {
-  if (route.body.empty() || (route.body_optional && request.body.empty())) return json::value();
+  if (route.body.empty()) {
+    if (auto refusal = refuse_body(route, request.body)) return std::unexpected(std::move(*refusal));
+    return json::value();
+  }
+  if (route.body_optional && request.body.empty()) return json::value();
   const std::string_view type = request.header("content-type");
   if (!type.empty() && type.find("json") == std::string_view::npos) {
     return std::unexpected(problem(415, "the body must be JSON", "Send \"Content-Type: application/json\"."));

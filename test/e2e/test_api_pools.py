@@ -90,6 +90,19 @@ def test_a_user_who_gets_another_pool_does_not_keep_the_first(served, pg, tmp_pa
         wait_until(lambda: pools(api)[("app", "app")]["size"] == 20, 15)
 
 
+def test_an_order_with_a_body_is_refused_not_misunderstood(served):
+    _, api = served
+    orders = [f"{DEFAULT}/{order}" for order in ("pause", "resume", "reconnect", "drain", "terminate")] + ["/api/reload"]
+    for path in orders:
+        for body in (b'{"timeout_ms": 500}', b"garbage{", b"null"):
+            answer = api.call("POST", path, body)
+            assert (answer.status, answer.json["detail"]) == (422, "this call takes no body"), path
+    assert "?timeout_ms=" in api.call("POST", f"{DEFAULT}/pause", {"timeout_ms": 500}).text
+    assert api.get(DEFAULT).json["data"]["paused"] is False
+    for body in (b"{}", b" { }\n", b""):
+        assert api.call("POST", f"{DEFAULT}/resume", body).status == 200
+
+
 def test_a_paused_tenant_has_no_servers_and_its_clients_wait(served):
     pooler, api = served
     with pooler.endpoint().connect() as one, pooler.endpoint().connect() as two:
