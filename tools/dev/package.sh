@@ -18,6 +18,9 @@ dev_package() {
   install -D -m 644 packaging/debian/copyright "$root/usr/share/doc/penstock/copyright"
   install -m 644 README.md "$root/usr/share/doc/penstock/README.md"
   gzip -9n <CHANGELOG.md >"$root/usr/share/doc/penstock/changelog.gz"
+  install -m 644 docs/benchmarks.md "$root/usr/share/doc/penstock/benchmarks.md"
+  install -D -m 644 -t "$root/usr/share/penstock/grafana" packaging/grafana/penstock.json
+  install -D -m 644 -t "$root/usr/share/penstock/prometheus" packaging/prometheus/penstock.rules.yml
   [[ ! -d docs/manual ]] || cp -r docs/manual "$root/usr/share/doc/penstock/manual"
   mkdir -p "$root/usr/share/man/man1"
   gzip -9n <packaging/penstock.1 >"$root/usr/share/man/man1/penstock.1.gz"
