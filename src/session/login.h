@@ -57,12 +57,13 @@ class Login {
   base::Error wrong_password();
 
   // --- what the client must know (login_secrets.cc) ---
-  using Fits = std::function<bool(const auth::Secret&)>;
+  enum class Fit { kYes, kNo, kCannotTell };
+  using Fits = std::function<Fit(const auth::Secret&)>;
   io::Task<base::Status> look_up();
   io::Task<base::Result<std::vector<auth::Secret>>> find_secrets();
   bool is_as_looked_up() const;
   io::Task<base::Status> look_up_again();
-  bool try_secrets(Fits& fits);
+  Fit try_secrets(const Fits& fits);
   io::Task<base::Status> check_proof(Fits fits);
 
   // --- who is it (login_auth.cc) ---

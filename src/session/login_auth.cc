@@ -85,13 +85,18 @@ io::Task<base::Status> Login::authenticate_scram() {
 
   std::string last;
   Fits fits = [&](const auth::Secret& secret) {
-    if (takes_turns_ && !home_.verifier_turns.may_guess(source, turn, limit, home_.loop.now())) return false;
+    if (takes_turns_ && !home_.verifier_turns.may_guess(source, turn, limit, home_.loop.now()))
+      return Fit::kNo;
+    if (secret.kind() == auth::Secret::Kind::kMd5) {
+      (void)scram.check(asked);  // as much work as for the others
+      return Fit::kCannotTell;
+    }
     const auto verifier = home_.login_verifiers.verifier(secret, asked);
     auto answer = verifier ? scram.check(*verifier) : base::fail(base::kInvalidPassword, "");
-    if (!answer) return false;
+    if (!answer) return Fit::kNo;
     last = std::move(*answer);
     if (secret.kind() == auth::Secret::Kind::kScram) keys_ = scram.keys();
-    return true;
+    return Fit::kYes;
   };
   if (secrets_.empty()) (void)scram.check(asked);  // as much work as for those who exist
   auto status = co_await check_proof(std::move(fits));
@@ -167,10 +172,13 @@ io::Task<base::Status> Login::authenticate_md5() {
   const std::string given(*response);
   std::optional<base::Error> impossible;
   Fits fits = [&](const auth::Secret& secret) {
-    if (secret.kind() == auth::Secret::Kind::kScram) return false;
+    if (secret.kind() == auth::Secret::Kind::kScram) return Fit::kCannotTell;
     auto matches = auth::md5_matches(secret, stated_user_, salt, given);
-    if (!matches) impossible = std::move(matches.error());
-    return matches && *matches;
+    if (!matches) {
+      impossible = std::move(matches.error());
+      return Fit::kCannotTell;
+    }
+    return *matches ? Fit::kYes : Fit::kNo;
   };
   auto status = co_await check_proof(std::move(fits));
   if (!status && impossible.has_value()) co_return base::fail(std::move(*impossible));
@@ -195,7 +203,9 @@ io::Task<base::Status> Login::authenticate_password() {
   if (!password) co_return base::fail(std::move(password.error()));
   const auth::WipedText given(*password);
   Fits fits = [&](const auth::Secret& secret) {
-    return auth::password_matches(secret, outcome_.identity.user, given.view(), home_.tools.scram_keys);
+    const bool matches =
+        auth::password_matches(secret, outcome_.identity.user, given.view(), home_.tools.scram_keys);
+    return matches ? Fit::kYes : Fit::kNo;
   };
   co_return co_await check_proof(std::move(fits));
 }

@@ -17,6 +17,14 @@ bool same_texts(const std::vector<auth::Secret>& a, const std::vector<auth::Secr
   return std::ranges::equal(a, b, {}, text, text);
 }
 
+// For our log: why nobody can say whether the client knows this secret.
+std::string_view uncheckable(const auth::Secret& secret) {
+  if (secret.kind() != auth::Secret::Kind::kMd5) return "the secret cannot be checked with this method";
+  return "the secret is an md5 hash, which scram-sha-256 cannot check: give the user the method md5 (--auth "
+         "md5), or "
+         "set the password anew";
+}
+
 }  // namespace
 
 // Newest first; from the catalog, or for users and secrets that it does not hold, from the server.
@@ -65,13 +73,17 @@ io::Task<base::Status> Login::look_up() {
   co_return base::Status{};
 }
 
-bool Login::try_secrets(Fits& fits) {
+// Users without a secret, those who do not exist among them, are to be refused like those who guess.
+Login::Fit Login::try_secrets(const Fits& fits) {
+  Fit result = secrets_.empty() ? Fit::kNo : Fit::kCannotTell;
   for (const auth::Secret& secret : secrets_) {
-    if (!fits(secret)) continue;
+    const Fit fit = fits(secret);
+    if (fit == Fit::kNo) result = Fit::kNo;
+    if (fit != Fit::kYes) continue;
     by_previous_secret_ = &secret != &secrets_.front();
-    return true;
+    return Fit::kYes;
   }
-  return false;
+  return result;
 }
 
 // Nothing that look_up() goes by can have changed. Two secrets: one of them ends at a time.
@@ -103,7 +115,8 @@ io::Task<base::Status> Login::look_up_again() {
 io::Task<base::Status> Login::check_proof(Fits fits) {
   const std::vector<auth::Secret> asked = secrets_;
   if (auto known = co_await look_up_again(); !known) co_return known;
-  if (try_secrets(fits)) co_return base::Status{};
+  Fit fit = try_secrets(fits);
+  if (fit == Fit::kYes) co_return base::Status{};
   const LoginBans::Doubt doubt(home_.login_bans, counted_tenant_, client_address(), ban_policy(),
                                home_.loop.now());
   const std::vector<auth::Secret> tried = secrets_;
@@ -113,9 +126,11 @@ io::Task<base::Status> Login::check_proof(Fits fits) {
                            home_.loop.now());
   }
   if (auto known = co_await look_up(); !known) co_return known;
-  if (!same_texts(tried, secrets_) && try_secrets(fits)) co_return base::Status{};
+  if (!same_texts(tried, secrets_)) fit = try_secrets(fits);
+  if (fit == Fit::kYes) co_return base::Status{};
+  if (fit == Fit::kCannotTell && private_reason_.empty()) private_reason_ = uncheckable(secrets_.front());
   // With another secret to ask for, the next attempt may well succeed.
-  const bool is_wrong = same_texts(asked, secrets_) && !secret_is_unknown_;
+  const bool is_wrong = same_texts(asked, secrets_) && !secret_is_unknown_ && fit == Fit::kNo;
   if (is_wrong && !takes_turns_) note_wrong_password();
   co_return base::fail(wrong_password());
 }

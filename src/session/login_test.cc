@@ -1,6 +1,7 @@
 // Whole log-ins on a simulated loop: which secrets are valid, what is counted, and what an outsider can see.
 #include <gmock/gmock.h>
 
+#include "auth/md5.h"
 #include "catalog/timestamp.h"
 #include "session/login_sim_test.h"
 #include "session/pool_plan.h"
@@ -259,6 +260,25 @@ TEST_F(LoginTest, OnlyWrongPasswordsCount) {
   for (const Guest* guest : guests)
     EXPECT_EQ(guest->error.sqlstate, "28P01") << "the server's, not the client's";
   EXPECT_EQ(login_bans.size(), 0U);
+}
+
+TEST_F(LoginTest, AnMd5HashThatScramCannotCheckIsNoWrongPassword) {
+  const std::string wrong = log_in("alice.acme", "guess").seen;
+  login_bans.lift("acme", {"10.0.0.1"});
+  alice().secret = *auth::md5_secret("new", "alice");
+  instruct();
+  for (int i = 0; i < 5; ++i) {
+    const Guest& guest = log_in("alice.acme", "new");
+    EXPECT_EQ(guest.error.sqlstate, "28P01");
+    EXPECT_EQ(guest.seen, wrong) << "clients cannot tell";
+  }
+  EXPECT_EQ(login_bans.size(), 0U);
+  alice().previous_secret = "old";
+  instruct();
+  EXPECT_TRUE(may_log_in("alice.acme", "old"));
+  EXPECT_EQ(login_bans.size(), 0U);
+  EXPECT_FALSE(may_log_in("alice.acme", "guess"));
+  EXPECT_EQ(login_bans.size(), 1U) << "checked by the other secret";
 }
 
 TEST_F(LoginTest, WhoVanishesBeforeThereIsAProofIsNotCounted) {
