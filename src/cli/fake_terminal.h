@@ -12,6 +12,7 @@ class FakeTerminal final : public Terminal {
  public:
   void out(std::string_view text) override { written += text; }
   void err(std::string_view text) override { complaints += text; }
+  base::Status finish() override { return finished; }
   bool is_interactive() const override { return interactive; }
   base::Result<std::string> ask_secret(std::string_view prompt) override {
     complaints += prompt;
@@ -21,6 +22,7 @@ class FakeTerminal final : public Terminal {
 
   std::string written;
   std::string complaints;
+  base::Status finished;
   bool interactive = false;
   std::deque<std::string> answers;
 

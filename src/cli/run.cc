@@ -89,7 +89,10 @@ int run(std::vector<std::string> words, const World& world) {
       "  penstock serve\n"
       "  psql -h 127.0.0.1 -p 6432 -U app mydatabase\n"
       "Exit codes: 0 done, 1 could not be done, 2 the command was not understood.");
-  return parse(app, std::move(words), call);
+  const int exit_code = parse(app, std::move(words), call);
+  // Who keeps what a command writes must hear that it is not all there.
+  if (const base::Status finished = call.terminal().finish(); !finished) return call.fail(finished.error());
+  return exit_code;
 }
 
 }  // namespace penstock::cli

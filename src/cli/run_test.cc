@@ -94,6 +94,16 @@ TEST_F(RunTest, RefusesAChangeThatLeavesATenantInvalid) {
   EXPECT_EQ(penstock({"tenant", "set", "b", "--unset", "hosts"}), kFailed);
 }
 
+TEST_F(RunTest, FailsWhenItsOutputCannotBeWritten) {
+  terminal_.finished = base::fail(base::kIoError, "the standard output cannot be written: no space");
+  const std::vector<std::vector<std::string>> commands = {
+      {"version"}, {"--help"}, {"catalog", "new-key"}, {"check"}};
+  for (const std::vector<std::string>& words : commands) {
+    EXPECT_EQ(penstock(words), kFailed) << words[0];
+    EXPECT_THAT(terminal_.complaints, HasSubstr("the standard output cannot be written: no space"));
+  }
+}
+
 TEST_F(RunTest, ListsAndShowsTenants) {
   must({"tenant", "add", "acme", "--host", "db", "--pool-size", "5"});
   must({"tenant", "add", "b", "--host", "/run/postgresql"});

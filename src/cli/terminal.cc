@@ -43,10 +43,19 @@ std::string name_of_user() {
 }
 
 void PosixTerminal::out(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  const bool is_taken = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!is_taken && failure_ == 0) failure_ = errno;
+}
+void PosixTerminal::flush() {
+  if (std::fflush(stdout) != 0 && failure_ == 0) failure_ = errno;
+}
+base::Status PosixTerminal::finish() {
+  flush();
+  if (failure_ == 0) return {};
+  return base::fail(base::errno_error(base::kIoError, "the standard output cannot be written", failure_));
 }
 void PosixTerminal::err(std::string_view text) {
-  std::fflush(stdout);
+  flush();
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 

@@ -136,6 +136,17 @@ def test_secrets_are_sealed_and_keys_rotate_under_a_running_server(pooler_of, pg
     pooler.wait_log("catalog.recovered")
 
 
+def test_output_that_cannot_be_written_is_an_error(pooler_of, pg):
+    pooler = pooler_of(tenants=[tenant(pg)])
+    for words in (["catalog", "export"], ["export"], ["catalog", "new-key"], ["check"], ["tenant", "list"],
+                  ["catalog", "audit"], ["version"], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([pooler.program, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=15,
+                                  check=False, env={"PENSTOCK_SERVER_CATALOG": str(pooler.directory / "penstock.db")})
+        assert done.returncode == 1, words
+        assert "the standard output cannot be written: No space left on device" in done.stderr
+
+
 def test_a_server_without_the_key_says_which_one_is_missing(pooler_of, pg, key_file):
     pooler = pooler_of({"server.catalog_key_file": str(key_file)}, tenants=[], start=False)
     pooler.write_config()
