@@ -42,7 +42,8 @@ base::Result<std::unique_ptr<Store>> open_store(const config::Settings& settings
 }
 
 std::string complaint_about(const SealReport& report, const KeySource& source) {
-  const std::size_t behind = report.plain + report.by_old_key;
+  // What is sealed with a key that is not there can be read by nobody.
+  const std::size_t behind = report.plain + (source.is_given() ? report.by_old_key : 0);
   if (behind == 0) return {};
   const std::string secrets = fmt::format("{} secret{}", behind, behind == 1 ? "" : "s");
   if (!source.is_given()) {

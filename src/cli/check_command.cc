@@ -48,6 +48,18 @@ void check_mode(const std::string& file, std::string what, std::vector<catalog::
                       .weight = catalog::Problem::Weight::kWarning});
 }
 
+// As Postgres has it: a key that belongs to root may be readable for the group of those who use it.
+void check_private_key(const std::string& file, std::string what, std::vector<catalog::Problem>& problems) {
+  struct stat found{};
+  if (file.empty() || ::stat(file.c_str(), &found) != 0) return;
+  const bool is_shared = found.st_uid == 0;
+  if ((found.st_mode & (is_shared ? 0037 : 0077)) == 0) return;
+  problems.push_back({.path = std::move(what),
+                      .text = fmt::format("others may read this key ({:04o}): chmod {} {}",
+                                          found.st_mode & 07777, is_shared ? 640 : 600, file),
+                      .weight = catalog::Problem::Weight::kWarning});
+}
+
 // What is wrong with how secrets are kept.
 base::Status check_seals(catalog::Store& store, const catalog::KeySource& keys,
                          std::vector<catalog::Problem>& problems) {
@@ -71,6 +83,8 @@ base::Result<std::vector<catalog::Problem>> catalog_problems(catalog::Store& sto
     check_readable(*tenant, "upstream_tls_ca_file", tenant->upstream_tls_ca_file, problems);
     check_readable(*tenant, "upstream_tls_cert_file", tenant->upstream_tls_cert_file, problems);
     check_readable(*tenant, "upstream_tls_key_file", tenant->upstream_tls_key_file, problems);
+    check_private_key(tenant->upstream_tls_key_file,
+                      fmt::format("tenants.{}.upstream_tls_key_file", tenant->id), problems);
   }
   if (!catalog::is_postgres_url(file)) check_mode(file, "mode", problems);
   if (const base::Status status = check_seals(store, keys, problems); !status)
@@ -97,6 +111,8 @@ void check_files(const config::Settings& settings, Terminal& terminal, Findings&
                              listener.address, listener.port));
   }
   std::vector<catalog::Problem> warnings;
+  check_private_key(settings.client_tls_key_file, "client_tls.key_file", warnings);
+  check_private_key(settings.api_tls_key_file, "api.tls_key_file", warnings);
   if (!settings.api_token_secret_file.empty()) {
     check_mode(settings.api_token_secret_file, "api.token_secret_file", warnings);
   }

@@ -306,6 +306,19 @@ TEST_F(RunTest, ChecksThatAServerCouldStartWithTheFilesThatAreNamed) {
   EXPECT_THAT(terminal_.written, HasSubstr("listeners: there is no directory \"/no/such/place\""));
 }
 
+TEST_F(RunTest, WarnsOfKeysThatOthersCanRead) {
+  const std::string key = directory_ / "server.key";
+  write("server.key", "");
+  ASSERT_EQ(::chmod(key.c_str(), 0644), 0);
+  (void)penstock(
+      {"check", "--set", "client_tls.cert_file=/no/such.crt", "--set", "client_tls.key_file=" + key});
+  EXPECT_THAT(terminal_.written, HasSubstr("warning: client_tls.key_file: others may read this key (0644)"));
+  ASSERT_EQ(::chmod(key.c_str(), 0600), 0);
+  (void)penstock(
+      {"check", "--set", "client_tls.cert_file=/no/such.crt", "--set", "client_tls.key_file=" + key});
+  EXPECT_THAT(terminal_.written, Not(HasSubstr("others may read")));
+}
+
 TEST_F(RunTest, WarnsOfTokensThatOthersCanRead) {
   write("token", "a secret for tokens that is long enough 0123456789\n");
   ASSERT_EQ(::chmod(std::string(directory_ / "token").c_str(), 0644), 0);

@@ -156,6 +156,7 @@ def test_a_server_without_the_key_says_which_one_is_missing(pooler_of, pg, key_f
     pooler.launch(wait=False)
     assert pooler.wait_exit(10) == 1
     assert "no catalog key is configured" in pooler.log()
+    assert "can be read by whoever" not in pooler.log(), "sealed secrets cannot be"
     pooler.expect_dead = True
 
 
