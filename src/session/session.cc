@@ -378,7 +378,9 @@ void Session::on_end(const base::Error* error) {
 // --- ends ---
 
 std::string Session::text_for_log(const base::Error& error) {
-  if (error.where.empty() || error.message.contains(error.where)) return error.message;
+  // A server's details may have what is in its tables.
+  if (error.where.empty()) return error.detail.empty() ? error.message : error.message + ": " + error.detail;
+  if (error.message.contains(error.where)) return error.message;
   return error.message + ", says the server at " + error.where;
 }
 

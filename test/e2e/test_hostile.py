@@ -86,6 +86,12 @@ def test_malformed_start_up(plain: Endpoint, what: str):
         assert sqlstate(got) in ("08P01", "28000", "0A000", "54000", "22023", "28P01", "old"), got
 
 
+def test_the_log_has_the_details_of_what_is_malformed(plain: Endpoint, pooler: Pooler):
+    before = len(pooler.log())
+    answer_to(plain, BAD_STARTS["length seven"])
+    pooler.wait_log("invalid length of startup packet: The length word says 7 bytes", start=before)
+
+
 def test_protocol_3_2_is_granted_and_3_9_negotiated_down(plain: Endpoint):
     with Wire(plain.host, plain.port) as wire:
         wire.login(plain.user, plain.password or "", plain.dbname, protocol=(3 << 16) | 2)
