@@ -34,17 +34,6 @@ std::string clean_application_name(std::string_view name) {
   return clean;
 }
 
-// Somebody who connects and goes is a port scan or a health check: nothing to say. Who stays and says nothing
-// is told.
-base::Error quiet_unless_late(base::Error error) {
-  if (error.message == upstream::kTimeoutExpired) {
-    error.message = "canceling authentication due to timeout (client_login_timeout)";
-  } else if (error.sqlstate == base::kConnectionFailure) {
-    error.message.clear();
-  }
-  return error;
-}
-
 // So long a client waits for the first server before it is greeted with the tenant's default_parameter_status.
 constexpr base::Duration kGuessAfter = std::chrono::seconds(1);
 
@@ -96,6 +85,18 @@ std::string Login::reason_for_log(const base::Error& error) const {
   return fmt::format("{}: {}", error.message, private_reason_);
 }
 
+// Somebody who connects and goes is a port scan, a health check, or will come again: nothing to say. Who stays and says
+// nothing is told.
+base::Error Login::quiet_unless_late(base::Error error) {
+  if (error.message == upstream::kTimeoutExpired) {
+    error.sqlstate = base::kQueryCanceled;
+    error.message = "canceling authentication due to timeout (client_login_timeout)";
+  } else if (error.sqlstate == base::kConnectionFailure) {
+    error.message.clear();
+  }
+  return error;
+}
+
 io::Task<> Login::run() {
   co_await home_.login_pace.step();
   const auto startup = co_await read_startup();
@@ -121,7 +122,9 @@ io::Task<> Login::run() {
   if (!status) {
     const base::Error& error = status.error();
     outcome_.reason = error.message;
-    if (!error.message.empty()) {
+    if (error.message.empty()) {
+      log::debug("client.left", {{"client", session_.id()}}, "without a log-in");
+    } else {
       refuse(error);
       home_.counters
           .failures[is_banned_ ? telemetry::LoginFailure::kBanned

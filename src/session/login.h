@@ -68,6 +68,7 @@ class Login {
 
   // --- who is it (login_auth.cc) ---
   io::Task<base::Status> authenticate();
+  io::Task<base::Result<pgwire::Message>> client_answer();
   model::AuthMethod auth_method() const;
   bool can_do_md5() const;
   io::Task<base::Status> authenticate_scram();
@@ -89,6 +90,7 @@ class Login {
   base::Result<pgwire::Parameters> requested_settings(const pgwire::StartupMessage& startup);
   void greet();
 
+  static base::Error quiet_unless_late(base::Error error);
   std::string reason_for_log(const base::Error& error) const;
   tls::TlsStream* tls_stream() const;
   upstream::MessageReader& reader() { return *reader_; }

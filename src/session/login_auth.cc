@@ -18,6 +18,14 @@ model::AuthMethod Login::auth_method() const {
                                                             : resolved_.tenant->auth_method;
 }
 
+// Many a client asks whether a password is needed, and comes again with one (psql): that one leaves is no fault.
+io::Task<base::Result<pgwire::Message>> Login::client_answer() {
+  auto message = co_await reader_->message(deadline_);
+  co_await home_.login_pace.step();
+  if (!message) co_return base::fail(quiet_unless_late(std::move(message.error())));
+  co_return message;
+}
+
 io::Task<base::Status> Login::authenticate() {
   base::Status status;
   switch (auth_method()) {
@@ -118,8 +126,7 @@ io::Task<base::Status> Login::scram_exchange(auth::ScramServer& scram) {
   pgwire::authentication_sasl(out, scram.mechanisms());
   send(out);
 
-  auto message = co_await reader_->message(deadline_);
-  co_await home_.login_pace.step();
+  auto message = co_await client_answer();
   if (!message) co_return base::fail(std::move(message.error()));
   if (message->type != pgwire::msg::kPassword) {
     co_return base::fail(base::kProtocolViolation,
@@ -135,8 +142,7 @@ io::Task<base::Status> Login::scram_exchange(auth::ScramServer& scram) {
     base::ByteWriter empty;
     pgwire::authentication_sasl_continue(empty, "");
     send(empty);
-    auto second = co_await reader_->message(deadline_);
-    co_await home_.login_pace.step();
+    auto second = co_await client_answer();
     if (!second) co_return base::fail(std::move(second.error()));
     client_first = pgwire::parse_sasl_response(second->body);
   }
@@ -146,8 +152,7 @@ io::Task<base::Status> Login::scram_exchange(auth::ScramServer& scram) {
   pgwire::authentication_sasl_continue(next, *challenge);
   send(next);
 
-  auto proof = co_await reader_->message(deadline_);
-  co_await home_.login_pace.step();
+  auto proof = co_await client_answer();
   if (!proof) co_return base::fail(std::move(proof.error()));
   if (proof->type != pgwire::msg::kPassword) {
     co_return base::fail(base::kProtocolViolation,
@@ -162,8 +167,7 @@ io::Task<base::Status> Login::authenticate_md5() {
   base::ByteWriter out;
   pgwire::authentication_md5(out, salt);
   send(out);
-  auto message = co_await reader_->message(deadline_);
-  co_await home_.login_pace.step();
+  auto message = co_await client_answer();
   if (!message) co_return base::fail(std::move(message.error()));
   auto response = pgwire::parse_password(message->body);
   if (message->type != pgwire::msg::kPassword || !response) {
@@ -194,8 +198,7 @@ io::Task<base::Status> Login::authenticate_password() {
   base::ByteWriter out;
   pgwire::authentication_cleartext(out);
   send(out);
-  auto message = co_await reader_->message(deadline_);
-  co_await home_.login_pace.step();
+  auto message = co_await client_answer();
   if (!message) co_return base::fail(std::move(message.error()));
   if (message->type != pgwire::msg::kPassword)
     co_return base::fail(base::kProtocolViolation, "expected password response");

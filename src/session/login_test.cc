@@ -10,6 +10,7 @@ namespace penstock::session {
 namespace {
 
 using namespace testing;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
@@ -290,6 +291,9 @@ TEST_F(LoginTest, WhoVanishesBeforeThereIsAProofIsNotCounted) {
   let(milliseconds(500));
   EXPECT_NE(guest.salt, "");
   EXPECT_EQ(login_bans.size(), 0U);
+  telemetry::CounterSet<telemetry::LoginFailure>::Snapshot failures{};
+  counters.failures.add_to(failures);
+  EXPECT_THAT(failures, Each(0U)) << "psql does so at each log-in";
 }
 
 TEST_F(LoginTest, UnknownUsersAndTenantsLookLikeWrongPasswords) {

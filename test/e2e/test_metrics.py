@@ -15,7 +15,7 @@ import pytest
 from api import Api, api_settings, token, value
 from pooler import Pooler, default_tenant
 from postgres import APP_PASSWORD, free_port
-from wire import ServerError, query, startup
+from wire import ServerError, Wire, query, startup
 
 pytestmark = pytest.mark.penstock
 POOL = {"tenant": "default", "user": "app", "database": "app"}
@@ -233,6 +233,30 @@ def test_refused_logins_are_counted_by_reason(served):
 def login_failures(api: Api) -> dict[str, float]:
     return {dict(labels)["reason"]: number for (name, labels), number in api.metrics().items()
             if name == "penstock_login_failures_total" and number > 0}
+
+
+def test_who_leaves_before_it_has_said_its_password_has_not_failed(served):
+    """psql does so at each log-in without a .pgpass: it asks for a password only where one is wanted."""
+    pooler, api = served
+    for _ in range(3):
+        with pooler.endpoint().connect(), socket.create_connection(("127.0.0.1", pooler.port), 5) as client:
+            client.sendall(startup({"user": "app", "database": "app"}))
+            assert client.recv(1) == b"R"
+        with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+            psycopg.connect(pooler.endpoint(password=None).dsn(), passfile="/dev/null")
+    pooler.wait_log("client.left")
+    assert login_failures(api) == {}
+    assert "client.refused" not in pooler.log()
+
+
+def test_who_says_no_password_in_time_is_counted_as_late(pooler_of, pg, tmp_path):
+    port = free_port()
+    pooler = pooler_of(api_settings(tmp_path, port, **{"timeouts.client_login": "500ms"}), tenants=[default_tenant(pg)])
+    with Wire("127.0.0.1", pooler.port) as wire:
+        wire.send(startup({"user": "app", "database": "app"}))
+        assert wire.read().type == "R"
+        assert wire.expect_error()["C"] == "57014"
+    assert login_failures(Api(port)) == {"timeout": 1}
 
 
 @pytest.mark.parametrize("loop", ["epoll", "io_uring"])
