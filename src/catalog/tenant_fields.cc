@@ -150,8 +150,9 @@ void add_server_side(FieldTable<TenantSpec>& table) {
       "upstream_tls_key_file", kPathAllowed, "none", "The key of upstream_tls_cert_file."));
   table.push_back(tenant_text<PENSTOCK_MEMBER(connect_query), check_query>(
       "connect_query", kQueryAllowed, "none",
-      "Run on every new server connection, and again where a client has reset it. What it sets of the "
-      "settings that the server reports is overridden by what each client has."));
+      "Run on every new server connection, and again where a client has reset it. A connection on which it "
+      "fails is not used. What it sets of the settings that the server reports is overridden by what each "
+      "client has."));
 }
 
 void add_client_side(FieldTable<TenantSpec>& table) {

@@ -145,8 +145,8 @@ void Janitor::go_on() {
     if (!sql.empty()) return upstream_.send_cleaning(sql);
   }
   const bool is_undone = upstream_.was_reset && !pool_.config().connect_query.empty();
-  if (!has_connected_ && (work_.connect || is_undone)) {
-    must_succeed_ = false;
+  if (!has_connected_ && is_undone) {
+    must_succeed_ = true;
     has_connected_ = true;
     return upstream_.send_query(pool_.config().connect_query);
   }

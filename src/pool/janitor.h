@@ -1,8 +1,8 @@
 // Janitor: brings an upstream that a session left in the middle of something back to a clean state.
 //
 // Cancels what runs, drains what the server still says, rolls back, resets if asked, checks if asked. A
-// client that vanishes must not leave a query running, nor cost the pool a connection. It also runs the
-// connect query of a new one.
+// client that vanishes must not leave a query running, nor cost the pool a connection. Where the connect query's
+// effect has been undone, it runs that again.
 //
 // Owner:      the Pool, beside the upstream it cleans.
 // Home:       LOOP

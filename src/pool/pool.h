@@ -53,7 +53,6 @@ struct PoolHome {
 
 // What a janitor does with an upstream once nothing is outstanding.
 struct Cleaning {
-  bool connect = false;  // it is new: the connect query
   bool measure = false;  // how many connections the server has
   bool reset = false;
   bool check = false;

@@ -295,17 +295,94 @@ TEST_F(PoolConnectTest, LetsASlowConnectQueryEnd) {
   EXPECT_EQ(slow->cancels, 0);
 }
 
-TEST_F(PoolConnectTest, AConnectQueryThatFailsIsNoReasonToRefuse) {
-  config.connect_query = "SELECT nonsense";
+// It may take rights away: without it, clients would have others than its author meant.
+TEST_F(PoolConnectTest, WhoseConnectQueryFailsIsNotUsed) {
+  config.connect_query = "SET role nobody";
   make_pool();
   server->script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
     if (message.type != 'Q') return false;
-    peer.send(sim::error_message("ERROR", "42703", "column \"nonsense\" does not exist"));
+    peer.send(sim::error_message("ERROR", "22023", "role \"nobody\" does not exist"));
     peer.ready();
     return true;
   };
-  serve("one");
-  EXPECT_EQ(server->peers.size(), 1U);
+  Customer& one = come("one");
+  let(milliseconds(100));
+  ASSERT_TRUE(one.refused.has_value());
+  EXPECT_EQ(one.refused->sqlstate, base::kInvalidParameterValue);
+  EXPECT_EQ(one.refused->message, "connect_query failed: role \"nobody\" does not exist");
+  ASSERT_NE(pool().last_error(), nullptr);
+  EXPECT_EQ(pool().last_error()->message, one.refused->message);
+  EXPECT_THAT(counted(telemetry::PoolCount::kConnectFailures), ElementsAre(Pair("acme/_other/_other", 1)));
+  EXPECT_EQ(server->open_peers(), 0U);
+  welcome();
+  let(seconds(5));
+  serve("two");
+}
+
+TEST_F(PoolConnectTest, AConnectionInItsConnectQueryIsBeingOpened) {
+  config.connect_query = "hang";
+  config.size = 5;
+  plan.login_timeout = seconds(15);
+  make_pool();
+  come("one");
+  let(seconds(8));
+  EXPECT_EQ(server->peers.size(), 1U) << "one for one client";
+  EXPECT_EQ(pool().counts().dialling, 1U);
+}
+
+TEST_F(PoolConnectTest, AConnectQueryMayTakeAsLongAsALogIn) {
+  config.connect_query = "hang";
+  plan.login_timeout = seconds(5);
+  make_pool();
+  Customer& one = come("one");
+  let(milliseconds(4900));
+  EXPECT_FALSE(one.refused.has_value());
+  let(milliseconds(200));
+  ASSERT_TRUE(one.refused.has_value());
+  EXPECT_EQ(one.refused->message, "connect_query took longer than 5000 ms (timeouts.upstream_login)");
+  EXPECT_EQ(server->open_peers(), 0U);
+  EXPECT_EQ(server->peer(0).cancels, 1) << "it does not go on at the server";
+}
+
+TEST_F(PoolConnectTest, AConnectQueryThatIsGivenUpIsCancelled) {
+  config.connect_query = "hang";
+  make_pool();
+  come("one");
+  let(seconds(1));
+  run([&] { pool().pause(); });
+  let(milliseconds(100));
+  EXPECT_EQ(server->open_peers(), 0U);
+  EXPECT_EQ(server->peer(0).cancels, 1);
+}
+
+TEST_F(PoolConnectTest, AConnectQueryMustNotCopyOrLeaveATransactionOpen) {
+  config.connect_query = "COPY t FROM STDIN";
+  make_pool();
+  server->script = [](sim::ScriptedPeer& peer, const sim::Message& message) {
+    if (message.type != 'Q') return false;
+    peer.send(sim::message('G', std::string(3, '\0')));
+    return true;
+  };
+  Customer& one = come("one");
+  let(milliseconds(100));
+  ASSERT_TRUE(one.refused.has_value());
+  EXPECT_EQ(one.refused->message, "connect_query must not copy data (COPY … FROM STDIN, TO STDOUT)");
+  welcome();
+  change([](PoolConfig& changed) { changed.connect_query = "BEGIN"; });
+  Customer& two = come("two");
+  let(milliseconds(100));
+  ASSERT_TRUE(two.refused.has_value());
+  EXPECT_EQ(two.refused->message, "connect_query must not leave a transaction open");
+}
+
+TEST_F(PoolConnectTest, WhatTheConnectQuerySetsIsKnown) {
+  config.connect_query = "SET \"TimeZone\" TO 'Asia/Tokyo'";
+  make_pool();
+  Customer& one = serve("one");
+  const std::string* zone = one.upstream->settings->find("TimeZone");
+  ASSERT_NE(zone, nullptr);
+  EXPECT_EQ(*zone, "Asia/Tokyo");
+  EXPECT_NE(one.upstream->settings, one.upstream->settings_at_login);
 }
 
 TEST_F(PoolConnectTest, APoolThatGoesAwayGivesUpItsAttempts) {

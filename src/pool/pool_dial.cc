@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "pool/janitor.h"
+#include "telemetry/log.h"
+#include "upstream/connect_query.h"
 
 namespace penstock::pool {
 
@@ -23,6 +25,27 @@ constexpr base::Duration kPromptCleaning = std::chrono::milliseconds(200);
 constexpr base::Duration kAskEvery = std::chrono::milliseconds(1);
 // How soon the tenant's share is asked again after a no: a busy pool would do so with every check-out.
 constexpr base::Duration kShareRest = std::chrono::milliseconds(1);
+
+// Until it may be used.
+io::Task<base::Result<upstream::LoggedIn>> open_connection(upstream::DialTools tools, PoolConfigPtr config) {
+  auto opened = co_await upstream::dial(tools, config->plan);
+  if (!opened || config->connect_query.empty()) co_return opened;
+  const std::string address = opened->address.to_string();
+  auto connected =
+      co_await upstream::run_connect_query(tools, config->plan, std::move(*opened), config->connect_query);
+  if (!connected) {
+    base::Error& error = connected.error();
+    error.where = address;
+    telemetry::log::warning("pool.connect_query",
+                            {{"tenant", config->tenant},
+                             {"database", config->database},
+                             {"user", config->user},
+                             {"server", address},
+                             {"sqlstate", error.sqlstate.view()}},
+                            error.message);
+  }
+  co_return connected;
+}
 
 }  // namespace
 
@@ -153,7 +176,7 @@ bool Pool::dial_now(Arrival since) {
   auto dial = std::make_unique<Dial>();
   dial->reservation = std::move(reservation);
   dial->plan = config_->plan;
-  dial->task = upstream::dial(home_.tools, dial->plan);
+  dial->task = open_connection(home_.tools, config_);
   Dial& started = *dial;
   dials_.push_back(std::move(dial));
   // The first steps must not run within the caller's stack: they may fail at once and refuse the very waiter.
@@ -252,8 +275,7 @@ void Pool::take_in(upstream::LoggedIn logged_in, Reservation reservation) {
   // What came behind the log-in may have been the server's last words.
   if (!upstreams_.contains(id)) return want_more();
   plan_maintenance();
-  const Cleaning work{.connect = !config_->connect_query.empty(), .measure = must_measure()};
-  if (work.connect || work.measure) return start_cleaning(taken, work);
+  if (must_measure()) return start_cleaning(taken, {.measure = true});
   offer(taken);
 }
 

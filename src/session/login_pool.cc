@@ -85,6 +85,8 @@ io::Task<base::Status> Login::find_pool(const pgwire::StartupMessage& startup) {
       auto own = std::make_shared<pool::PoolConfig>(**config);
       own->mode = model::PoolMode::kSession;
       own->size = own->size_percent = own->min_size = own->reserve_size = 0;
+      // Without a database it takes no SQL.
+      if (identity.replication == pgwire::Replication::kPhysical) own->connect_query.clear();
       const std::string name = replication_key(pool::name_of(*own));
       outcome_.pool = home_.pools.make_private(name, session_.id(), std::move(own));
     } else {

@@ -373,4 +373,11 @@ io::Task<CancelEnd> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan
   co_return !answer && reader.closed_by_peer() ? CancelEnd::kCertain : CancelEnd::kInDoubt;
 }
 
+void cancel_unattended(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target) {
+  auto task = std::make_shared<io::Task<CancelEnd>>(cancel(tools, std::move(plan), std::move(target)));
+  io::Loop& loop = tools.loop;
+  // It keeps itself until it is done.
+  loop.defer([task = std::move(task), &loop] { task->start([task, &loop] { loop.defer([task] {}); }); });
+}
+
 }  // namespace penstock::upstream

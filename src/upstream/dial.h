@@ -73,11 +73,12 @@ struct CancelTarget {
   std::uint32_t process_id = 0;
   std::string key;
 };
-inline CancelTarget cancel_target(const Upstream& upstream) {
-  return {.address = upstream.address,
-          .host = upstream.host,
-          .process_id = upstream.process_id,
-          .key = upstream.cancel_key};
+template <class Connection>  // Upstream, LoggedIn
+CancelTarget cancel_target(const Connection& connection) {
+  return {.address = connection.address,
+          .host = connection.host,
+          .process_id = connection.process_id,
+          .key = connection.cancel_key};
 }
 
 // Whether it is certain that a cancel request will do nothing more: the server has closed its connection
@@ -86,5 +87,7 @@ enum class CancelEnd : std::uint8_t { kCertain, kInDoubt };
 
 // Asks the server to cancel what the process runs. Waits at most connect_timeout.
 io::Task<CancelEnd> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target);
+// The same for a connection that nobody has any more. Begins at the end of the turn.
+void cancel_unattended(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target);
 
 }  // namespace penstock::upstream
