@@ -54,6 +54,7 @@ def test_a_pid_file_belongs_to_one_server(pooler_of, tmp_path):
     assert f"Its process is {first.pid}." in second.stderr
     assert pid_file.read_text() == f"{first.pid}\n"
     first.stop()
+    first.expect_dead = True
     assert not pid_file.exists()
 
 
