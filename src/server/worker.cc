@@ -90,7 +90,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
             shared_.read_catalog([this, done = std::move(done)]() mutable { loop_->post(std::move(done)); });
           }),
       pools_({.worker = index,
-              .tools = {*loop_, shared.resolver, shared.scram_keys},
+              .tools = {*loop_, shared.resolver, shared.scram_keys, &unattended_},
               .settings = settings_table_,
               .ledger = shared.ledger,
               .make_room = [this](const pool::ScopePtr& scope) { make_room(scope); },
@@ -98,7 +98,7 @@ Worker::Worker(Shared& shared, unsigned index, unsigned workers, std::unique_ptr
              *shared.directory),
       home_{.worker = index,
             .loop = *loop_,
-            .tools = {*loop_, shared.resolver, shared.scram_keys},
+            .tools = {*loop_, shared.resolver, shared.scram_keys, &unattended_},
             .instructions = instructions_,
             .settings_table = settings_table_,
             .statement_table = shared.statements,
@@ -375,8 +375,17 @@ void Worker::end_everything() {
 
 void Worker::end_when_cancelled() {
   const base::TimePoint now = loop_->now();
-  if (pools_.is_cleaning() && now < end_at_) return loop_->timers().arm(end_timer_, now + kLookForAnswers);
-  pools_.clear();
+  if ((pools_.is_cleaning() || unattended_ > 0) && now < end_at_)
+    return loop_->timers().arm(end_timer_, now + kLookForAnswers);
+  if (!has_ended_) {
+    has_ended_ = true;
+    pools_.clear();
+    shared_.ended_workers.fetch_add(1, std::memory_order_relaxed);
+    return loop_->timers().arm(end_timer_, now + kLookForAnswers);
+  }
+  // Connections may be on their way here from others: they must arrive, to be closed.
+  const bool all_have = shared_.ended_workers.load(std::memory_order_relaxed) == shared_.workers.size();
+  if (!all_have && now < end_at_) return loop_->timers().arm(end_timer_, now + kLookForAnswers);
   loop_->stop();
 }
 

@@ -47,6 +47,7 @@ struct Shared {
   session::SlowLog slow_log;
   std::unique_ptr<telemetry::PoolCounterTable> pool_counters;  // made before the workers, too
   std::vector<std::unique_ptr<class Worker>> workers;
+  std::atomic<std::size_t> ended_workers = 0;
 };
 
 class Worker {
@@ -129,9 +130,11 @@ class Worker {
   std::map<std::uint64_t, io::Task<base::Status>> trials_;  // as many as ApiService lets in
   std::uint64_t next_trial_ = 1;
   std::move_only_function<void()> drained_;
+  int unattended_ = 0;  // cancel requests that nobody waits for
   io::Timer upkeep_timer_;
   io::Timer end_timer_;
   base::TimePoint end_at_{};  // at the latest
+  bool has_ended_ = false;    // its pools are gone; the thread goes on until all workers have
 };
 
 }  // namespace penstock::server

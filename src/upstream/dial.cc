@@ -376,8 +376,14 @@ io::Task<CancelEnd> cancel(DialTools tools, std::shared_ptr<const DialPlan> plan
 void cancel_unattended(DialTools tools, std::shared_ptr<const DialPlan> plan, CancelTarget target) {
   auto task = std::make_shared<io::Task<CancelEnd>>(cancel(tools, std::move(plan), std::move(target)));
   io::Loop& loop = tools.loop;
+  if (tools.unattended != nullptr) ++*tools.unattended;
   // It keeps itself until it is done.
-  loop.defer([task = std::move(task), &loop] { task->start([task, &loop] { loop.defer([task] {}); }); });
+  loop.defer([task = std::move(task), &loop, count = tools.unattended] {
+    task->start([task, &loop, count] {
+      if (count != nullptr) --*count;
+      loop.defer([task] {});
+    });
+  });
 }
 
 }  // namespace penstock::upstream

@@ -62,6 +62,7 @@ struct DialTools {
   io::Loop& loop;
   io::Resolver& resolver;
   auth::ScramKeyCache& scram_keys;
+  int* unattended = nullptr;  // how many cancel_unattended() are under way; null: nobody wants to know
 };
 
 io::Task<base::Result<LoggedIn>> dial(DialTools tools, std::shared_ptr<const DialPlan> plan);
