@@ -9,8 +9,6 @@ namespace penstock::config {
 namespace {
 
 using std::chrono::seconds;
-using testing::Contains;
-using testing::Field;
 using testing::HasSubstr;
 using testing::SizeIs;
 
