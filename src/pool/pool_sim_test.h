@@ -87,7 +87,7 @@ class PoolTest : public ::testing::Test {
     return made;
   }
   // The pool, or a further shard of it.
-  Pool& make_pool(std::string key = "acme/shop/alice") {
+  Pool& make_pool(const std::string& key = "acme/shop/alice") {
     Worker& worker = workers.emplace_back(world, static_cast<unsigned>(workers.size()));
     worker.pool = std::make_unique<Pool>(
         PoolHome{.worker = worker.number,

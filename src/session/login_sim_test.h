@@ -20,7 +20,7 @@ namespace penstock::session::testing {
 // A client that logs in by SCRAM and notes what it sees.
 class Guest final : public io::StreamSink {
  public:
-  Guest(io::SimLoop& loop, std::string user, std::string password)
+  Guest(io::SimLoop& loop, std::string user, const std::string& password)
       : loop_(loop), user_(std::move(user)), cache_(loop.random()) {
     const std::string_view offered[] = {auth::kScramSha256};
     scram_ = std::make_unique<auth::ScramClient>(
