@@ -41,7 +41,7 @@ void add_serve_command(CLI::App& app, Call& call) {
   command->footer(
       "Signals: SIGHUP reads configuration and certificates again without dropping a connection; SIGTERM "
       "lets clients\n"
-      "finish their transactions and ends; SIGINT and SIGQUIT end at once.\n"
+      "finish their transactions and ends; SIGINT and SIGQUIT end at once, and what runs is cancelled.\n"
       "Examples:\n"
       "  penstock serve\n"
       "  penstock serve --config /etc/penstock/penstock.toml --set pool.size=50 --set log.level=debug");
