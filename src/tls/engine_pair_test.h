@@ -95,6 +95,18 @@ inline void keep_sessions(const ClientContext& client, SSL_SESSION*& session) {
   });
 }
 
+// The client says goodbye first; what the server then says is still heard.
+inline bool ends_in_an_orderly_way(EnginePair& pair) {
+  (void)pair.client.engine->write(base::as_bytes("last words"));
+  pair.client.engine->send_close_notify();
+  pair.run();
+  if (pair.server.received != "last words" || !pair.server.closed) return false;
+  (void)pair.server.engine->write(base::as_bytes("still heard"));
+  pair.server.engine->send_close_notify();
+  pair.run();
+  return pair.client.received == "still heard" && pair.client.closed;
+}
+
 // Certificates and contexts that most tests share.
 struct Contexts {
   Certificates certificates;

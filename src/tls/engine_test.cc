@@ -136,14 +136,7 @@ TEST_F(EngineTest, RefusesRenegotiation) {
 TEST_F(EngineTest, EndsInAnOrderlyWay) {
   EnginePair pair(*setup.server(), *setup.client());
   pair.run();
-  ASSERT_TRUE(pair.client.engine->write(base::as_bytes("last words")));
-  pair.client.engine->send_close_notify();
-  pair.run();
-  EXPECT_EQ(pair.server.received, "last words");
-  EXPECT_TRUE(pair.server.closed);
-  ASSERT_TRUE(pair.server.engine->write(base::as_bytes("still heard")));
-  pair.run();
-  EXPECT_EQ(pair.client.received, "still heard");
+  EXPECT_TRUE(testing::ends_in_an_orderly_way(pair));
 }
 
 TEST_F(EngineTest, NoticesTamperedRecords) {

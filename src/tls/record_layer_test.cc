@@ -87,16 +87,7 @@ TEST_P(RecordLayerTest, FollowsTheClientToNewKeys) {
 
 TEST_P(RecordLayerTest, EndsInAnOrderlyWay) {
   OpenPair pair(*server, *client);
-  ASSERT_TRUE(pair.client.engine->write(base::as_bytes("last words")));
-  pair.client.engine->send_close_notify();
-  pair.run();
-  EXPECT_EQ(pair.server.received, "last words");
-  EXPECT_TRUE(pair.server.closed);
-  ASSERT_TRUE(pair.server.engine->write(base::as_bytes("still heard")));
-  pair.server.engine->send_close_notify();
-  pair.run();
-  EXPECT_EQ(pair.client.received, "still heard");
-  EXPECT_TRUE(pair.client.closed);
+  EXPECT_TRUE(testing::ends_in_an_orderly_way(pair));
 }
 
 TEST_P(RecordLayerTest, RefusesWhatTheClientHasNotSealed) {
